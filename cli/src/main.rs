@@ -1,0 +1,4 @@
+//! The `sondage` command.
+fn main() -> std::process::ExitCode {
+    sondage_cli::main(std::env::args_os())
+}

@@ -1,0 +1,4 @@
+//! Sondage: the profiler you embed.
+#![forbid(unsafe_code)]
+
+pub mod profile;

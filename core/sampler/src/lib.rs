@@ -1,0 +1,2 @@
+//! Everything of Sondage that runs in a signal handler.
+#![no_std]
