@@ -1,2 +1,66 @@
-//! Everything of Sondage that runs in a signal handler.
-#![no_std]
+//! The part of Sondage that runs inside a signal handler, and what must be arranged around it.
+//!
+//! Nothing here allocates, locks, logs or panics: the crate is `no_std` without `alloc`, and the
+//! lints below forbid the operations that could panic. [`Sampler`] is the safe door: it owns the
+//! signal disposition, the timers and one memory mapping that holds slots, rings, module lists
+//! and unwind tables. `docs/signal-safety.md` tells what the handler does, step by step.
+#![cfg_attr(not(test), no_std)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics is a test that fails"
+    )
+)]
+
+mod arch;
+mod atomic;
+mod clock;
+mod errno;
+mod gate;
+mod handler;
+mod memory;
+mod pool;
+mod registration;
+mod ring;
+mod sample;
+mod sampler;
+mod signal;
+mod slot;
+mod table;
+mod timer;
+pub mod walk;
+
+pub use arch::Registers;
+pub use clock::Clock;
+pub use clock::kernel_tick;
+pub use clock::ticks;
+pub use errno::Errno;
+pub use memory::MemoryReader;
+pub use memory::SelfMemory;
+pub use sample::End;
+pub use sample::FORMAT_VERSION;
+pub use sample::RawSample;
+pub use sample::Source;
+pub use sampler::Counters;
+pub use sampler::Options;
+pub use sampler::Sampler;
+pub use sampler::StartError;
+pub use sampler::after_fork_in_child;
+pub use sampler::attach_label_cell;
+pub use slot::HISTOGRAM_BUCKETS;
+pub use slot::SlotIndex;
+pub use table::ModuleEntry;
+pub use table::Rule;
+pub use table::Table;

@@ -1,0 +1,66 @@
+//! aarch64. Built and unit-tested; not yet run on hardware (see `docs/performance.md`).
+
+use super::{Registers, SignalFrame};
+
+/// The trampoline's stack pointer points at `siginfo_t` (128 bytes), then `ucontext_t`, whose
+/// machine context starts at byte 176 with the fault address, then `x0`…`x30`, `sp`, `pc`.
+/// Source: Linux `arch/arm64/kernel/signal.c`, `arch/arm64/include/uapi/asm/sigcontext.h`.
+pub(crate) const SIGNAL_FRAME: SignalFrame =
+    SignalFrame { pc: 312 + 32 * 8, sp: 312 + 31 * 8, fp: 312 + 29 * 8, lr: Some(312 + 30 * 8) };
+
+/// Pointer authentication signs return addresses in the bits above the 48 of user space.
+const ADDRESS_BITS: u64 = 0x0000_ffff_ffff_ffff;
+
+/// Makes a system call without touching `errno`. Unused arguments are 0.
+///
+/// # Safety
+/// The arguments must be valid for the call, as the kernel defines them.
+#[inline(always)]
+pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 4]) -> isize {
+    let [a, b, c, d] = args;
+    let result: isize;
+    // SAFETY: the caller vouches for the arguments; the kernel preserves all other registers.
+    unsafe {
+        core::arch::asm!(
+            "svc #0",
+            in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c, in("x3") d,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// Reads the virtual counter.
+#[inline(always)]
+pub(crate) fn ticks() -> u64 {
+    let value: u64;
+    // SAFETY: CNTVCT_EL0 is readable from user space on Linux and has no side effect.
+    unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) value, options(nostack, nomem)) };
+    value
+}
+
+/// The thread pointer, which lies above the stack of every thread the C library starts.
+#[inline(always)]
+pub(crate) fn thread_pointer() -> u64 {
+    let value: u64;
+    // SAFETY: TPIDR_EL0 is readable from user space and has no side effect.
+    unsafe { core::arch::asm!("mrs {}, tpidr_el0", out(reg) value, options(nostack, nomem)) };
+    value
+}
+
+/// The registers that a signal interrupted.
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler that is still running.
+#[inline(always)]
+pub(crate) unsafe fn registers(context: *const libc::ucontext_t) -> Registers {
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    let machine = unsafe { &(*context).uc_mcontext };
+    let register = |index: usize| machine.regs.get(index).copied().unwrap_or(0);
+    Registers {
+        pc: machine.pc,
+        sp: machine.sp,
+        fp: register(29),
+        lr: Some(register(30) & ADDRESS_BITS),
+    }
+}

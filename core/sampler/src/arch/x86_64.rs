@@ -1,0 +1,64 @@
+//! x86_64.
+
+use super::{Registers, SignalFrame};
+
+/// `ucontext_t` starts where the trampoline's stack pointer points; `gregs` start at byte 40.
+/// Source: Linux `arch/x86/include/uapi/asm/sigcontext.h`.
+pub(crate) const SIGNAL_FRAME: SignalFrame = SignalFrame { pc: 168, sp: 160, fp: 120, lr: None };
+
+/// Makes a system call without touching `errno`. Unused arguments are 0.
+///
+/// # Safety
+/// The arguments must be valid for the call, as the kernel defines them.
+#[inline(always)]
+pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 4]) -> isize {
+    let [a, b, c, d] = args;
+    let result: isize;
+    // SAFETY: the caller vouches for the arguments; the clobbers are those of the kernel's ABI.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// Reads the cycle counter.
+#[inline(always)]
+pub(crate) fn ticks() -> u64 {
+    // SAFETY: `rdtsc` is available on every x86_64 and has no memory effect.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// The thread control block of the running thread: the C library places it above the stack of
+/// every thread it starts (glibc and musl keep a pointer to it at `fs:0`, as the ABI asks).
+#[inline(always)]
+pub(crate) fn thread_pointer() -> u64 {
+    let value: u64;
+    // SAFETY: the x86_64 TLS ABI guarantees a readable self pointer at fs:0.
+    unsafe {
+        core::arch::asm!("mov {}, fs:0", out(reg) value, options(nostack, readonly, preserves_flags));
+    }
+    value
+}
+
+/// The registers that a signal interrupted.
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler that is still running.
+#[inline(always)]
+pub(crate) unsafe fn registers(context: *const libc::ucontext_t) -> Registers {
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    let gregs = unsafe { &(*context).uc_mcontext.gregs };
+    let register = |index: i32| gregs.get(index as usize).map_or(0, |value| *value as u64);
+    Registers {
+        pc: register(libc::REG_RIP),
+        sp: register(libc::REG_RSP),
+        fp: register(libc::REG_RBP),
+        lr: None,
+    }
+}

@@ -1,0 +1,114 @@
+//! The signal handler.
+//!
+//! System calls: none while the stack lies in proven memory; otherwise one `rt_sigprocmask` with
+//! an invalid argument for each page of stack not proven yet (`memory.rs`). No libc, no TLS of
+//! ours, no lock, no allocation. `docs/signal-safety.md` explains each step.
+
+use crate::arch::{self, Registers};
+use crate::memory::SelfMemory;
+use crate::pool::{GATE, Pool};
+use crate::sample::{End, HEADER_WORDS, Header, Source};
+use crate::signal;
+use crate::slot::{Slot, Tally};
+use crate::timer::TimerInfo;
+use crate::walk::{Walked, walk};
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Signals of our number that were not from our timers.
+pub(crate) static FOREIGN: AtomicU64 = AtomicU64::new(0);
+
+/// How far above the root frame a thread control block may lie: the size of static TLS.
+const MAX_STATIC_TLS: u64 = 1 << 20;
+
+/// Entry point, installed with every signal blocked except the synchronous faults.
+pub(crate) unsafe extern "C" fn on_signal(
+    number: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+) {
+    let started = arch::ticks();
+    // SAFETY: the kernel passes a valid siginfo_t, which is larger than a TimerInfo.
+    let timer = unsafe { &*info.cast::<TimerInfo>() };
+    let from_timer = timer.code == libc::SI_TIMER;
+    GATE.enter();
+    let pool = if from_timer { Pool::current() } else { None };
+    let slot = pool.and_then(|pool| pool.slot_from_signal(timer.value, timer.timer));
+    if let (Some(pool), Some(slot)) = (pool, slot) {
+        // SAFETY: `context` is this handler's own.
+        let registers = unsafe { arch::registers(context.cast()) };
+        take_sample(pool, slot, registers, timer.overrun);
+        slot.tally.add_ticks(arch::ticks().wrapping_sub(started));
+    }
+    GATE.exit();
+    let late = from_timer && Pool::was_slot(timer.value);
+    if slot.is_none() && !late {
+        FOREIGN.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: these are this handler's own arguments.
+        unsafe { signal::chain(number, info, context) };
+    }
+}
+
+/// Walks the stack into the slot's ring.
+#[inline(always)]
+fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
+    let expirations = u32::try_from(overrun).unwrap_or(0).saturating_add(1);
+    let weight = expirations.min(pool.weight_cap.load(Ordering::Relaxed));
+    Tally::add(&slot.tally.missed, u64::from(expirations.wrapping_sub(weight)));
+
+    let record = slot.ring().begin();
+    let room = record.free().saturating_sub(HEADER_WORDS);
+    let depth = pool.limits.max_depth as usize;
+    let proven = slot.stack_low.load(Ordering::Relaxed)..slot.stack_high.load(Ordering::Relaxed);
+    // SAFETY: the range is part of this thread's own stack (`learn_stack`).
+    let mut memory = unsafe { SelfMemory::trusting(proven) };
+    let walked = walk(pool.modules(), registers, &mut memory, depth.min(room), |index, frame| {
+        record.put(index.wrapping_add(HEADER_WORDS), frame);
+    });
+    if walked.end == End::Depth && room < depth {
+        Tally::add(&slot.tally.dropped, u64::from(weight));
+        return;
+    }
+    learn_stack(pool, slot, registers.sp, walked);
+    let labels = slot.labels.load(Ordering::Relaxed);
+    // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
+    let labels = unsafe { labels.as_ref() }.map_or(0, |cell| cell.load(Ordering::Relaxed));
+    let header = Header {
+        frames: walked.frames as u16,
+        end: walked.end,
+        source: Source::Timer,
+        weight,
+        labels,
+    };
+    for (index, word) in header.words().into_iter().enumerate() {
+        record.put(index, word);
+    }
+    record.publish(walked.frames.saturating_add(HEADER_WORDS));
+    Tally::add(&slot.tally.samples, 1);
+    Tally::add(&slot.tally.weight, u64::from(weight));
+}
+
+/// Remembers that everything from `sp` up to the root frame is this thread's own stack, so that
+/// later walks may load from there without asking the kernel.
+///
+/// A walk that reached the root without leaving its stack has read words from `sp` to the root's
+/// stack pointer, and frames in between are live. That this is the *thread's* stack, and not a
+/// coroutine's that may be unmapped while the thread lives on, is known when the thread control
+/// block lies right above (where the C library puts it), or when it is the main thread's.
+#[inline(always)]
+fn learn_stack(pool: &Pool, slot: &Slot, sp: u64, walked: Walked) {
+    let Some(root) = walked.root else { return };
+    let (low, high) =
+        (slot.stack_low.load(Ordering::Relaxed), slot.stack_high.load(Ordering::Relaxed));
+    if sp >= low && root <= high {
+        return;
+    }
+    let control_block = arch::thread_pointer();
+    let own_stack = control_block.wrapping_sub(root) < MAX_STATIC_TLS
+        || (pool.main_stack.contains(&root) && pool.main_stack.contains(&sp));
+    if sp < root && own_stack {
+        let low = if high == 0 { sp } else { low.min(sp) };
+        slot.stack_low.store(low, Ordering::Relaxed);
+        slot.stack_high.store(root.max(high), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,289 @@
+//! The one memory mapping: slots with their rings, two module lists, and the unwind tables.
+//!
+//! Reserved at start, touched page by page as threads appear and tables are built, released as a
+//! whole at stop. The handler reaches it through [`Pool::current`] while it is inside [`GATE`].
+
+use crate::arch;
+use crate::errno::{Errno, check};
+use crate::gate::Gate;
+use crate::slot::Slot;
+use crate::table::{ModuleEntry, Rule, Table};
+use core::ops::Range;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Everyone who may hold a pointer into the pool, except its owner.
+pub(crate) static GATE: Gate = Gate { inside: AtomicU64::new(0) };
+
+static CURRENT: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
+
+/// Where the last pool's slots were: a late signal of ours is recognised by it after stop.
+static SLOTS_START: AtomicUsize = AtomicUsize::new(0);
+static SLOTS_END: AtomicUsize = AtomicUsize::new(0);
+
+/// Executable mappings that a module list can hold; what is beyond is walked by frame pointer.
+pub(crate) const MAX_MODULES: usize = 4096;
+
+/// Unwind tables that can exist at once.
+pub(crate) const MAX_TABLES: usize = 2048;
+
+/// Sizes and limits, fixed while the pool lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) slots: u32,
+    pub(crate) table_bytes: usize,
+    pub(crate) max_depth: u32,
+}
+
+/// The head of the mapping.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    mapping_len: usize,
+    pub(crate) limits: Limits,
+    /// Most periods one sample may stand for.
+    pub(crate) weight_cap: AtomicU32,
+    /// The main thread's stack, as the kernel lists it.
+    pub(crate) main_stack: Range<u64>,
+    slots: *const Slot,
+    lists: [*mut ModuleEntry<'static>; 2],
+    /// Low half: length of the current list; high half: which of the two it is.
+    list: AtomicU64,
+    tables: *mut Table<'static>,
+    table_count: AtomicUsize,
+    arena: *mut u8,
+    arena_used: AtomicUsize,
+}
+
+impl Pool {
+    /// The running sampler's pool. Must be called inside the gate, and the reference dropped
+    /// before leaving it.
+    #[inline(always)]
+    pub(crate) fn current<'gate>() -> Option<&'gate Pool> {
+        let pool = CURRENT.load(Ordering::SeqCst);
+        // SAFETY: a non-null pool is released only after the gate was seen empty since it was
+        // replaced (`Pool::release`), and the caller is inside.
+        unsafe { pool.as_ref() }
+    }
+
+    /// Makes the mapping and publishes it. Fails when there is one already.
+    pub(crate) fn create(limits: Limits, main_stack: Range<u64>) -> Result<*mut Pool, Errno> {
+        let mut layout = Layout::default();
+        layout.take::<Pool>(1);
+        let slots = layout.take::<Slot>(limits.slots as usize);
+        let lists = [
+            layout.take::<ModuleEntry<'static>>(MAX_MODULES),
+            layout.take::<ModuleEntry<'static>>(MAX_MODULES),
+        ];
+        let tables = layout.take::<Table<'static>>(MAX_TABLES);
+        let arena = layout.take::<[u64; 8]>(limits.table_bytes / 64);
+        let base = map(layout.len)?;
+        let at = |offset: usize| base.wrapping_byte_add(offset);
+        let pool = Pool {
+            mapping_len: layout.len,
+            limits,
+            weight_cap: AtomicU32::new(1),
+            main_stack,
+            slots: at(slots).cast(),
+            lists: lists.map(|offset| at(offset).cast()),
+            list: AtomicU64::new(0),
+            tables: at(tables).cast(),
+            table_count: AtomicUsize::new(0),
+            arena: at(arena),
+            arena_used: AtomicUsize::new(0),
+        };
+        let pointer: *mut Pool = base.cast();
+        // SAFETY: the mapping starts with room for a Pool and is page aligned.
+        unsafe { pointer.write(pool) };
+        let published =
+            CURRENT.compare_exchange(ptr::null_mut(), pointer, Ordering::SeqCst, Ordering::SeqCst);
+        if published.is_err() {
+            unmap(base, layout.len);
+            return Err(Errno(libc::EBUSY));
+        }
+        SLOTS_START.store(at(slots) as usize, Ordering::Relaxed);
+        SLOTS_END.store(at(lists.first().copied().unwrap_or(slots)) as usize, Ordering::Relaxed);
+        Ok(pointer)
+    }
+
+    /// Withdraws and unmaps the pool. Waits, at most for `attempts` yields of the processor, for
+    /// visitors to leave; when one does not, the mapping stays (its thread was stopped inside
+    /// the handler, for example by a debugger) and `false` is returned.
+    pub(crate) fn release(pointer: *mut Pool, attempts: u32) -> bool {
+        let _ =
+            CURRENT.compare_exchange(pointer, ptr::null_mut(), Ordering::SeqCst, Ordering::SeqCst);
+        for _ in 0..attempts {
+            if GATE.is_empty() {
+                // SAFETY: nobody can reach the pool any more; the length is the mapping's own.
+                let len = unsafe { (*pointer).mapping_len };
+                unmap(pointer.cast(), len);
+                return true;
+            }
+            // SAFETY: takes no arguments.
+            unsafe { arch::syscall(libc::SYS_sched_yield, [0; 4]) };
+        }
+        false
+    }
+
+    /// In a forked child: forgets the visitors, whose threads do not exist, and unmaps the copy.
+    pub(crate) fn release_in_child() {
+        GATE.reset();
+        let pointer = CURRENT.load(Ordering::SeqCst);
+        if !pointer.is_null() {
+            Self::release(pointer, 1);
+        }
+    }
+
+    /// A slot by its number.
+    pub(crate) fn slot(&self, index: u32) -> Option<&Slot> {
+        if index >= self.limits.slots {
+            return None;
+        }
+        // SAFETY: the array has `limits.slots` elements; all zero is a valid slot.
+        Some(unsafe { &*self.slots.wrapping_add(index as usize) })
+    }
+
+    /// The slot that a timer's signal carries, after checking that it is one.
+    #[inline(always)]
+    pub(crate) fn slot_from_signal(&self, value: usize, timer: i32) -> Option<&Slot> {
+        let offset = value.wrapping_sub(self.slots as usize);
+        let index = offset.checked_div(size_of::<Slot>())?;
+        let slot = self.slot(u32::try_from(index).ok()?)?;
+        if core::ptr::from_ref(slot) as usize != value {
+            return None;
+        }
+        (slot.timer.load(Ordering::Relaxed) == timer).then_some(slot)
+    }
+
+    /// Whether a signal's value points to where slots are, or were before the last stop.
+    pub(crate) fn was_slot(value: usize) -> bool {
+        (SLOTS_START.load(Ordering::Relaxed)..SLOTS_END.load(Ordering::Relaxed)).contains(&value)
+    }
+
+    /// The modules as last published.
+    #[inline(always)]
+    pub(crate) fn modules(&self) -> &[ModuleEntry<'static>] {
+        let list = self.list.load(Ordering::SeqCst);
+        let [first, second] = self.lists;
+        let entries = if list >> 32 == 0 { first } else { second };
+        // SAFETY: `publish_modules` filled that many entries before it stored the length, and
+        // does not touch this list again before the gate was seen empty.
+        unsafe { core::slice::from_raw_parts(entries, (list & 0xffff_ffff) as usize) }
+    }
+}
+
+/// What only the owner may do; it is the one thread that writes lists and tables.
+impl Pool {
+    /// Copies a table into the arena and returns its number, or `None` when there is no room.
+    pub(crate) fn add_table(&self, table: &Table<'_>) -> Option<u32> {
+        let index = self.table_count.load(Ordering::Relaxed);
+        if index >= MAX_TABLES {
+            return None;
+        }
+        let needed = size_of_val(table.pages)
+            .checked_add(size_of_val(table.rows))?
+            .checked_add(size_of_val(table.rules))?
+            .checked_add(3 * 64)?;
+        if needed > self.limits.table_bytes.checked_sub(self.table_bytes())? {
+            return None;
+        }
+        let stored = Table {
+            base: table.base,
+            pages: self.store(table.pages),
+            rows: self.store(table.rows),
+            rules: self.store(table.rules),
+        };
+        // SAFETY: `index` is below MAX_TABLES, the length of the array.
+        unsafe { self.tables.wrapping_add(index).write(stored) };
+        self.table_count.store(index.wrapping_add(1), Ordering::Relaxed);
+        u32::try_from(index).ok()
+    }
+
+    fn store<T: ArenaItem>(&self, items: &[T]) -> &'static [T] {
+        let target: *mut T = self.arena.wrapping_add(self.table_bytes()).cast();
+        // SAFETY: `add_table` checked that the items fit; offsets are multiples of 64, which is
+        // enough for every ArenaItem.
+        unsafe { ptr::copy_nonoverlapping(items.as_ptr(), target, items.len()) };
+        let bytes = size_of_val(items).wrapping_add(63) & !63;
+        self.arena_used.fetch_add(bytes, Ordering::Relaxed);
+        // SAFETY: just written; the arena lives as long as the pool, whose users are counted.
+        unsafe { core::slice::from_raw_parts(target, items.len()) }
+    }
+
+    /// A table by its number.
+    pub(crate) fn table(&self, index: u32) -> Option<Table<'static>> {
+        if index as usize >= self.table_count.load(Ordering::Relaxed) {
+            return None;
+        }
+        // SAFETY: entries below `table_count` were written.
+        Some(unsafe { self.tables.wrapping_add(index as usize).read() })
+    }
+
+    /// Bytes used of the room for tables.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.arena_used.load(Ordering::Relaxed)
+    }
+
+    /// Replaces the module list. `entries` must be sorted by address; beyond [`MAX_MODULES`] they
+    /// are left out. Returns `false`, and changes nothing, when a visitor may still read the list
+    /// before the current one.
+    pub(crate) fn publish_modules(
+        &self,
+        entries: impl Iterator<Item = ModuleEntry<'static>>,
+    ) -> bool {
+        if !GATE.is_empty() {
+            return false;
+        }
+        let next = 1u64.wrapping_sub(self.list.load(Ordering::SeqCst) >> 32);
+        let [first, second] = self.lists;
+        let target = if next == 0 { first } else { second };
+        let mut count = 0usize;
+        for entry in entries.take(MAX_MODULES) {
+            // SAFETY: `count` is below MAX_MODULES, the length of the list; nobody reads it.
+            unsafe { target.wrapping_add(count).write(entry) };
+            count = count.wrapping_add(1);
+        }
+        self.list.store(next << 32 | count as u64, Ordering::SeqCst);
+        true
+    }
+}
+
+/// What may be copied into the arena: plain data of alignment at most 64.
+trait ArenaItem: Copy {}
+impl ArenaItem for u32 {}
+impl ArenaItem for Rule {}
+
+#[derive(Default)]
+struct Layout {
+    len: usize,
+}
+
+impl Layout {
+    /// Reserves room on whole pages for `count` items and returns the offset.
+    fn take<T>(&mut self, count: usize) -> usize {
+        let offset = self.len;
+        let bytes = size_of::<T>().saturating_mul(count);
+        self.len = offset.saturating_add(bytes.saturating_add(4095) & !4095);
+        offset
+    }
+}
+
+fn map(len: usize) -> Result<*mut u8, Errno> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice.
+    let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return Err(Errno(libc::ENOMEM));
+    }
+    // A huge page would make 2 MiB resident for the first word of a slot.
+    // SAFETY: the range is the mapping just made. Failure only costs memory.
+    unsafe { libc::madvise(base, len, libc::MADV_NOHUGEPAGE) };
+    Ok(base.cast())
+}
+
+fn unmap(base: *mut u8, len: usize) {
+    let args = [base as usize, len, 0, 0];
+    // SAFETY: the caller passes a whole mapping of ours that nobody uses.
+    let result = unsafe { arch::syscall(libc::SYS_munmap, args) };
+    debug_assert!(check(result).is_ok());
+}

@@ -1,0 +1,278 @@
+//! The safe door: start, threads, tables, drain, stop.
+
+use crate::errno::Errno;
+use crate::handler::FOREIGN;
+use crate::pool::{GATE, Limits, Pool};
+use crate::registration::{self, AddError, MAX_SLOTS};
+use crate::signal;
+use crate::slot::{HISTOGRAM_BUCKETS, Slot, SlotIndex};
+use crate::table::{ModuleEntry, Table};
+use crate::timer::Timer;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+
+/// How to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// CPU time between two samples of a thread.
+    pub interval: Duration,
+    /// Threads sampled at once; at most 4,096. Each reserves 65 KiB of address space and uses
+    /// what its stacks need.
+    pub max_threads: u32,
+    /// Room for unwind tables, in bytes of address space.
+    pub table_bytes: usize,
+    /// Frames of one sample; at most 512.
+    pub max_depth: u32,
+    /// Most periods that one sample may stand for; the surplus is counted as missed.
+    pub weight_cap: u32,
+    /// The main thread's stack as `/proc/self/maps` lists it; empty if not known.
+    pub main_stack: Range<u64>,
+}
+
+/// Why sampling could not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// A sampler runs in this process already.
+    AlreadyRunning,
+    /// The address space for rings and tables was refused.
+    Memory(Errno),
+    /// SIGPROF and every real-time signal have handlers of the host.
+    NoFreeSignal,
+    /// The kernel refuses CPU timers.
+    Timer(Errno),
+}
+
+/// Sums over all slots since the start. Times are in ticks of [`crate::ticks`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Samples handed to the agent.
+    pub samples: u64,
+    /// Periods they stand for.
+    pub weight: u64,
+    /// Periods lost because a ring was full.
+    pub dropped: u64,
+    /// Periods beyond the cap on a sample's weight.
+    pub missed: u64,
+    /// Time spent in handlers. A handler that was preempted counts with the time it waited, so
+    /// this is an upper bound.
+    pub ticks: u64,
+    /// How many handlers took 2^b…2^(b+1) ticks.
+    pub histogram: [u64; HISTOGRAM_BUCKETS],
+    /// Signals of our number that others sent.
+    pub foreign_signals: u64,
+}
+
+/// The running sampler. There is one in a process; dropping it stops it.
+#[derive(Debug)]
+pub struct Sampler {
+    pool: *mut Pool,
+    own_process: bool,
+}
+
+// SAFETY: the pool is plain memory with atomics; what only the owner may do takes `&mut self`.
+unsafe impl Send for Sampler {}
+
+impl Sampler {
+    /// Reserves memory and takes a signal. No thread is sampled before [`Sampler::add_thread`].
+    ///
+    /// # Errors
+    /// See [`StartError`]; whatever was taken is given back.
+    pub fn start(options: &Options) -> Result<Self, StartError> {
+        let limits = Limits {
+            slots: options.max_threads.clamp(1, MAX_SLOTS as u32),
+            table_bytes: options.table_bytes,
+            max_depth: options.max_depth.clamp(1, 512),
+        };
+        let pool = match Pool::create(limits, options.main_stack.clone()) {
+            Ok(pool) => pool,
+            Err(Errno(libc::EBUSY)) => return Err(StartError::AlreadyRunning),
+            Err(errno) => return Err(StartError::Memory(errno)),
+        };
+        let mut sampler = Self { pool, own_process: true };
+        sampler.pool().weight_cap.store(options.weight_cap.max(1), Ordering::Relaxed);
+        let signal = signal::install().ok_or(StartError::NoFreeSignal)?;
+        registration::begin(signal, options.interval);
+        sampler.try_timer(signal).map_err(StartError::Timer)?;
+        sampler.own_process = true;
+        Ok(sampler)
+    }
+
+    /// Asks the kernel for a timer and gives it back, so that a refusal is known at once.
+    fn try_timer(&self, signal: i32) -> Result<(), Errno> {
+        // SAFETY: takes no arguments.
+        let tid = unsafe { crate::arch::syscall(libc::SYS_gettid, [0; 4]) } as i32;
+        Timer::create(tid, signal, 0).map(Timer::delete)
+    }
+
+    fn pool(&self) -> &Pool {
+        // SAFETY: the pool lives until `drop`, which is the only place that releases it.
+        unsafe { &*self.pool }
+    }
+
+    /// Starts sampling a thread of this process. Doing it twice is harmless.
+    ///
+    /// # Errors
+    /// `None` inside when it may be tried again later, the kernel's error otherwise (`EAGAIN`
+    /// when all slots or all of RLIMIT_SIGPENDING are used).
+    pub fn add_thread(&self, tid: i32) -> Result<SlotIndex, Option<Errno>> {
+        // SAFETY: the label cell is null.
+        unsafe { registration::add(tid, core::ptr::null_mut()) }.map_err(|error| match error {
+            AddError::Stopped | AddError::Busy => None,
+            AddError::Full => Some(Errno(libc::EAGAIN)),
+            AddError::Timer(errno) => Some(errno),
+        })
+    }
+
+    /// The sampled threads.
+    pub fn threads(&self) -> impl Iterator<Item = (SlotIndex, i32)> + use<> {
+        registration::threads()
+    }
+
+    /// Whether the slot's thread still runs.
+    pub fn is_alive(&self, slot: SlotIndex) -> bool {
+        self.slot(slot).is_some_and(|slot| Timer(slot.timer.load(Ordering::Relaxed)).is_running())
+    }
+
+    /// Stops sampling a thread, hands out what its ring still holds and frees its slot. Only for
+    /// threads that have ended; see [`Sampler::stop_timers`] for living ones.
+    pub fn remove_thread(&self, slot: SlotIndex, take: impl FnMut(u64)) {
+        registration::stop_timer(self.pool(), slot);
+        self.drain(slot, take);
+        registration::free(slot);
+    }
+
+    /// Stops every timer. Rings keep what they have until drained.
+    pub fn stop_timers(&self) {
+        for (slot, _) in self.threads() {
+            registration::stop_timer(self.pool(), slot);
+        }
+    }
+
+    /// Takes every word out of a slot's ring; see [`crate::RawSample::read`]. Must not be called
+    /// by two threads at once, which `&mut` would say; the agent thread is the only caller.
+    pub fn drain(&self, slot: SlotIndex, take: impl FnMut(u64)) -> usize {
+        self.slot(slot).map_or(0, |slot| slot.ring().drain(take))
+    }
+
+    fn slot(&self, slot: SlotIndex) -> Option<&Slot> {
+        self.pool().slot(slot.0)
+    }
+
+    /// Sums the counters of every slot used so far.
+    pub fn counters(&self) -> Counters {
+        let mut sum =
+            Counters { foreign_signals: FOREIGN.load(Ordering::Relaxed), ..Counters::default() };
+        for index in 0..registration::used() {
+            let Some(slot) = self.pool().slot(index) else { continue };
+            let tally = &slot.tally;
+            let read = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            sum.samples = sum.samples.wrapping_add(read(&tally.samples));
+            sum.weight = sum.weight.wrapping_add(read(&tally.weight));
+            sum.dropped = sum.dropped.wrapping_add(read(&tally.dropped));
+            sum.missed = sum.missed.wrapping_add(read(&tally.missed));
+            sum.ticks = sum.ticks.wrapping_add(read(&tally.ticks));
+            for (total, count) in sum.histogram.iter_mut().zip(&tally.histogram) {
+                *total = total.wrapping_add(u64::from(count.load(Ordering::Relaxed)));
+            }
+        }
+        sum
+    }
+
+    /// Changes the interval of every timer, and of those to come.
+    pub fn set_interval(&self, interval: Duration, weight_cap: u32) {
+        self.pool().weight_cap.store(weight_cap.max(1), Ordering::Relaxed);
+        registration::set_interval(interval);
+        for (slot, _) in self.threads() {
+            registration::rearm(self.pool(), slot);
+        }
+    }
+
+    /// Whether our handler is still installed. When the host has taken the signal, call
+    /// [`Sampler::move_to_free_signal`] at once: our timers' signals go to its handler.
+    pub fn owns_signal(&self) -> bool {
+        signal::is_ours()
+    }
+
+    /// Takes another signal and moves every timer to it. Returns `false`, with all timers
+    /// stopped, when there is none.
+    pub fn move_to_free_signal(&self) -> bool {
+        self.stop_timers();
+        let Some(signal) = signal::install() else { return false };
+        registration::set_signal(signal);
+        for (slot, tid) in self.threads() {
+            let _ = registration::replace_timer(self.pool(), slot, tid);
+        }
+        true
+    }
+
+    /// Copies an unwind table into the sampler's memory. Returns its number for
+    /// [`Sampler::publish_modules`], or `None` when the room for tables is used up.
+    pub fn add_table(&mut self, table: &Table<'_>) -> Option<u32> {
+        self.pool().add_table(table)
+    }
+
+    /// Bytes used by unwind tables.
+    pub fn table_bytes(&self) -> usize {
+        self.pool().table_bytes()
+    }
+
+    /// Replaces the list of modules that handlers see: address range, bias (address minus
+    /// address in the file) and table number, sorted by address. Returns `false` when it must be
+    /// tried again later, because a handler may still be reading.
+    pub fn publish_modules<I>(&mut self, modules: I) -> bool
+    where
+        I: Iterator<Item = (Range<u64>, u64, Option<u32>)>,
+    {
+        let pool = self.pool();
+        let entries = modules.map(|(range, bias, table)| ModuleEntry {
+            start: range.start,
+            end: range.end,
+            bias,
+            table: table.and_then(|index| pool.table(index)),
+        });
+        pool.publish_modules(entries)
+    }
+
+    /// Forgets the sampler without touching anything: for a forked child, where
+    /// [`after_fork_in_child`] has already released the memory.
+    pub fn forget(mut self) {
+        self.own_process = false;
+    }
+}
+
+impl Drop for Sampler {
+    /// Deletes the timers, gives the signal back and releases the memory. Takes a few
+    /// microseconds; waits at most about a second for a handler that is still running.
+    fn drop(&mut self) {
+        if !self.own_process {
+            return;
+        }
+        for (slot, _) in self.threads() {
+            registration::stop_timer(self.pool(), slot);
+            registration::free(slot);
+        }
+        signal::restore();
+        Pool::release(self.pool, 100_000);
+    }
+}
+
+/// Starts sampling the calling thread, if a sampler runs, and makes its handler take the label
+/// set of each sample from `cell`. Returns whether it did; try again later if not.
+///
+/// # Safety
+/// `cell` must live as long as the calling thread.
+pub unsafe fn attach_label_cell(cell: *mut AtomicU32) -> bool {
+    // SAFETY: takes no arguments.
+    let tid = unsafe { crate::arch::syscall(libc::SYS_gettid, [0; 4]) } as i32;
+    // SAFETY: the caller promises that the cell lives as long as this thread.
+    unsafe { registration::add(tid, cell) }.is_ok()
+}
+
+/// To be called in the child of a fork, before it starts a sampler of its own: forgets the
+/// parent's. Async-signal-safe.
+pub fn after_fork_in_child() {
+    registration::begin(0, Duration::ZERO);
+    Pool::release_in_child();
+    debug_assert!(GATE.is_empty());
+}

@@ -1,0 +1,132 @@
+//! The signal's disposition: choosing a signal, taking it, chaining, and giving it back.
+//!
+//! Dispositions are read and restored by raw system calls, so that what is put back is what was
+//! there byte for byte, including the restorer that libc's `sigaction` would replace.
+
+use crate::arch;
+use crate::errno::{Errno, check};
+use crate::handler::on_signal;
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+
+/// The kernel's own `struct sigaction` (the same layout on x86_64 and aarch64).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+struct Disposition {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+/// Faults must stay deliverable inside the handler: a blocked one kills the process.
+const NEVER_MASKED: [c_int; 5] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
+
+/// The signal that is ours, or 0.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// What was installed before us, for chaining and for giving back.
+static PREVIOUS_HANDLER: AtomicUsize = AtomicUsize::new(0);
+static PREVIOUS_FLAGS: AtomicU64 = AtomicU64::new(0);
+static PREVIOUS_RESTORER: AtomicUsize = AtomicUsize::new(0);
+static PREVIOUS_MASK: AtomicU64 = AtomicU64::new(0);
+
+fn read(signal: c_int) -> Result<Disposition, Errno> {
+    let mut disposition = Disposition::default();
+    let args = [signal as usize, 0, &raw mut disposition as usize, size_of::<u64>()];
+    // SAFETY: the pointer is to a local of the kernel's layout.
+    check(unsafe { arch::syscall(libc::SYS_rt_sigaction, args) })?;
+    Ok(disposition)
+}
+
+fn write(signal: c_int, disposition: Disposition) -> Result<(), Errno> {
+    let args = [signal as usize, &raw const disposition as usize, 0, size_of::<u64>()];
+    // SAFETY: the disposition is one that the kernel handed out, or a plain ignore.
+    check(unsafe { arch::syscall(libc::SYS_rt_sigaction, args) }).map(drop)
+}
+
+fn our_handler() -> usize {
+    let handler: unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = on_signal;
+    handler as usize
+}
+
+/// SIGPROF if nobody uses it, else the highest free real-time signal.
+fn choose() -> Option<c_int> {
+    let real_time = (libc::SIGRTMIN().saturating_add(2)..=libc::SIGRTMAX()).rev();
+    core::iter::once(libc::SIGPROF).chain(real_time).find(|signal| {
+        read(*signal).is_ok_and(|now| now.handler == libc::SIG_DFL || now.handler == our_handler())
+    })
+}
+
+/// Takes a free signal and returns its number; `None` when the host uses them all.
+pub(crate) fn install() -> Option<c_int> {
+    let signal = choose()?;
+    let before = read(signal).ok()?;
+    if before.handler != our_handler() {
+        PREVIOUS_HANDLER.store(before.handler, Ordering::Relaxed);
+        PREVIOUS_FLAGS.store(before.flags, Ordering::Relaxed);
+        PREVIOUS_RESTORER.store(before.restorer, Ordering::Relaxed);
+        PREVIOUS_MASK.store(before.mask, Ordering::Relaxed);
+    }
+    // SAFETY: sigaction is plain data; all zero is valid.
+    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+    action.sa_sigaction = our_handler();
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+    // SAFETY: the pointer is to a local.
+    unsafe { libc::sigfillset(&raw mut action.sa_mask) };
+    for fault in NEVER_MASKED {
+        // SAFETY: as above.
+        unsafe { libc::sigdelset(&raw mut action.sa_mask, fault) };
+    }
+    // SAFETY: `action` is complete; the handler is async-signal-safe (docs/signal-safety.md).
+    if unsafe { libc::sigaction(signal, &raw const action, core::ptr::null_mut()) } != 0 {
+        return None;
+    }
+    SIGNAL.store(signal, Ordering::Release);
+    Some(signal)
+}
+
+/// Whether our handler is still the one installed; the host may have replaced it.
+pub(crate) fn is_ours() -> bool {
+    read(SIGNAL.load(Ordering::Acquire)).is_ok_and(|now| now.handler == our_handler())
+}
+
+/// Gives the signal back as it was. All timers must be gone. Signals still pending are discarded
+/// first (ignoring a signal flushes it), since the old disposition may be to kill the process.
+/// When the host has installed its own handler since, nothing is changed.
+pub(crate) fn restore() {
+    let signal = SIGNAL.swap(0, Ordering::AcqRel);
+    if signal == 0 || !read(signal).is_ok_and(|now| now.handler == our_handler()) {
+        return;
+    }
+    let _ = write(signal, Disposition { handler: libc::SIG_IGN, ..Disposition::default() });
+    let before = Disposition {
+        handler: PREVIOUS_HANDLER.load(Ordering::Relaxed),
+        flags: PREVIOUS_FLAGS.load(Ordering::Relaxed),
+        restorer: PREVIOUS_RESTORER.load(Ordering::Relaxed),
+        mask: PREVIOUS_MASK.load(Ordering::Relaxed),
+    };
+    let _ = write(signal, before);
+}
+
+/// Passes a signal that is not from our timers to whoever had it before.
+///
+/// # Safety
+/// The arguments must be those of a running signal handler.
+pub(crate) unsafe fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let handler = PREVIOUS_HANDLER.load(Ordering::Relaxed);
+    if handler == libc::SIG_DFL || handler == libc::SIG_IGN || handler == our_handler() {
+        return;
+    }
+    if PREVIOUS_FLAGS.load(Ordering::Relaxed) & libc::SA_SIGINFO as u64 != 0 {
+        // SAFETY: the kernel accepted this address as a three-argument handler.
+        let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
+            unsafe { core::mem::transmute(handler) };
+        handler(signal, info, context);
+    } else {
+        // SAFETY: the kernel accepted this address as a one-argument handler.
+        let handler: extern "C" fn(c_int) = unsafe { core::mem::transmute(handler) };
+        handler(signal);
+    }
+}
