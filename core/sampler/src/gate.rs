@@ -2,10 +2,10 @@
 //! into the sampler's memory.
 //!
 //! A visitor enters *before* it loads the pointer; the owner replaces the pointer and then frees
-//! what was behind it only after it has seen the count at zero. Both sides use sequentially
-//! consistent operations, so one of two things holds: the visitor entered before the owner looked
-//! and the owner waits, or it entered after and loads the new pointer. Nobody ever blocks: the
-//! owner looks again later.
+//! what was behind it only after it has seen the count at zero. All of them use read-modify-write
+//! operations on one counter, so they have one order: either the visitor entered before the owner
+//! looked, and the owner sees it and looks again later, or it entered after, and by acquiring what
+//! the owner released it loads the new pointer. Nobody ever blocks.
 
 use crate::atomic::{AtomicU64, Ordering};
 
@@ -20,23 +20,23 @@ impl Gate {
     /// Enters; must be paired with [`Gate::exit`] on the same thread.
     #[inline(always)]
     pub(crate) fn enter(&self) {
-        self.inside.fetch_add(1, Ordering::SeqCst);
+        self.inside.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Leaves.
     #[inline(always)]
     pub(crate) fn exit(&self) {
-        self.inside.fetch_sub(1, Ordering::SeqCst);
+        self.inside.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Whether nobody is inside at this moment. After a pointer was replaced, one `true` means
     /// that no visitor holds the old one.
     pub(crate) fn is_empty(&self) -> bool {
-        self.inside.load(Ordering::SeqCst) == 0
+        self.inside.fetch_add(0, Ordering::AcqRel) == 0
     }
 
     /// Forgets the visitors: only for a forked child, in which their threads do not exist.
     pub(crate) fn reset(&self) {
-        self.inside.store(0, Ordering::SeqCst);
+        self.inside.store(0, Ordering::Release);
     }
 }

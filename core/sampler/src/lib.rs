@@ -34,6 +34,8 @@ mod memory;
 mod pool;
 mod registration;
 mod ring;
+#[cfg(test)]
+mod ring_tests;
 mod sample;
 mod sampler;
 mod signal;

@@ -59,7 +59,7 @@ impl Pool {
     /// before leaving it.
     #[inline(always)]
     pub(crate) fn current<'gate>() -> Option<&'gate Pool> {
-        let pool = CURRENT.load(Ordering::SeqCst);
+        let pool = CURRENT.load(Ordering::Acquire);
         // SAFETY: a non-null pool is released only after the gate was seen empty since it was
         // replaced (`Pool::release`), and the caller is inside.
         unsafe { pool.as_ref() }
@@ -95,7 +95,7 @@ impl Pool {
         // SAFETY: the mapping starts with room for a Pool and is page aligned.
         unsafe { pointer.write(pool) };
         let published =
-            CURRENT.compare_exchange(ptr::null_mut(), pointer, Ordering::SeqCst, Ordering::SeqCst);
+            CURRENT.compare_exchange(ptr::null_mut(), pointer, Ordering::AcqRel, Ordering::Acquire);
         if published.is_err() {
             unmap(base, layout.len);
             return Err(Errno(libc::EBUSY));
@@ -110,7 +110,7 @@ impl Pool {
     /// the handler, for example by a debugger) and `false` is returned.
     pub(crate) fn release(pointer: *mut Pool, attempts: u32) -> bool {
         let _ =
-            CURRENT.compare_exchange(pointer, ptr::null_mut(), Ordering::SeqCst, Ordering::SeqCst);
+            CURRENT.compare_exchange(pointer, ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire);
         for _ in 0..attempts {
             if GATE.is_empty() {
                 // SAFETY: nobody can reach the pool any more; the length is the mapping's own.
@@ -127,7 +127,7 @@ impl Pool {
     /// In a forked child: forgets the visitors, whose threads do not exist, and unmaps the copy.
     pub(crate) fn release_in_child() {
         GATE.reset();
-        let pointer = CURRENT.load(Ordering::SeqCst);
+        let pointer = CURRENT.load(Ordering::Acquire);
         if !pointer.is_null() {
             Self::release(pointer, 1);
         }
@@ -162,7 +162,7 @@ impl Pool {
     /// The modules as last published.
     #[inline(always)]
     pub(crate) fn modules(&self) -> &[ModuleEntry<'static>] {
-        let list = self.list.load(Ordering::SeqCst);
+        let list = self.list.load(Ordering::Acquire);
         let [first, second] = self.lists;
         let entries = if list >> 32 == 0 { first } else { second };
         // SAFETY: `publish_modules` filled that many entries before it stored the length, and
@@ -233,7 +233,7 @@ impl Pool {
         if !GATE.is_empty() {
             return false;
         }
-        let next = 1u64.wrapping_sub(self.list.load(Ordering::SeqCst) >> 32);
+        let next = 1u64.wrapping_sub(self.list.load(Ordering::Acquire) >> 32);
         let [first, second] = self.lists;
         let target = if next == 0 { first } else { second };
         let mut count = 0usize;
@@ -242,7 +242,7 @@ impl Pool {
             unsafe { target.wrapping_add(count).write(entry) };
             count = count.wrapping_add(1);
         }
-        self.list.store(next << 32 | count as u64, Ordering::SeqCst);
+        self.list.store(next << 32 | count as u64, Ordering::Release);
         true
     }
 }

@@ -77,14 +77,14 @@ fn nobody_reads_what_was_freed_after_the_gate_was_seen_empty() {
                 let (gate, current, buffers) = (gate.clone(), current.clone(), buffers.clone());
                 loom::thread::spawn(move || {
                     gate.enter();
-                    let index = current.load(Ordering::SeqCst);
+                    let index = current.load(Ordering::Acquire);
                     let value = buffers[index].load(Ordering::Relaxed);
                     gate.exit();
                     assert!(value == 10 || value == 11, "read freed memory");
                 })
             })
             .collect();
-        current.store(1, Ordering::SeqCst);
+        current.store(1, Ordering::Release);
         if gate.is_empty() {
             buffers[0].store(666, Ordering::Relaxed);
         }
