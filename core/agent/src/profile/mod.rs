@@ -1,20 +1,25 @@
 //! The profile model: interned tables, aggregation and encodings. No I/O happens here.
 
+mod id;
+pub mod limits;
+mod loss;
+mod merge;
 mod model;
+mod table;
 
+pub use id::FunctionId;
+pub use id::LabelSetId;
+pub use id::LocationId;
+pub use id::MappingId;
+pub use id::StackId;
+pub use id::StringId;
+pub use loss::Loss;
+pub use loss::LossCause;
 pub use model::Function;
-pub use model::FunctionId;
-pub use model::LabelSetId;
 pub use model::Line;
 pub use model::Location;
-pub use model::LocationId;
-pub use model::Loss;
-pub use model::LossCause;
 pub use model::Mapping;
-pub use model::MappingId;
 pub use model::Meta;
 pub use model::Profile;
 pub use model::Sample;
-pub use model::StackId;
-pub use model::StringId;
 pub use model::ValueType;

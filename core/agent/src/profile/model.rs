@@ -4,50 +4,17 @@
 //! it and means nothing in another one; [`Profile::merge`] translates.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::time::Duration;
 
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub u32);
-        impl $name {
-            fn from_index(index: usize) -> Self {
-                Self(u32::try_from(index).unwrap_or(u32::MAX))
-            }
-            /// The position in the table that this id names.
-            pub fn index(self) -> usize {
-                self.0 as usize
-            }
-        }
-    };
-}
-
-id!(
-    /// Names a string of one profile. Id 0 is always the empty string.
-    StringId
-);
-id!(
-    /// Names a [`Mapping`] of one profile. Id 0 is always "no mapping".
-    MappingId
-);
-id!(
-    /// Names a [`Function`] of one profile.
-    FunctionId
-);
-id!(
-    /// Names a [`Location`] of one profile.
-    LocationId
-);
-id!(
-    /// Names a stack (a list of locations, leaf first) of one profile.
-    StackId
-);
-id!(
-    /// Names a label set of one profile. Id 0 is always the empty set.
-    LabelSetId
-);
+use super::id::FunctionId;
+use super::id::LabelSetId;
+use super::id::LocationId;
+use super::id::MappingId;
+use super::id::StackId;
+use super::id::StringId;
+use super::loss::Loss;
+use super::loss::LossCause;
+use super::table::Table;
 
 /// What a column of sample values counts, and in which unit: `cpu` in `nanoseconds`, `samples` in
 /// `count`, `wall` in `nanoseconds`. Names follow pprof's; a sink that spells them otherwise
@@ -145,85 +112,6 @@ pub struct Sample {
     pub values: Vec<i64>,
 }
 
-/// Why weight is missing from the stacks, or stands under a placeholder instead of a stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LossCause {
-    /// CPU time that no sample covers: short threads, blocked signals, time before a thread was
-    /// seen. Shown under the frame `[unsampled]`.
-    Unsampled,
-    /// Expirations beyond the cap on one sample's weight. Shown under `[missed]`.
-    Missed,
-    /// Samples dropped because a ring was full. Shown under `[dropped]`.
-    Dropped,
-    /// Samples whose stack fell in the overflow bucket because the table of stacks was full.
-    /// Shown under `[overflow]`.
-    StackOverflow,
-    /// Samples whose label set was replaced by `__overflow__`. Their stacks are kept.
-    LabelOverflow,
-    /// Samples whose stack could not be walked to the thread's root. Their stacks are kept.
-    Truncated,
-}
-
-impl LossCause {
-    /// Every cause, in the order used for output.
-    pub const ALL: [Self; 6] = [
-        Self::Unsampled,
-        Self::Missed,
-        Self::Dropped,
-        Self::StackOverflow,
-        Self::LabelOverflow,
-        Self::Truncated,
-    ];
-
-    /// The name used in files, metrics and the page.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Unsampled => "unsampled",
-            Self::Missed => "missed",
-            Self::Dropped => "dropped",
-            Self::StackOverflow => "stack_overflow",
-            Self::LabelOverflow => "label_overflow",
-            Self::Truncated => "truncated",
-        }
-    }
-
-    /// The cause with this [`name`](Self::name).
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|cause| cause.name() == name)
-    }
-}
-
-/// An amount lost to one cause, in the unit of the profile's period (nanoseconds of CPU time).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loss {
-    /// Why.
-    pub cause: LossCause,
-    /// How much.
-    pub value: u64,
-}
-
-/// Interning table: equal values get equal ids, ids are dense and in order of first sight.
-#[derive(Clone, Debug)]
-struct Table<T> {
-    items: Vec<T>,
-    ids: HashMap<T, u32>,
-}
-
-impl<T: Clone + Eq + Hash> Table<T> {
-    fn new() -> Self {
-        Self { items: Vec::new(), ids: HashMap::new() }
-    }
-
-    fn intern(&mut self, item: T) -> usize {
-        let next = self.items.len();
-        let id = *self.ids.entry(item.clone()).or_insert_with(|| {
-            self.items.push(item);
-            u32::try_from(next).unwrap_or(u32::MAX)
-        });
-        id as usize
-    }
-}
-
 /// A profile: samples over interned stacks, label sets, functions and mappings.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -265,10 +153,8 @@ impl Profile {
 
     /// Interns a string.
     pub fn string(&mut self, text: &str) -> StringId {
-        if let Some(&id) = self.strings.ids.get(text) {
-            return StringId(id);
-        }
-        StringId::from_index(self.strings.intern(text.to_owned()))
+        let known = self.strings.find(text);
+        StringId::from_index(known.unwrap_or_else(|| self.strings.intern(text.to_owned())))
     }
 
     /// Interns a mapping.
@@ -296,10 +182,8 @@ impl Profile {
 
     /// Interns a stack, leaf first.
     pub fn stack(&mut self, leaf_first: &[LocationId]) -> StackId {
-        if let Some(&id) = self.stacks.ids.get(leaf_first) {
-            return StackId(id);
-        }
-        StackId::from_index(self.stacks.intern(leaf_first.to_vec()))
+        let known = self.stacks.find(leaf_first);
+        StackId::from_index(known.unwrap_or_else(|| self.stacks.intern(leaf_first.to_vec())))
     }
 
     /// Interns a label set. Order does not matter; of two equal keys the later wins.
@@ -307,16 +191,18 @@ impl Profile {
         &mut self,
         labels: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> LabelSetId {
-        let mut set: Vec<(StringId, StringId)> = Vec::new();
-        for (key, value) in labels {
-            let (key, value) = (self.string(key), self.string(value));
-            match set.iter_mut().find(|(k, _)| *k == key) {
-                Some(slot) => slot.1 = value,
-                None => set.push((key, value)),
-            }
-        }
-        set.sort_by(|a, b| self.strings.items[a.0.index()].cmp(&self.strings.items[b.0.index()]));
-        LabelSetId::from_index(self.label_sets.intern(set))
+        let labels = labels.into_iter().map(|(key, value)| (self.string(key), self.string(value)));
+        let labels = labels.collect();
+        self.label_set_of(labels)
+    }
+
+    /// [`label_set`](Self::label_set) of strings that are interned already.
+    pub(super) fn label_set_of(&mut self, mut labels: Vec<(StringId, StringId)>) -> LabelSetId {
+        // Later labels first, so that the stable sort puts the one that wins before its rivals.
+        labels.reverse();
+        labels.sort_by(|a, b| self.text(a.0).cmp(self.text(b.0)));
+        labels.dedup_by_key(|label| label.0);
+        LabelSetId::from_index(self.label_sets.intern(labels))
     }
 
     /// Adds `values` (one for each sample type) to a stack under a label set. Missing values
@@ -336,7 +222,8 @@ impl Profile {
     /// Records weight lost to a cause, in the unit of the period.
     pub fn add_loss(&mut self, cause: LossCause, value: u64) {
         if value > 0 {
-            *self.losses.entry(cause).or_default() += value;
+            let total = self.losses.entry(cause).or_default();
+            *total = total.saturating_add(value);
         }
     }
 
@@ -346,6 +233,11 @@ impl Profile {
             .into_iter()
             .filter_map(|cause| self.losses.get(&cause).map(|&value| Loss { cause, value }))
             .collect()
+    }
+
+    /// The unit of [`losses`](Self::losses): that of the period, `nanoseconds` without one.
+    pub fn loss_unit(&self) -> &str {
+        self.meta.period.as_ref().map_or("nanoseconds", |(period_type, _)| &period_type.unit)
     }
 
     /// The columns of every sample's values.
@@ -360,42 +252,82 @@ impl Profile {
 
     /// Every string, in id order.
     pub fn strings(&self) -> &[String] {
-        &self.strings.items
+        self.strings.items()
     }
 
     /// Every mapping, in id order; the first is "no mapping".
     pub fn mappings(&self) -> &[Mapping] {
-        &self.mappings.items
+        self.mappings.items()
     }
 
     /// Every function, in id order.
     pub fn functions(&self) -> &[Function] {
-        &self.functions.items
+        self.functions.items()
     }
 
     /// Every location, in id order.
     pub fn locations(&self) -> &[Location] {
-        &self.locations.items
+        self.locations.items()
     }
 
     /// The text of a string; the empty string for an id of another profile.
     pub fn text(&self, id: StringId) -> &str {
-        self.strings.items.get(id.index()).map_or("", String::as_str)
+        self.strings.items().get(id.index()).map_or("", String::as_str)
     }
 
     /// The locations of a stack, leaf first.
     pub fn frames(&self, id: StackId) -> &[LocationId] {
-        self.stacks.items.get(id.index()).map_or(&[], Vec::as_slice)
+        self.stacks.items().get(id.index()).map_or(&[], Vec::as_slice)
     }
 
     /// The labels of a set, sorted by key.
     pub fn labels(&self, id: LabelSetId) -> impl Iterator<Item = (&str, &str)> {
-        let set = self.label_sets.items.get(id.index()).map_or(&[][..], Vec::as_slice);
-        set.iter().map(|&(key, value)| (self.text(key), self.text(value)))
+        self.label_ids(id).iter().map(|&(key, value)| (self.text(key), self.text(value)))
     }
 
-    /// The sum of column `column` over all samples.
+    /// The labels of a set as strings of this profile, sorted by the text of the key.
+    pub(super) fn label_ids(&self, id: LabelSetId) -> &[(StringId, StringId)] {
+        self.label_sets.items().get(id.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The sum of column `column` over all samples; at the ends of the range it stays there.
     pub fn total(&self, column: usize) -> i64 {
-        self.samples.iter().filter_map(|sample| sample.values.get(column)).sum()
+        let values = self.samples.iter().filter_map(|sample| sample.values.get(column));
+        values.fold(0, |total, &value| total.saturating_add(value))
+    }
+
+    /// What to call the profile: its `service_name`, or `profile`.
+    pub fn title(&self) -> &str {
+        let name = self.meta.labels.iter().rev().find(|(key, _)| key == "service_name");
+        name.map_or("profile", |(_, value)| value)
+    }
+
+    /// The position of the column whose quantity is `kind`, for example `cpu`.
+    pub fn column(&self, kind: &str) -> Option<usize> {
+        self.sample_types.iter().position(|sample_type| sample_type.kind == kind)
+    }
+
+    /// The column a reader shows first: the one the period measures, otherwise the last one (as
+    /// pprof does). 0 for a profile without columns.
+    pub fn default_column(&self) -> usize {
+        let period = self.meta.period.as_ref().map(|(period_type, _)| period_type);
+        let measured = self.sample_types.iter().position(|column| Some(column) == period);
+        measured.unwrap_or(self.sample_types.len().saturating_sub(1))
+    }
+
+    /// Appends a column, 0 in every sample so far, and returns its position.
+    pub(super) fn add_column(&mut self, sample_type: ValueType) -> usize {
+        self.sample_types.push(sample_type);
+        let columns = self.sample_types.len();
+        for sample in &mut self.samples {
+            sample.values.resize(columns, 0);
+        }
+        columns - 1
+    }
+
+    /// Takes every sample out, to be added again under other labels.
+    pub(super) fn take_samples(&mut self) -> Vec<Sample> {
+        self.sample_ids.clear();
+        std::mem::take(&mut self.samples)
     }
 }

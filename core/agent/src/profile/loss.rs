@@ -1,0 +1,58 @@
+//! Weight that is missing from the stacks, by cause.
+
+/// Why weight is missing from the stacks, or stands under a placeholder instead of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LossCause {
+    /// CPU time that no sample covers: short threads, blocked signals, time before a thread was
+    /// seen. Shown under the frame `[unsampled]`.
+    Unsampled,
+    /// Expirations beyond the cap on one sample's weight. Shown under `[missed]`.
+    Missed,
+    /// Samples dropped because a ring was full. Shown under `[dropped]`.
+    Dropped,
+    /// Samples whose stack fell in the overflow bucket because the table of stacks was full.
+    /// Shown under `[overflow]`.
+    StackOverflow,
+    /// Samples whose label set was replaced by `__overflow__`. Their stacks are kept.
+    LabelOverflow,
+    /// Samples whose stack could not be walked to the thread's root. Their stacks are kept.
+    Truncated,
+}
+
+impl LossCause {
+    /// Every cause, in the order used for output.
+    pub const ALL: [Self; 6] = [
+        Self::Unsampled,
+        Self::Missed,
+        Self::Dropped,
+        Self::StackOverflow,
+        Self::LabelOverflow,
+        Self::Truncated,
+    ];
+
+    /// The name used in files, metrics and the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unsampled => "unsampled",
+            Self::Missed => "missed",
+            Self::Dropped => "dropped",
+            Self::StackOverflow => "stack_overflow",
+            Self::LabelOverflow => "label_overflow",
+            Self::Truncated => "truncated",
+        }
+    }
+
+    /// The cause with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
+    }
+}
+
+/// An amount lost to one cause, in the unit of the profile's period (nanoseconds of CPU time).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Why.
+    pub cause: LossCause,
+    /// How much.
+    pub value: u64,
+}
