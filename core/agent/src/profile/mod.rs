@@ -1,10 +1,17 @@
 //! The profile model: interned tables, aggregation and encodings. No I/O happens here.
+//!
+//! | module | reads | writes |
+//! |---|---|---|
+//! | [`pprof`] | yes | yes: nothing of the model is lost |
+//!
+//! Reading is bounded: what exceeds a constant of [`limits`] is refused with an error.
 
 mod id;
 pub mod limits;
 mod loss;
 mod merge;
 mod model;
+pub mod pprof;
 mod table;
 
 pub use id::FunctionId;

@@ -1,0 +1,202 @@
+//! From the model to pprof bytes. Messages are written one at a time, so that encoding needs
+//! little more memory than its result.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prost::Message;
+
+use super::comment;
+use super::message;
+use super::message::field;
+use crate::profile::Profile;
+use crate::profile::ValueType;
+
+/// Writes a profile as an uncompressed pprof message.
+pub fn encode(profile: &Profile) -> Vec<u8> {
+    let mut strings = Strings::new(profile);
+    let mut out = header(profile, &mut strings).encode_to_vec();
+    mappings(profile, &mut out);
+    functions(profile, &mut out);
+    locations(profile, &mut out);
+    samples(profile, &mut out);
+    for text in profile.strings().iter().chain(&strings.extra) {
+        prefixed(&mut out, field::STRING, text);
+    }
+    out
+}
+
+/// Writes a profile as a gzipped pprof message, the usual form of a `.pb.gz` file. Equal profiles
+/// give equal bytes.
+pub fn encode_gz(profile: &Profile) -> Vec<u8> {
+    let raw = encode(profile);
+    // The host pays for this: level 6 takes 13 times as long and saves 7 % (10,000 samples).
+    let mut gz = GzEncoder::new(Vec::with_capacity(raw.len() / 2), Compression::fast());
+    match gz.write_all(&raw).and_then(|()| gz.finish()) {
+        Ok(bytes) => bytes,
+        // Writing to memory does not fail; if it did, every reader takes the raw form too.
+        Err(_) => raw,
+    }
+}
+
+/// The file's string table: the profile's own, with the same ids, then what only the header needs.
+struct Strings {
+    first: usize,
+    extra: Vec<String>,
+    ids: HashMap<String, i64>,
+}
+
+impl Strings {
+    fn new(profile: &Profile) -> Self {
+        Self { first: profile.strings().len(), extra: Vec::new(), ids: HashMap::new() }
+    }
+
+    fn id(&mut self, text: &str) -> i64 {
+        if text.is_empty() {
+            return 0;
+        }
+        if let Some(&id) = self.ids.get(text) {
+            return id;
+        }
+        let id = signed((self.first + self.extra.len()) as u64);
+        self.extra.push(text.to_owned());
+        self.ids.insert(text.to_owned(), id);
+        id
+    }
+
+    fn value_type(&mut self, value_type: &ValueType) -> message::ValueType {
+        message::ValueType { kind: self.id(&value_type.kind), unit: self.id(&value_type.unit) }
+    }
+}
+
+fn header(profile: &Profile, strings: &mut Strings) -> message::Header {
+    let meta = &profile.meta;
+    let types = profile.sample_types();
+    let default = types.get(profile.default_column());
+    let period = meta.period.as_ref();
+    message::Header {
+        sample_types: types.iter().map(|column| strings.value_type(column)).collect(),
+        time_nanos: signed(meta.start_unix_nanos.unwrap_or(0)),
+        duration_nanos: i64::try_from(meta.duration.as_nanos()).unwrap_or(i64::MAX),
+        period_type: period.map(|(period_type, _)| strings.value_type(period_type)),
+        period: period.map_or(0, |&(_, value)| signed(value)),
+        comments: comment::lines(profile).iter().map(|line| strings.id(line)).collect(),
+        default_sample_type: default.map_or(0, |column| strings.id(&column.kind)),
+    }
+}
+
+/// What the locations of one mapping know.
+#[derive(Clone, Copy)]
+struct Known {
+    any: bool,
+    functions: bool,
+    files: bool,
+    lines: bool,
+    inlined: bool,
+}
+
+fn known_by_mapping(profile: &Profile) -> Vec<Known> {
+    let all = Known { any: false, functions: true, files: true, lines: true, inlined: false };
+    let mut known = vec![all; profile.mappings().len()];
+    for location in profile.locations() {
+        let Some(known) = known.get_mut(location.mapping.index()) else { continue };
+        let has_file = |id: usize| profile.functions().get(id).is_some_and(|f| f.file.index() > 0);
+        let lines = &location.lines;
+        known.any = true;
+        known.functions &= !lines.is_empty();
+        known.files &= lines.iter().all(|line| has_file(line.function.index()));
+        known.lines &= lines.iter().all(|line| line.line > 0);
+        known.inlined |= lines.len() > 1;
+    }
+    known
+}
+
+fn mappings(profile: &Profile, out: &mut Vec<u8>) {
+    let known = known_by_mapping(profile);
+    let numbered = profile.mappings().iter().zip(&known).zip(0u64..);
+    for ((mapping, known), id) in numbered.skip(1) {
+        let has_functions = known.any && known.functions;
+        let message = message::Mapping {
+            id,
+            start: mapping.start,
+            limit: mapping.end,
+            offset: mapping.file_offset,
+            file: mapping.file.0.into(),
+            build_id: mapping.build_id.0.into(),
+            has_functions,
+            has_filenames: has_functions && known.files,
+            has_line_numbers: has_functions && known.lines,
+            has_inline_frames: has_functions && known.inlined,
+        };
+        write(out, field::MAPPING, &message);
+    }
+}
+
+fn functions(profile: &Profile, out: &mut Vec<u8>) {
+    for (function, id) in profile.functions().iter().zip(1u64..) {
+        let message = message::Function {
+            id,
+            name: function.name.0.into(),
+            system_name: function.system_name.0.into(),
+            file: function.file.0.into(),
+            start_line: function.start_line.into(),
+        };
+        write(out, field::FUNCTION, &message);
+    }
+}
+
+fn locations(profile: &Profile, out: &mut Vec<u8>) {
+    for (location, id) in profile.locations().iter().zip(1u64..) {
+        let lines = location.lines.iter().map(|line| message::Line {
+            function_id: u64::from(line.function.0) + 1,
+            line: line.line.into(),
+        });
+        let message = message::Location {
+            id,
+            mapping_id: location.mapping.0.into(),
+            address: location.address,
+            lines: lines.collect(),
+        };
+        write(out, field::LOCATION, &message);
+    }
+}
+
+fn samples(profile: &Profile, out: &mut Vec<u8>) {
+    let mut message = message::Sample::default();
+    for sample in profile.samples() {
+        message.location_ids.clear();
+        let locations = profile.frames(sample.stack).iter();
+        message.location_ids.extend(locations.map(|location| u64::from(location.0) + 1));
+        message.values.clone_from(&sample.values);
+        message.labels.clear();
+        for (key, text) in profile.label_ids(sample.labels) {
+            let (key, text) = (key.0.into(), text.0.into());
+            message.labels.push(message::Label { key, text, ..message::Label::default() });
+        }
+        write(out, field::SAMPLE, &message);
+    }
+}
+
+fn write(out: &mut Vec<u8>, field: u32, message: &impl Message) {
+    out.push(key(field));
+    let written = message.encode_length_delimited(out);
+    debug_assert!(written.is_ok(), "a vector grows");
+}
+
+fn prefixed(out: &mut Vec<u8>, field: u32, text: &str) {
+    out.push(key(field));
+    let written = prost::encode_length_delimiter(text.len(), out);
+    debug_assert!(written.is_ok(), "a vector grows");
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The key of a length-delimited field with a number up to 15.
+fn key(field: u32) -> u8 {
+    (field << 3 | 2) as u8
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
