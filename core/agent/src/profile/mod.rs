@@ -3,15 +3,20 @@
 //! | module | reads | writes |
 //! |---|---|---|
 //! | [`pprof`] | yes | yes: nothing of the model is lost |
+//! | [`folded`] | yes | one column, names only |
+//! | [`speedscope`] | no | every column, names and files |
 //!
 //! Reading is bounded: what exceeds a constant of [`limits`] is refused with an error.
 
+pub mod folded;
+mod frame;
 mod id;
 pub mod limits;
 mod loss;
 mod merge;
 mod model;
 pub mod pprof;
+pub mod speedscope;
 mod table;
 
 pub use id::FunctionId;
