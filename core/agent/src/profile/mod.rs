@@ -5,6 +5,7 @@
 //! | [`pprof`] | yes | yes: nothing of the model is lost |
 //! | [`folded`] | yes | one column, names only |
 //! | [`speedscope`] | no | every column, names and files |
+//! | [`view`] | no | everything the HTML page shows |
 //!
 //! Reading is bounded: what exceeds a constant of [`limits`] is refused with an error.
 
@@ -18,6 +19,7 @@ mod model;
 pub mod pprof;
 pub mod speedscope;
 mod table;
+pub mod view;
 
 pub use id::FunctionId;
 pub use id::LabelSetId;
