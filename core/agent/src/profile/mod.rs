@@ -6,6 +6,7 @@
 //! | [`folded`] | yes | one column, names only |
 //! | [`speedscope`] | no | every column, names and files |
 //! | [`view`] | no | everything the HTML page shows |
+//! | [`report`] | no | tables for terminals, scripts and pull requests |
 //!
 //! Reading is bounded: what exceeds a constant of [`limits`] is refused with an error.
 
@@ -17,6 +18,7 @@ mod loss;
 mod merge;
 mod model;
 pub mod pprof;
+pub mod report;
 pub mod speedscope;
 mod table;
 pub mod view;
