@@ -1,0 +1,115 @@
+// Colours by module or package: the same names give the same colours in every page of a profile.
+
+import { moduleName } from "./name.js";
+
+// OKLCH triples (lightness, chroma, hue) chosen so that all pairs stay apart for normal and for
+// colour-blind eyes, and text keeps its contrast; the tests compute both.
+const PALETTES = {
+  light: [
+    [0.827, 0.105, 53], [0.919, 0.05, 223], [0.724, 0.105, 98], [0.84, 0.105, 302],
+    [0.816, 0.105, 175], [0.721, 0.105, 359], [0.722, 0.091, 238], [0.917, 0.105, 111],
+  ],
+  dark: [
+    [0.555, 0.082, 66], [0.452, 0.1, 243], [0.451, 0.1, 114], [0.555, 0.1, 289],
+    [0.555, 0.1, 180], [0.47, 0.1, 360], [0.37, 0.1, 302], [0.37, 0.092, 47],
+  ],
+};
+const NEUTRAL = { light: [0.89, 0.008, 90], dark: [0.36, 0.008, 260] };
+const TEXT = { light: "#1c1a17", dark: "#f4f2ee" };
+
+/** How many groups get a colour of their own; the others share the neutral one. */
+export const COLOURS = 8;
+
+/** Converts OKLCH to sRGB bytes. */
+export function oklchToRgb([lightness, chroma, hue]) {
+  const a = chroma * Math.cos((hue * Math.PI) / 180);
+  const b = chroma * Math.sin((hue * Math.PI) / 180);
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  return [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+  ].map((c) => {
+    const clipped = Math.min(1, Math.max(0, c));
+    return Math.round(255 * (clipped <= 0.0031308 ? 12.92 * clipped : 1.055 * clipped ** (1 / 2.4) - 0.055));
+  });
+}
+
+function css(oklch) {
+  return "#" + oklchToRgb(oklch).map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** FNV-1a over UTF-16 units. */
+export function hashText(text) {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  return hash;
+}
+
+/** The three shades of each colour, the neutral shades, and the text colour of a theme. */
+export function makePalette(theme) {
+  const shades = ([l, c, h]) => [-0.022, 0, 0.022].map((step) => css([l + step, c, h]));
+  return { colours: PALETTES[theme].map(shades), neutral: shades(NEUTRAL[theme]), text: TEXT[theme] };
+}
+
+/**
+ * Gives each function a slot (a palette index, -1 for neutral) and a shade.
+ * The heaviest groups choose first: their name's hash picks a slot, the next free one if taken.
+ */
+export function assignColours(profile, by) {
+  const names = by === "package" ? profile.functions.pkg : profile.functions.module;
+  const weights = new Map();
+  selfWeights(profile).forEach((weight, fn) => {
+    if (names[fn] !== "") weights.set(names[fn], (weights.get(names[fn]) ?? 0) + weight);
+  });
+  const own = by === "package" ? ownPackages(profile) : new Set();
+  const rank = ([name, weight]) => (own.has(name) ? Infinity : weight);
+  const ranked = [...weights].sort((a, b) => rank(b) - rank(a) || (a[0] < b[0] ? -1 : 1)).slice(0, COLOURS);
+  const slots = new Map();
+  const taken = new Set();
+  for (const [name] of ranked) {
+    let slot = hashText(name) % COLOURS;
+    while (taken.has(slot)) slot = (slot + 1) % COLOURS;
+    taken.add(slot);
+    slots.set(name, slot);
+  }
+  return {
+    slot: Int8Array.from(names, (name) => slots.get(name) ?? -1),
+    shade: Uint8Array.from(profile.functions.name, (name) => hashText(name) % 3),
+    legend: ranked.map(([name]) => ({ name, slot: slots.get(name) })),
+  };
+}
+
+/** Packages named like their module: a program's own code gets a colour however little it weighs. */
+function ownPackages({ functions }) {
+  const plain = (text) => text.replace(/\.\w+$/, "").replace(/\W/g, "_");
+  return new Set(functions.pkg.filter((pkg, fn) => plain(moduleName(functions.module[fn])) === pkg));
+}
+
+/** Modules tell more, unless one of them holds most of the weight and has packages inside. */
+export function defaultColouring(profile) {
+  const modules = new Map();
+  const packages = new Map();
+  let all = 0;
+  selfWeights(profile).forEach((weight, fn) => {
+    const module = profile.functions.module[fn];
+    if (module === "") return;
+    all += weight;
+    modules.set(module, (modules.get(module) ?? 0) + weight);
+    if (!packages.has(module)) packages.set(module, new Set());
+    packages.get(module).add(profile.functions.pkg[fn]);
+  });
+  const [heaviest, weight] = [...modules].sort((a, b) => b[1] - a[1])[0] ?? ["", 0];
+  return weight > all * 0.6 && packages.get(heaviest).size > 2 ? "package" : "module";
+}
+
+/** Self weight of each function in the first type: the ranking must not move with filters. */
+function selfWeights(profile) {
+  const weights = new Float64Array(profile.functions.count);
+  profile.values[0].forEach((value, i) => {
+    if (value > 0) weights[profile.nodes.fn[profile.nodes.of[profile.sampleNode[i]]]] += value;
+  });
+  return weights;
+}

@@ -1,0 +1,80 @@
+// What the profile does not know, in plain words.
+
+import { formatDuration, formatShare, formatValue, typeName } from "./format.js";
+import { sumOf } from "./profile.js";
+
+const WITHOUT_STACK = {
+  unsampled: "no sample covers it (short-lived threads, blocked signals, time before a thread was seen)",
+  missed: "timer ticks came faster than one sample may stand for",
+  dropped: "a buffer was full",
+  stack_overflow: "the table of distinct stacks was full",
+};
+const WITH_STACK = {
+  label_overflow: "lost its labels (too many distinct label values)",
+  truncated: "has an incomplete stack (the walk did not reach the thread's start)",
+};
+const SOURCES = {
+  timer: "per-thread CPU timers",
+  perf: "perf events",
+  process: "a process-wide CPU timer",
+  ebpf: "eBPF",
+};
+
+/** What the losses are a share of: the type that the period counts, else the sum in its unit. */
+function measured(profile) {
+  const { period } = profile;
+  const index = period ? profile.types.findIndex((t) => t.type === period.type && t.unit === period.unit) : -1;
+  return index < 0 ? null : { total: sumOf(profile.values[index]), name: typeName(period.type) };
+}
+
+/**
+ * Describes the losses: {level, headline}. `level` is "none", "some" or "much" (5 % of
+ * the weight or more without a stack).
+ */
+export function describeLoss(profile) {
+  const whole = measured(profile);
+  const unit = profile.period?.unit ?? "";
+  const amount = (value) => (whole ? formatShare(value, whole.total) : formatValue(value, unit));
+  const lost = profile.lost.filter(([, value]) => value > 0);
+  const bare = lost.filter(([cause]) => !Object.hasOwn(WITH_STACK, cause));
+  const kept = lost.filter(([cause]) => Object.hasOwn(WITH_STACK, cause));
+  if (lost.length === 0) return { level: "none", headline: "Nothing was lost: every sample has its stack and its labels." };
+  const missing = bare.reduce((sum, [, value]) => sum + value, 0);
+  const what = whole ? `of ${whole.name}` : "of the weight";
+  const sentences = [];
+  if (missing > 0) sentences.push(`${amount(missing)} ${what} has no stack: ${reasons(bare, amount)}.`);
+  for (const [cause, value] of kept) sentences.push(`${amount(value)} ${what} ${WITH_STACK[cause]}.`);
+  const level = whole && missing >= 0.05 * whole.total ? "much" : "some";
+  return { level, headline: sentences.join(" ") };
+}
+
+/** One reason stands alone; several come largest first, each with its share. */
+function reasons(losses, amount) {
+  const sorted = [...losses].sort((a, b) => b[1] - a[1]);
+  const why = ([cause]) => (Object.hasOwn(WITHOUT_STACK, cause) ? WITHOUT_STACK[cause] : cause);
+  if (sorted.length === 1) return why(sorted[0]);
+  return sorted.map((loss) => `${amount(loss[1])} because ${why(loss)}`).join("; ");
+}
+
+/** "Sampled by per-thread CPU timers, one sample per 10 ms." */
+export function describeSources(profile) {
+  if (profile.sources.length === 0) return "";
+  const names = profile.sources.map((source) => (Object.hasOwn(SOURCES, source) ? SOURCES[source] : source));
+  const { period } = profile;
+  const each = period?.value > 0 ? `, one sample per ${period.unit === "nanoseconds" ? formatDuration(period.value) : formatValue(period.value, period.unit)} of ${typeName(period.type)}` : "";
+  return `Sampled by ${names.join(" and ")}${each}.`;
+}
+
+/** What stands beside the total: type, share of the whole when filtered, period, start. */
+export function describeTotal(profile, type, { shown, whole }) {
+  const { type: kind, unit } = profile.types[type];
+  const facts = [typeName(kind)];
+  if (shown < whole * (1 - 1e-9)) facts.push(`(${formatShare(shown, whole)} of ${formatValue(whole, unit)})`);
+  if (profile.durationNs > 0) {
+    const cores = kind === "cpu" && unit === "nanoseconds" ? `, ${(shown / profile.durationNs).toFixed(2)} cores` : "";
+    facts.push(`over ${formatDuration(profile.durationNs)}${cores}`);
+  }
+  const start = new Date(profile.startMs ?? NaN);
+  if (!Number.isNaN(start.getTime())) facts.push("· " + start.toISOString().slice(0, 19).replace("T", " ") + " UTC");
+  return facts.join(" ");
+}

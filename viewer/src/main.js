@@ -1,0 +1,366 @@
+// The page: one state, changed through `change`, shown by `show`.
+
+import { assignColours, defaultColouring, makePalette } from "./colour.js";
+import { byId, element } from "./dom.js";
+import { moveInMenu, renderChips, renderKeys } from "./filters.js";
+import { formatCount, formatShare, formatValue, typeName } from "./format.js";
+import { Graph } from "./graph.js";
+import { showValue } from "./label.js";
+import { describeLoss, describeSources, describeTotal } from "./loss.js";
+import { movableSeparator, renderCrumbs, renderHelp, renderLegend, renderSelection, showTooltip } from "./panels.js";
+import { readProfile, sumOf } from "./profile.js";
+import { escapeRegex } from "./search.js";
+import { decodeState, encodeState } from "./state.js";
+import { Table } from "./table.js";
+import { computeFigures, computeMatches, computeSelection, needsTree, zoomNode, zoomOf } from "./view.js";
+
+const root = document.documentElement;
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+root.dataset.theme = prefersDark.matches ? "dark" : "light";
+
+class Page {
+  constructor(profile) {
+    this.profile = profile;
+    this.state = decodeState(location.hash, profile);
+    this.autoColouring = defaultColouring(profile);
+    this.place = { fn: -1, at: -1 };
+    const graphParts = { canvas: byId("graph"), scroller: byId("scroller"), spacer: byId("spacer") };
+    this.graph = new Graph(graphParts, profile, {
+      hover: (node, event) => this.tell(node, event),
+      zoom: (node) => this.zoomTo(node, true),
+      cursor: (node) => this.announce(node),
+    });
+    this.table = new Table(byId("table"), profile, {
+      pick: (fn) => this.pick(fn),
+      preview: (fn) => this.preview(fn),
+      sort: (column) => this.sortBy(column),
+      open: (node) => this.zoomTo(node, false),
+    });
+    this.fillOnce();
+    this.listen();
+    this.setTheme();
+    this.show(null);
+  }
+
+  /** What does not change with the state. */
+  fillOnce() {
+    const { profile } = this;
+    document.title = profile.title === "" ? "Sondage profile" : profile.title + " · Sondage";
+    byId("title").textContent = profile.title === "" ? "Profile" : profile.title;
+    byId("title").title = profile.labels.map(([key, value]) => `${key}: ${value}`).join("\n");
+    byId("type").replaceChildren(...profile.types.map(({ type, unit }, index) => element("option", { value: String(index), title: `${type} (${unit})` }, typeName(type))));
+    byId("type-field").hidden = profile.types.length < 2;
+    const loss = describeLoss(profile);
+    byId("loss").className = loss.level;
+    byId("loss-text").textContent = loss.headline;
+    byId("sources").textContent = describeSources(profile);
+  }
+
+  listen() {
+    const search = byId("search");
+    search.addEventListener("input", () => this.change({ query: search.value }));
+    search.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.nextMatch(event.shiftKey ? -1 : 1);
+    });
+    byId("type").addEventListener("change", (event) => this.change({ type: Number(event.target.value) }, true));
+    byId("group").addEventListener("change", (event) => this.change({ groupBy: event.target.value, zoom: null }, true));
+    byId("colouring").addEventListener("change", (event) => this.change({ colouring: event.target.value }));
+    byId("flip").addEventListener("click", () => this.change({ flipped: !this.state.flipped }));
+    byId("theme").addEventListener("click", () => this.toggleTheme());
+    byId("help-open").addEventListener("click", () => byId("help").showModal());
+    byId("reset").addEventListener("click", () => this.change({ zoom: null }, true));
+    byId("hot").addEventListener("click", () => this.pickAndZoom(this.figures.hot.fn));
+    byId("menu").addEventListener("keydown", (event) => moveInMenu(byId("menu"), event));
+    movableSeparator(byId("separator"), byId("split"));
+    document.addEventListener("keydown", (event) => this.onKey(event));
+    prefersDark.addEventListener("change", () => {
+      this.setTheme();
+      this.showColours();
+      this.showTable();
+    });
+    addEventListener("popstate", () => this.change(decodeState(location.hash, this.profile), null));
+  }
+
+  /** Merges a change into the state and shows it. `step`: true adds to the browser's history,
+   *  null leaves the address alone. */
+  change(patch, step = false) {
+    const before = this.state;
+    this.state = { ...before, ...patch };
+    if (step !== null) this.writeAddress(step);
+    this.show(before);
+  }
+
+  writeAddress(step) {
+    const hash = "#" + encodeState(this.state, this.profile);
+    if (hash === location.hash || (hash === "#" && location.hash === "")) return;
+    try {
+      history[step ? "pushState" : "replaceState"](null, "", hash);
+    } catch {
+      // A sandboxed frame may forbid it; the page works without.
+    }
+  }
+
+  /** Brings the page in line with the state; `before` is the state shown so far. */
+  show(before) {
+    const { state } = this;
+    const changed = (...names) => before === null || names.some((name) => before[name] !== state[name]);
+    const rebuilt = before === null || needsTree(before, state);
+    if (rebuilt) this.showFigures();
+    else if (changed("zoom")) this.graph.setZoom(zoomNode(this.figures.tree, state.zoom));
+    if (rebuilt || changed("query")) this.showMatches();
+    if (changed("theme")) this.setTheme();
+    if (changed("colouring", "theme")) this.showColours();
+    if (rebuilt || changed("colouring", "theme")) this.showLegend();
+    if (changed("flipped")) this.graph.setFlipped(state.flipped);
+    if (rebuilt || changed("query", "sort", "colouring", "theme")) this.showTable();
+    else if (changed("selected")) this.table.select(state.selected);
+    if (rebuilt || changed("zoom", "selected")) this.showPath();
+    if (rebuilt || changed("selected", "query")) this.mark(-1);
+    byId("flip").setAttribute("aria-pressed", String(state.flipped));
+    byId("colouring").value = state.colouring || this.autoColouring;
+    if (document.activeElement !== byId("search")) byId("search").value = state.query;
+    byId("group").value = state.groupBy;
+    byId("type").value = String(state.type);
+  }
+
+  showFigures() {
+    const { state, profile } = this;
+    this.figures = computeFigures(profile, state);
+    const { tree, sections, hot, weights } = this.figures;
+    this.graph.setTree(tree, zoomNode(tree, state.zoom));
+    this.table.setSections(sections, state.groupBy);
+    const whole = sumOf(profile.values[state.type]);
+    byId("total").textContent = formatValue(tree.total[0], this.figures.unit);
+    byId("facts").textContent = describeTotal(profile, state.type, { shown: tree.total[0], whole });
+    byId("hot-line").hidden = hot === null;
+    if (hot) {
+      byId("hot").replaceChildren(element("bdi", {}, profile.functions.name[hot.fn]));
+      byId("hot-share").textContent = `${formatShare(hot.self, tree.total[0])} in itself`;
+    }
+    renderHelp(this.example());
+    const toggle = (key, value) => this.toggleFilter(key, value);
+    renderKeys(byId("label-keys"), byId("menu"), { weights, filters: state.filters, toggle });
+    byId("group").replaceChildren(element("option", { value: "" }, "nothing"), ...weights.map(({ key }) => element("option", { value: key }, key)));
+    byId("group-field").hidden = weights.length === 0;
+    renderChips(byId("chips"), this.chips());
+  }
+
+  example() {
+    const { hot, tree } = this.figures;
+    if (!hot) return "This profile holds no stack.";
+    const share = formatShare(hot.self, tree.total[0]);
+    return `In this profile the function that used most by itself is ${this.profile.functions.name[hot.fn]}: ${share} of ${typeName(this.profile.types[this.state.type].type)}. It heads the table; the link beside “Hottest function” zooms to it.`;
+  }
+
+  chips() {
+    const { filters, focus } = this.state;
+    const chips = filters.map(([key, value]) => ({ text: `${key}: ${showValue(key, value)}`, remove: () => this.toggleFilter(key, value) }));
+    if (focus >= 0) chips.push({ text: "through " + this.profile.functions.name[focus], remove: () => this.change({ focus: -1 }, true) });
+    return chips;
+  }
+
+  toggleFilter(key, value) {
+    const others = this.state.filters.filter(([k, v]) => k !== key || v !== value);
+    const filters = others.length === this.state.filters.length ? [...others, [key, value]] : others;
+    this.change({ filters }, true);
+  }
+
+  showMatches() {
+    const { tree } = this.figures;
+    this.matches = computeMatches(this.profile, tree, this.state.query);
+    this.matchAt = -1;
+    const matched = byId("matched");
+    matched.textContent = this.matches === null ? "" : formatShare(this.matches.total, tree.total[0]) + (this.matches.plain ? " (as plain text)" : " matched");
+    byId("search-key").hidden = this.matches !== null;
+  }
+
+  showTable() {
+    const { state, figures } = this;
+    const count = this.table.render({
+      unit: figures.unit,
+      sort: state.sort,
+      matched: this.matches?.marked ?? null,
+      selected: state.selected,
+      swatch: (fn) => {
+        const slot = this.assignment.slot[fn];
+        return slot < 0 ? this.palette.neutral[1] : this.palette.colours[slot][1];
+      },
+    });
+    byId("table-title").textContent = state.groupBy === "" ? "Top functions" : "Top functions by " + state.groupBy;
+    byId("row-count").textContent = formatCount(count) + (this.matches ? " matching" : "");
+  }
+
+  showPath() {
+    const { figures, state, profile } = this;
+    const zoom = zoomNode(figures.tree, state.zoom);
+    renderCrumbs(byId("crumbs"), { tree: figures.tree, zoom, nameOf: (node) => this.graph.nameOf(node), go: (node) => this.zoomTo(node, false) });
+    byId("reset").hidden = zoom === 0;
+    this.selection = state.selected < 0 ? null : computeSelection(profile, figures, state.selected);
+    const facts = this.selection && { ...this.selection, name: profile.functions.name[state.selected], whole: figures.tree.total[0], unit: figures.unit, places: this.selection.nodes.length };
+    renderSelection(byId("selection"), facts, {
+      zoomNext: () => this.zoomToPlace(),
+      focus: () => this.change({ focus: state.selected, zoom: null }, true),
+      clear: () => this.change({ selected: -1 }),
+    });
+  }
+
+  mark(preview) {
+    this.graph.setMarks({ selected: this.state.selected, preview, matched: this.matches?.marked ?? null });
+  }
+
+  /** Pointing at a row shows its frames, unless a search already does that job. */
+  preview(fn) {
+    if (fn !== this.graph.marks.preview) this.mark(fn);
+  }
+
+  zoomTo(node, select) {
+    const fn = this.figures.tree.fn[node];
+    const patch = { zoom: zoomOf(this.figures.tree, node) };
+    if (select && fn >= 0) patch.selected = fn;
+    this.change(patch, true);
+    this.announce(node);
+  }
+
+  /** First selects a function; when it is selected already, zooms to its next place. */
+  pick(fn) {
+    if (this.state.selected === fn) this.zoomToPlace();
+    else this.change({ selected: fn });
+  }
+
+  pickAndZoom(fn) {
+    this.change({ selected: fn });
+    this.zoomToPlace();
+  }
+
+  zoomToPlace() {
+    const { nodes } = this.selection;
+    if (nodes.length === 0) return;
+    const fn = this.state.selected;
+    this.place = { fn, at: this.place.fn === fn ? (this.place.at + 1) % nodes.length : 0 };
+    this.zoomTo(nodes[Math.min(this.place.at, nodes.length - 1)], false);
+  }
+
+  nextMatch(step) {
+    const nodes = this.matches?.nodes ?? [];
+    if (nodes.length === 0) return;
+    this.matchAt = this.matchAt < 0 && step < 0 ? nodes.length - 1 : (this.matchAt + step + nodes.length) % nodes.length;
+    this.zoomTo(nodes[this.matchAt], false);
+  }
+
+  sortBy(column) {
+    const { sort } = this.state;
+    const descending = sort.column === column ? !sort.descending : column !== "name";
+    this.change({ sort: { column, descending } });
+  }
+
+  /** The lines of the tooltip, and what a screen reader hears, for a node. */
+  describe(node) {
+    const { tree, unit } = this.figures;
+    const { functions } = this.profile;
+    const fn = tree.fn[node];
+    const figures = (value) => `${formatValue(value, unit)}, ${formatShare(value, tree.total[0])}`;
+    const up = tree.parent[node];
+    const ofCaller = up > 0 ? `, ${formatShare(tree.total[node], tree.total[up])} of its caller` : "";
+    const lines = [["name", this.graph.nameOf(node)], ["figures", `total ${figures(tree.total[node])}${ofCaller}`]];
+    if (fn < 0) return lines;
+    lines.push(["figures", `self ${figures(tree.self[node])}`]);
+    const frame = tree.hot[node];
+    const line = frame < 0 ? 0 : functions.line[frame];
+    lines.push(["quiet", functions.file[fn] + (line > 0 && functions.file[fn] !== "" ? ":" + line : "")]);
+    lines.push(["quiet", functions.module[fn]]);
+    if (frame >= 0 && functions.inlined[frame]) lines.push(["quiet", "inlined"]);
+    return lines;
+  }
+
+  tell(node, event) {
+    showTooltip(node < 0 || !event ? null : this.describe(node), event);
+  }
+
+  announce(node) {
+    byId("live").textContent = this.describe(node).slice(0, 3).map(([, text]) => text).join(", ") + `, depth ${this.figures.tree.depth[node]}`;
+  }
+
+  toggleTheme() {
+    this.change({ theme: root.dataset.theme === "dark" ? "light" : "dark" });
+  }
+
+  setTheme() {
+    root.dataset.theme = this.state.theme || (prefersDark.matches ? "dark" : "light");
+  }
+
+  showColours() {
+    const style = getComputedStyle(root);
+    const ink = Object.fromEntries(["filler", "dim", "dim-text", "hatch", "accent", "strong", "graph-font"].map((name) => [name, style.getPropertyValue("--" + name).trim()]));
+    this.palette = makePalette(root.dataset.theme);
+    this.assignment = assignColours(this.profile, this.state.colouring || this.autoColouring);
+    this.graph.setColours(this.palette, this.assignment, { ...ink, dimText: ink["dim-text"], font: ink["graph-font"] });
+  }
+
+  showLegend() {
+    const by = this.state.colouring || this.autoColouring;
+    const names = by === "package" ? this.profile.functions.pkg : this.profile.functions.module;
+    renderLegend(byId("legend"), {
+      legend: this.assignment.legend,
+      others: this.assignment.slot.includes(-1),
+      palette: this.palette,
+      prefix: by + ":",
+      weights: (name) => this.selfShare(names, name),
+      search: (prefix, name) => this.change({ query: prefix + "^" + escapeRegex(name) + "$" }),
+    });
+  }
+
+  selfShare(names, name) {
+    let self = 0;
+    for (const section of this.figures.sections) for (const row of section.rows) if (names[row.fn] === name) self += row.self;
+    return formatShare(self, this.figures.tree.total[0]);
+  }
+
+  onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open || byId("menu").matches(":popover-open")) return;
+    const typing = event.target === byId("search");
+    if (event.key === "Escape") return this.stepBack(event, typing);
+    if (typing || event.target.matches("select")) return;
+    const actions = {
+      "/": () => byId("search").select(),
+      "?": () => byId("help").showModal(),
+      0: () => this.change({ zoom: null }, true),
+      n: () => this.nextMatch(1),
+      p: () => this.nextMatch(-1),
+      f: () => this.state.selected >= 0 && this.change({ focus: this.state.selected, zoom: null }, true),
+      g: () => byId("graph").focus(),
+      t: () => this.table.focus(),
+      i: () => this.change({ flipped: !this.state.flipped }),
+      d: () => this.toggleTheme(),
+    };
+    if (!Object.hasOwn(actions, event.key)) return;
+    event.preventDefault();
+    actions[event.key]();
+  }
+
+  /** Esc undoes one thing at a time. */
+  stepBack(event, typing) {
+    const { query, selected, zoom, focus } = this.state;
+    event.preventDefault();
+    if (typing) byId("search").blur();
+    if (query !== "") this.change({ query: "" });
+    else if (typing) return;
+    else if (selected >= 0) this.change({ selected: -1 });
+    else if (zoom !== null) this.change({ zoom: null }, true);
+    else if (focus >= 0) this.change({ focus: -1 }, true);
+  }
+}
+
+function start() {
+  try {
+    const profile = readProfile(byId("profile").textContent);
+    byId("page").hidden = false;
+    new Page(profile);
+  } catch (error) {
+    byId("page").hidden = true;
+    byId("failure").hidden = false;
+    byId("failure").textContent = error.message;
+  }
+}
+
+if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+else start();
