@@ -10,12 +10,12 @@ const PALETTES = {
     [0.816, 0.105, 175], [0.721, 0.105, 359], [0.722, 0.091, 238], [0.917, 0.105, 111],
   ],
   dark: [
-    [0.555, 0.082, 66], [0.452, 0.1, 243], [0.451, 0.1, 114], [0.555, 0.1, 289],
-    [0.555, 0.1, 180], [0.47, 0.1, 360], [0.37, 0.1, 302], [0.37, 0.092, 47],
+    [0.528, 0.087, 63], [0.418, 0.105, 254], [0.419, 0.105, 108], [0.526, 0.105, 297],
+    [0.526, 0.105, 180], [0.441, 0.105, 357], [0.342, 0.099, 314], [0.34, 0.1, 40],
   ],
 };
 const NEUTRAL = { light: [0.89, 0.008, 90], dark: [0.36, 0.008, 260] };
-const TEXT = { light: "#1c1a17", dark: "#f4f2ee" };
+const TEXT = { light: "#1c1a17", dark: "#f8f6f2" };
 
 /** How many groups get a colour of their own; the others share the neutral one. */
 export const COLOURS = 8;
@@ -50,7 +50,8 @@ export function hashText(text) {
 
 /** The three shades of each colour, the neutral shades, and the text colour of a theme. */
 export function makePalette(theme) {
-  const shades = ([l, c, h]) => [-0.022, 0, 0.022].map((step) => css([l + step, c, h]));
+  const steps = theme === "dark" ? [-0.03, -0.01, 0.005] : [-0.022, 0, 0.022];
+  const shades = ([l, c, h]) => steps.map((step) => css([l + step, c, h]));
   return { colours: PALETTES[theme].map(shades), neutral: shades(NEUTRAL[theme]), text: TEXT[theme] };
 }
 

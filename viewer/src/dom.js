@@ -1,6 +1,7 @@
 // The only ways this page makes DOM. Text goes in as text: there is no path from a name to markup.
 
-/** Makes an element. `properties` are attributes; children are nodes or strings (as text). */
+/** Makes an element. An attribute named on… adds a listener; null and false leave it out.
+ *  Children are nodes, or strings that become text. */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

@@ -113,7 +113,6 @@ export class Graph {
     const window_ = { ...this.view, width: this.width, minWidth: MIN_WIDTH, firstRow, lastRow: Math.max(a, b) };
     layoutTree(this.tree, window_, (node, depth, x, width) => this.paintNode(node, depth, x, width));
     this.paintOutlines();
-    this.handlers.painted?.();
   }
 
   /** Moves the visible range towards the zoomed node. */
@@ -233,6 +232,7 @@ export class Graph {
     const node = this.nodeAt(event.offsetX, event.offsetY);
     if (node < 0) return;
     this.cursor = node;
+    this.setHover(-1);
     this.handlers.zoom(node);
   }
 

@@ -51,7 +51,7 @@ export function describeLoss(profile) {
 /** One reason stands alone; several come largest first, each with its share. */
 function reasons(losses, amount) {
   const sorted = [...losses].sort((a, b) => b[1] - a[1]);
-  const why = ([cause]) => (Object.hasOwn(WITHOUT_STACK, cause) ? WITHOUT_STACK[cause] : cause);
+  const why = ([cause]) => (Object.hasOwn(WITHOUT_STACK, cause) ? WITHOUT_STACK[cause] : `of “${cause}”`);
   if (sorted.length === 1) return why(sorted[0]);
   return sorted.map((loss) => `${amount(loss[1])} because ${why(loss)}`).join("; ");
 }

@@ -47,7 +47,7 @@ class Page {
     const { profile } = this;
     document.title = profile.title === "" ? "Sondage profile" : profile.title + " · Sondage";
     byId("title").textContent = profile.title === "" ? "Profile" : profile.title;
-    byId("title").title = profile.labels.map(([key, value]) => `${key}: ${value}`).join("\n");
+    byId("process").replaceChildren(...profile.labels.flatMap(([key, value], i) => [i > 0 ? " · " : "", element("bdi", {}, `${key}: ${value}`)]));
     byId("type").replaceChildren(...profile.types.map(({ type, unit }, index) => element("option", { value: String(index), title: `${type} (${unit})` }, typeName(type))));
     byId("type-field").hidden = profile.types.length < 2;
     const loss = describeLoss(profile);
@@ -149,7 +149,7 @@ class Page {
     const { hot, tree } = this.figures;
     if (!hot) return "This profile holds no stack.";
     const share = formatShare(hot.self, tree.total[0]);
-    return `In this profile the function that used most by itself is ${this.profile.functions.name[hot.fn]}: ${share} of ${typeName(this.profile.types[this.state.type].type)}. It heads the table; the link beside “Hottest function” zooms to it.`;
+    return `In this profile the function that used most by itself is ${this.profile.functions.name[hot.fn]}: ${share} of ${typeName(this.profile.types[this.state.type].type)}. The link beside “Hottest function” zooms to its widest bar.`;
   }
 
   chips() {

@@ -25,6 +25,7 @@ export class Table {
     table.addEventListener("keydown", (event) => this.onKey(event));
     table.addEventListener("pointerover", (event) => handlers.preview(functionOf(event.target)));
     table.addEventListener("pointerleave", () => handlers.preview(-1));
+    table.addEventListener("focusout", () => handlers.preview(-1));
   }
 
   /** Shows other figures, from the top. */

@@ -5,15 +5,16 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const CANDIDATES = [process.env.SONDAGE_CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const CANDIDATES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--window-size=1440,900", "--remote-debugging-pipe",
 ];
 
-/** The browser's path, or null when there is none. */
+/** The browser's path, or null when there is none. SONDAGE_CHROMIUM names another one. */
 export function findChromium() {
-  return CANDIDATES.find((path) => path && existsSync(path)) ?? null;
+  const named = process.env.SONDAGE_CHROMIUM;
+  return (named ? [named] : CANDIDATES).find((path) => existsSync(path)) ?? null;
 }
 
 /** A running browser. Call close() when done. */
@@ -25,6 +26,7 @@ export class Browser {
     this.gone = new Promise((resolve) => this.process.once("exit", resolve));
     this.pending = new Map();
     this.listeners = [];
+    this.tabs = new Set();
     this.nextId = 1;
     let buffer = Buffer.alloc(0);
     this.process.stdio[4].on("data", (chunk) => {
@@ -61,6 +63,7 @@ export class Browser {
     const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
     const tab = new Tab(this, targetId, sessionId);
+    this.tabs.add(tab);
     await tab.prepare(media);
     await tab.go(url);
     return tab;
@@ -109,7 +112,9 @@ export class Tab {
   }
 
   /** Waits until painting that was asked for is done. */
-  settle() {
+  async settle() {
+    // Only the tab in front gets animation frames.
+    await this.send("Page.bringToFront");
     return this.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 220))))");
   }
 
@@ -145,6 +150,11 @@ export class Tab {
   async type(text) {
     await this.send("Input.insertText", { text });
     await this.settle();
+  }
+
+  async close() {
+    await this.browser.send("Target.closeTarget", { targetId: this.targetId });
+    this.browser.tabs.delete(this);
   }
 
   /** A PNG of the window. */

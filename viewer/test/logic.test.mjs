@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { groupLabels, passLabels, weighLabels } from "../src/label.js";
+import { layoutTree } from "../src/layout.js";
+import { readProfile, sumOf } from "../src/profile.js";
+import { compileQuery, matchFunctions, matchedTotal } from "../src/search.js";
+import { decodeState, encodeState, initialState } from "../src/state.js";
+import { sortRows, topSections } from "../src/top.js";
+import { buildTree, findNode } from "../src/tree.js";
+import { HOSTILE_NAMES, hostile, large, ProfileBuilder, realistic, seeded } from "./profiles.mjs";
+
+const read = (data) => readProfile(JSON.stringify(data));
+
+function build(profile, { type = 0, filters = [], by = "", focus = -1 } = {}) {
+  return buildTree(profile, { type, pass: passLabels(profile, filters), groups: groupLabels(profile, by), focus });
+}
+
+/** The same figures the slow and obvious way: walk each sample's stack. */
+function bruteForce(data, { type = 0, keep = () => true } = {}) {
+  const self = new Map();
+  const total = new Map();
+  const nameOf = (frame) => data.strings[data.frames[frame][0]];
+  for (const [node, labels, ...values] of data.samples) {
+    const value = values[type];
+    const stack = [];
+    for (let at = node; at !== -1; at = data.nodes[at][0]) stack.push(nameOf(data.nodes[at][1]));
+    if (!keep(stack, Object.fromEntries(data.labelSets[labels]))) continue;
+    self.set(stack[0], (self.get(stack[0]) ?? 0) + value);
+    for (const name of new Set(stack)) total.set(name, (total.get(name) ?? 0) + value);
+  }
+  return { self, total };
+}
+
+function checkRows(profile, rows, want) {
+  const names = rows.map((row) => profile.functions.name[row.fn]);
+  assert.deepEqual([...names].sort(), [...want.total.keys()].sort());
+  rows.forEach((row, i) => {
+    assert.equal(row.total, want.total.get(names[i]), `total of ${names[i]}`);
+    assert.equal(row.self, want.self.get(names[i]) ?? 0, `self of ${names[i]}`);
+  });
+}
+
+/** Random recursive stacks with labels; names are unique per function. */
+function random(seed) {
+  const next = seeded(seed);
+  const builder = new ProfileBuilder([{ type: "cpu", unit: "nanoseconds" }, { type: "samples", unit: "count" }]);
+  for (let i = 0; i < 400; i += 1) {
+    const stack = Array.from({ length: 1 + Math.floor(next() * 9) }, () => ({ name: "f" + Math.floor(next() * 6), line: Math.floor(next() * 3) }));
+    const labels = next() < 0.3 ? {} : { route: "r" + Math.floor(next() * 4), ...(next() < 0.5 ? { user: "u" + Math.floor(next() * 3) } : {}) };
+    builder.add(stack, labels, [1 + Math.floor(next() * 1000), 1]);
+  }
+  return builder.data;
+}
+
+test("self_and_total_equal_a_walk_of_every_stack_even_with_recursion", () => {
+  for (const data of [realistic(), ...[1, 2, 3, 4, 5].map(random)]) {
+    const profile = read(data);
+    for (const type of [0, 1]) {
+      const tree = build(profile, { type });
+      const [section] = topSections(profile, tree);
+      checkRows(profile, section.rows, bruteForce(data, { type }));
+      assert.equal(tree.total[0], sumOf(profile.values[type]));
+      assert.equal(section.rows.reduce((sum, row) => sum + row.self, 0), tree.total[0]);
+    }
+  }
+});
+
+test("filters_on_one_key_are_alternatives_and_keys_must_all_hold", () => {
+  const data = random(9);
+  const profile = read(data);
+  const tree = build(profile, { filters: [["route", "r1"], ["route", null], ["user", "u2"], ["user", null]] });
+  const keep = (_, labels) => [undefined, "r1"].includes(labels.route) && [undefined, "u2"].includes(labels.user);
+  checkRows(profile, topSections(profile, tree)[0].rows, bruteForce(data, { keep }));
+});
+
+test("each_group_holds_exactly_its_samples_and_groups_add_up", () => {
+  const data = random(10);
+  const profile = read(data);
+  const tree = build(profile, { by: "route" });
+  const sections = topSections(profile, tree);
+  assert.equal(sections.length, 5);
+  assert.equal(sections.reduce((sum, { total }) => sum + total, 0), sumOf(profile.values[0]));
+  for (const { value, rows, node } of sections) {
+    checkRows(profile, rows, bruteForce(data, { keep: (_, labels) => (labels.route ?? null) === value }));
+    assert.equal(tree.parent[node], 0);
+    assert.equal(findNode(tree, -1, value), node);
+  }
+  assert.deepEqual([...sections].sort((a, b) => b.total - a.total), sections);
+});
+
+test("focus_keeps_only_stacks_through_the_function", () => {
+  const data = random(11);
+  const profile = read(data);
+  const focus = profile.functions.name.indexOf("f3");
+  const tree = build(profile, { focus });
+  checkRows(profile, topSections(profile, tree)[0].rows, bruteForce(data, { keep: (stack) => stack.includes("f3") }));
+});
+
+test("lines_of_one_function_are_one_node_and_the_heaviest_line_is_shown", () => {
+  const builder = new ProfileBuilder([{ type: "cpu", unit: "nanoseconds" }]);
+  builder.add([{ name: "main" }, { name: "work", line: 10 }], {}, [5]);
+  builder.add([{ name: "main" }, { name: "work", line: 12 }], {}, [9]);
+  const profile = read(builder.data);
+  const tree = build(profile);
+  assert.equal(tree.count, 3);
+  assert.equal(profile.functions.line[tree.hot[2]], 12);
+});
+
+test("search_counts_each_stack_once_however_often_it_matches", () => {
+  for (const data of [realistic(), random(12)]) {
+    const profile = read(data);
+    for (const pattern of ["serde|hyper", "f1|f2", "f3"]) {
+      const marked = matchFunctions(profile.functions, compileQuery(pattern));
+      let want = 0;
+      bruteForce(data, { keep: (stack) => stack.some((name) => new RegExp(pattern, "i").test(name)) }).self.forEach((value) => (want += value));
+      assert.equal(matchedTotal(build(profile), marked), want);
+      assert.equal(matchedTotal(build(profile, { by: "route" }), marked), want);
+    }
+  }
+});
+
+test("search_reads_prefixes_smart_case_and_patterns_that_are_not_regular_expressions", () => {
+  const profile = read(realistic());
+  const names = (text) => {
+    const marked = matchFunctions(profile.functions, compileQuery(text));
+    return profile.functions.name.filter((_, fn) => marked[fn]);
+  };
+  assert.equal(compileQuery("  "), null);
+  assert.equal(compileQuery("module:"), null);
+  assert.deepEqual(names("STORE"), []);
+  assert.equal(names("store").length, 2);
+  assert.ok(names("module:libc").includes("epoll_wait"));
+  assert.deepEqual(names("file:auth\\.rs$"), ["orders_service::auth::verify_token"]);
+  const broken = compileQuery("poll_(");
+  assert.equal(broken.plain, true);
+  assert.ok(broken.regex.test("x_poll_(y"));
+  for (const text of ["(", "[", "*", "\\", "a{2", "(?<", "\\u{zz}", ...HOSTILE_NAMES]) assert.doesNotThrow(() => compileQuery(text), text);
+});
+
+test("rows_sort_by_each_column_in_both_directions_and_ties_by_name", () => {
+  const names = ["b", "a", "c"];
+  const rows = [{ fn: 0, self: 1, total: 5 }, { fn: 1, self: 1, total: 5 }, { fn: 2, self: 3, total: 3 }];
+  const order = (column, descending) => sortRows([...rows], names, { column, descending }).map(({ fn }) => names[fn]).join("");
+  assert.equal(order("self", true), "cab");
+  assert.equal(order("self", false), "abc");
+  assert.equal(order("total", true), "abc");
+  assert.equal(order("name", false), "abc");
+  assert.equal(order("name", true), "cba");
+});
+
+test("labels_are_weighed_with_a_row_for_samples_without_them", () => {
+  const profile = read(realistic());
+  const weights = weighLabels(profile, 0);
+  assert.deepEqual(weights.map(({ key }) => key), ["method", "route"]);
+  const route = weights[1].values;
+  assert.equal(route.at(-1).value, null);
+  assert.equal(route.reduce((sum, { total }) => sum + total, 0), sumOf(profile.values[0]));
+});
+
+test("visible_rectangles_tile_their_parents_and_their_number_follows_the_pixels", () => {
+  const profile = read(large(30_000));
+  const tree = build(profile);
+  let painted = 0;
+  const right = new Map();
+  layoutTree(tree, { from: 0, to: tree.total[0], width: 1000, minWidth: 0.6, firstRow: 0, lastRow: 1000 }, (node, depth, x, width) => {
+    painted += 1;
+    assert.ok(x >= 0 && x + width <= 1000 + 1e-6);
+    right.set(depth, (right.get(depth) ?? 0) + width);
+  });
+  for (const [depth, width] of right) assert.ok(width <= 1000 + 1e-6, `row ${depth} is ${width} wide`);
+  assert.ok(painted > 1000 && painted < tree.count, `${painted} of ${tree.count}`);
+  layoutTree(tree, { from: 0, to: 0, width: 1000, minWidth: 0.6, firstRow: 0, lastRow: 9 }, () => assert.fail("an empty range paints nothing"));
+});
+
+test("a_view_survives_its_address", () => {
+  const profile = read(hostile());
+  const filters = HOSTILE_NAMES.filter((name) => !name.includes("\ud800")).flatMap((name) => [[name, name], [name, null]]);
+  const state = { ...initialState(), type: 1, filters, groupBy: "__proto__", focus: 3, selected: 4, query: "a+b&c=%", sort: { column: "name", descending: false }, flipped: true, colouring: "module", theme: "dark" };
+  for (const zoom of [null, { base: 2 }, { base: 2, value: "</script>" }, { base: -1, value: null }]) {
+    const back = decodeState("#" + encodeState({ ...state, zoom }, profile), profile);
+    const sorted = (list) => [...list].map((pair) => JSON.stringify(pair)).sort();
+    assert.deepEqual(sorted(back.filters), sorted(filters));
+    assert.deepEqual({ ...back, filters: 0 }, { ...state, zoom, filters: 0 });
+  }
+  assert.equal(encodeState(initialState(), profile), "");
+});
+
+test("an_address_of_another_profile_or_with_typos_is_ignored", () => {
+  const profile = read(realistic());
+  const hash = "#type=heap&l.nokey=1&by=nokey&focus=99999&fn=-1&zoom=1e9&sort=-colour&theme=pink&colour=x&%E0%A4%A";
+  assert.deepEqual(decodeState(hash, profile), initialState());
+});
+
+test("damaged_data_gives_a_message_and_never_a_wrong_picture", () => {
+  const cases = [
+    ["__SONDAGE_DATA__", /carries no profile/],
+    ["{\"v\":1,\"title\":\"x\", oops }", /damaged/],
+    ["[1,2,3,4,5,6,7,8,9,10,11]", /format 1/],
+    [JSON.stringify({ ...realistic(), v: 2 }), /reads profile format 1, but the data has format 2/],
+    [JSON.stringify({ ...realistic(), samples: undefined }), /has no samples/],
+    [JSON.stringify({ ...realistic(), types: [] }), /no profile type/],
+    [JSON.stringify({ ...realistic(), samples: [[1e9, 0, 1, 1]] }), /a node that it does not hold \(1000000000\)/],
+    [JSON.stringify({ ...realistic(), samples: [[0, 77, 1, 1]] }), /a label set/],
+    [JSON.stringify({ ...realistic(), nodes: [[0, 0]] }), /a parent node/],
+    [JSON.stringify({ ...realistic(), nodes: [[-1, 1.5]] }), /a frame/],
+    [JSON.stringify({ ...realistic(), frames: [[0, 0, 9999, 0, 0]] }), /a string/],
+  ];
+  for (const [text, message] of cases) assert.throws(() => readProfile(text), message);
+});
+
+test("a_profile_without_samples_is_empty_and_not_an_error", () => {
+  const profile = read({ ...realistic(), samples: [], lost: [] });
+  const tree = build(profile);
+  assert.equal(tree.count, 1);
+  assert.deepEqual(topSections(profile, tree)[0].rows, []);
+  assert.equal(build(profile, { by: "route" }).count, 1);
+});
+
+test("a_stack_100000_frames_deep_does_not_overflow_ours", () => {
+  const data = realistic();
+  data.frames = [[0, 0, 0, 0, 0]];
+  data.nodes = Array.from({ length: 100_000 }, (_, i) => [i - 1, 0]);
+  data.samples = [[99_999, 0, 7, 1]];
+  const profile = read(data);
+  const [section] = topSections(profile, build(profile));
+  assert.deepEqual(section.rows, [{ fn: 0, self: 7, total: 7 }]);
+});
