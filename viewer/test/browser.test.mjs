@@ -51,6 +51,12 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     const box = document.getElementById("graph").getBoundingClientRect();
     return [box.left + box.width * ${fraction}, box.top + ${row * ROW + ROW / 2}];
   })()`);
+  /** The fill of a frame of the graph, read from the canvas, as "r,g,b". */
+  const fillAt = (tab, row, fraction) => tab.evaluate(`(() => {
+    const canvas = document.getElementById("graph");
+    const ratio = canvas.width / canvas.clientWidth;
+    return [...canvas.getContext("2d").getImageData(canvas.width * ${fraction}, (${row} * ${ROW} + 2) * ratio, 1, 1).data.slice(0, 3)].join();
+  })()`);
   const clickOn = async (tab, selector) => {
     const [x, y] = await tab.evaluate(`(() => {
       const target = document.querySelector(${JSON.stringify(selector)});
@@ -140,8 +146,11 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
 
   test("search_marks_filters_and_steps_through_matches", async () => {
     const tab = await open("realistic");
+    const [main, matching] = [await fillAt(tab, 13, 0.2), await fillAt(tab, 13, 0.48)];
     await tab.press("/");
     await tab.type("serde_json::ser|^__send$");
+    assert.equal(await fillAt(tab, 13, 0.48), matching, "a match keeps its colour");
+    assert.notEqual(await fillAt(tab, 13, 0.2), main, "what does not match steps back");
     assert.match(await text(tab, "#matched"), /^\d\d\.\d % matched$/);
     const names = await texts(tab, "tr[data-fn] .name");
     assert.ok(names.length >= 2 && names.every((name) => /serde_json::ser|^__send$/.test(name)), names.join());
