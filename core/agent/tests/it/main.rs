@@ -1,0 +1,6 @@
+//! The crate as its users see it.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+mod fixture;
+mod resolve;
