@@ -6,3 +6,4 @@ pub mod profile;
 
 pub use error::Error;
 pub use error::ErrorKind;
+pub mod resolve;

@@ -1,4 +1,7 @@
-//! The crate's integration tests.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! The crate as its users see it.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+mod fixture;
 mod profile;
+mod resolve;

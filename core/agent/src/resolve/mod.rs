@@ -1,0 +1,48 @@
+//! From addresses to functions: object files, symbol tables, debug information, demangling.
+//!
+//! Everything here runs on the agent's thread and treats files as hostile: ranges are checked,
+//! sizes and times bounded, nothing is mapped into memory, nothing recurses over what a file
+//! says. A file that cannot be read costs its names and is counted; it never fails a profile.
+
+mod bytes;
+mod cache;
+mod clock;
+mod debug_file;
+mod dwarf;
+mod elf;
+mod error;
+mod image;
+mod inlines;
+mod lines;
+mod names;
+mod origins;
+mod perf_map;
+mod source;
+mod strings;
+mod symbols;
+mod symtab;
+
+pub use bytes::Bytes;
+pub use dwarf::DebugFrame;
+pub use dwarf::DebugFrames;
+pub use dwarf::DebugFunction;
+pub use dwarf::DebugInfo;
+pub use dwarf::SourceLine;
+pub use elf::Section;
+pub use elf::Segment;
+pub use error::ResolveError;
+pub use error::ResolveErrorKind;
+pub use image::Image;
+pub use names::MAX_NAME;
+pub use names::demangle;
+pub use perf_map::PerfMap;
+pub use perf_map::PerfNames;
+pub use source::FileIdentity;
+pub use symbols::Budget;
+pub use symbols::ModuleFile;
+pub use symbols::Resolved;
+pub use symbols::SymbolCounters;
+pub use symbols::SymbolFrame;
+pub use symbols::Symbols;
+pub use symtab::Symbol;
+pub use symtab::symbols_at;

@@ -1,0 +1,348 @@
+use std::collections::HashMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::cache::ModuleKey;
+use super::debug_file;
+use super::dwarf::DebugFrame;
+use super::dwarf::DebugFrames;
+use super::dwarf::DebugInfo;
+use super::dwarf::SourceLine;
+use super::error::ResolveError;
+use super::error::ResolveErrorKind;
+use super::image::Image;
+use super::names;
+use super::source::FileIdentity;
+use super::symtab;
+use super::symtab::Symbol;
+
+/// The running executable, also after its file was replaced or deleted.
+const OWN_EXECUTABLE: &str = "/proc/self/exe";
+
+/// How much memory names may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes of names kept between calls. Default 24 MiB.
+    pub cache_bytes: usize,
+    /// Bytes of debug sections read for one call, per file; a file with more gets names from its
+    /// symbol table only. 0 never reads debug sections. Default 64 MiB.
+    pub debug_bytes: u64,
+    /// Where separate debug files stand. Default `/usr/lib/debug`.
+    pub debug_directory: PathBuf,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 24 << 20,
+            debug_bytes: 64 << 20,
+            debug_directory: PathBuf::from("/usr/lib/debug"),
+        }
+    }
+}
+
+/// A file whose code runs in the process.
+#[derive(Clone, Debug, Default)]
+pub struct ModuleFile {
+    /// Its path in the process' mount namespace.
+    pub path: PathBuf,
+    /// The file that is mapped, as `/proc/self/maps` tells; another one at `path` is refused.
+    pub identity: Option<FileIdentity>,
+    /// Its GNU build id in lower-case hex, as read from memory; another one in the file is
+    /// refused.
+    pub build_id: Option<String>,
+    /// Its bytes, for an image without a file (the vDSO); `path` then only names it.
+    pub bytes: Option<Arc<[u8]>>,
+}
+
+impl ModuleFile {
+    fn key(&self) -> ModuleKey {
+        match &self.build_id {
+            Some(id) => ModuleKey::BuildId(id.clone()),
+            None => ModuleKey::File(self.path.clone(), self.identity),
+        }
+    }
+
+    fn open(&self) -> Result<Image, ResolveError> {
+        if let Some(bytes) = &self.bytes {
+            return self.check(Image::from_bytes(bytes.clone())?);
+        }
+        let opened = Image::open(&self.path, self.identity).and_then(|image| self.check(image));
+        match &opened {
+            Err(error) if self.identity.is_some() && is_gone(error) => {
+                let own = Image::open(Path::new(OWN_EXECUTABLE), self.identity);
+                own.and_then(|image| self.check(image)).or(opened)
+            }
+            _ => opened,
+        }
+    }
+
+    fn check(&self, image: Image) -> Result<Image, ResolveError> {
+        match (&self.build_id, image.build_id()) {
+            (Some(mapped), Some(on_disk)) if *mapped != on_disk => Err(ResolveError::new(
+                ResolveErrorKind::Replaced,
+                format!("the file has build id {on_disk}, what is mapped has {mapped}"),
+            )),
+            _ => Ok(image),
+        }
+    }
+}
+
+fn is_gone(error: &ResolveError) -> bool {
+    matches!(error.kind(), ResolveErrorKind::Missing | ResolveErrorKind::Replaced)
+}
+
+/// One function at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SymbolFrame {
+    /// Demangled name.
+    pub name: Arc<str>,
+    /// Name as the linker knows it; equals `name` where there is no mangling.
+    pub system_name: Arc<str>,
+    /// Path of the source file, as the compiler wrote it.
+    pub file: Option<Arc<str>>,
+    /// Line in `file` that runs, or that holds the inlined call; counted from 1.
+    pub line: Option<u32>,
+    /// Line the function is declared at.
+    pub start_line: Option<u32>,
+}
+
+/// What stands at an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// Innermost inlined function first, the function that was really called last; empty when
+    /// nothing is known.
+    pub frames: Arc<[SymbolFrame]>,
+}
+
+/// What [`Symbols`] did since it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SymbolCounters {
+    /// Addresses looked up in files.
+    pub looked_up: u64,
+    /// Addresses answered from the cache.
+    pub cached: u64,
+    /// Addresses looked up without finding a name.
+    pub unresolved: u64,
+    /// Addresses whose names were dropped to keep the budget.
+    pub evicted: u64,
+    /// Files, or parts of files, that could not be used.
+    pub errors: u64,
+    /// The last of those errors, with the path of the file.
+    pub last_error: Option<String>,
+    /// Bytes the cache takes now.
+    pub cache_bytes: usize,
+}
+
+/// Turns addresses into names, files and lines.
+///
+/// Files are opened when an address is asked for the first time, read in bounded ranges and
+/// closed again; results are kept in a bounded cache. It blocks on the disk and takes
+/// milliseconds per new file: it belongs on the agent's thread, never in a handler. Not for
+/// addresses of other processes: paths are opened in this process' mount namespace.
+///
+/// ```
+/// use sondage::resolve::{Budget, ModuleFile, Symbols};
+///
+/// let mut symbols = Symbols::new(Budget::default());
+/// let module = ModuleFile { path: "/proc/self/exe".into(), ..ModuleFile::default() };
+/// let frames = symbols.resolve(&module, &[0x1337]).remove(0).frames;
+/// for frame in frames.iter() {
+///     println!("{} at {:?}:{:?}", frame.name, frame.file, frame.line);
+/// }
+/// assert_eq!(symbols.counters().looked_up, 1);
+/// ```
+#[derive(Debug)]
+pub struct Symbols {
+    budget: Budget,
+    cache: Cache,
+    counters: SymbolCounters,
+}
+
+impl Symbols {
+    /// An empty cache.
+    pub fn new(budget: Budget) -> Self {
+        let cache = Cache::new(budget.cache_bytes);
+        Self { budget, cache, counters: SymbolCounters::default() }
+    }
+
+    /// Resolves `addresses` (in the module's own address space: what its symbol table says, not
+    /// where it is loaded) in order.
+    ///
+    /// For a return address ask for the address minus one: the call, not what follows it.
+    /// A module that cannot be read gives empty results and is counted in
+    /// [`counters`](Self::counters).
+    pub fn resolve(&mut self, module: &ModuleFile, addresses: &[u64]) -> Vec<Resolved> {
+        let id = self.cache.begin(&module.key());
+        let mut known: HashMap<u64, Resolved> = HashMap::new();
+        let mut missing = Vec::new();
+        for &address in addresses {
+            match self.cache.get(id, address) {
+                Some(resolved) => {
+                    self.counters.cached += 1;
+                    known.insert(address, resolved);
+                }
+                None => missing.push(address),
+            }
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            self.counters.looked_up += missing.len() as u64;
+            let (found, keep) = self.look_up(module, &missing);
+            for (&address, resolved) in missing.iter().zip(found) {
+                self.counters.unresolved += u64::from(resolved.frames.is_empty());
+                if keep {
+                    self.cache.insert(id, address, resolved.clone());
+                }
+                known.insert(address, resolved);
+            }
+        }
+        self.cache.trim();
+        addresses.iter().map(|address| known.get(address).cloned().unwrap_or_default()).collect()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> SymbolCounters {
+        SymbolCounters {
+            evicted: self.cache.evicted(),
+            cache_bytes: self.cache.bytes(),
+            ..self.counters.clone()
+        }
+    }
+
+    /// Names for distinct addresses, and whether the answer will be the same next time.
+    fn look_up(&mut self, module: &ModuleFile, addresses: &[u64]) -> (Vec<Resolved>, bool) {
+        let image = match module.open() {
+            Ok(image) => image,
+            Err(error) => {
+                // Out of descriptors now does not mean out of names for good.
+                let keep = error.kind() != ResolveErrorKind::Unreadable;
+                self.note(module, error);
+                return (vec![Resolved::default(); addresses.len()], keep);
+            }
+        };
+        let separate = if DebugInfo::is_in(&image) {
+            None
+        } else {
+            debug_file::find(&image, &module.path, &self.budget.debug_directory)
+        };
+        let table = match &separate {
+            Some(separate) if !symtab::has_full_table(&image) => separate,
+            _ => &image,
+        };
+        let symbols = symtab::symbols_at(table, addresses).unwrap_or_else(|error| {
+            self.note(module, error);
+            vec![None; addresses.len()]
+        });
+        let debug = self.debug(module, separate.as_ref().unwrap_or(&image), addresses);
+        let mut names = Names { cache: &mut self.cache, demangled: HashMap::new() };
+        let found = symbols
+            .iter()
+            .zip(&debug)
+            .map(|(symbol, debug)| names.frames(symbol.as_ref(), debug))
+            .collect();
+        (found, true)
+    }
+
+    fn debug(&mut self, module: &ModuleFile, image: &Image, addresses: &[u64]) -> Vec<DebugFrames> {
+        let nothing = vec![DebugFrames::default(); addresses.len()];
+        if self.budget.debug_bytes == 0 {
+            return nothing;
+        }
+        match DebugInfo::load(image, self.budget.debug_bytes) {
+            Ok(None) => nothing,
+            Ok(Some(info)) => {
+                let (frames, error) = info.frames_at(addresses);
+                if let Some(error) = error {
+                    self.note(module, error);
+                }
+                frames
+            }
+            Err(error) => {
+                self.note(module, error);
+                nothing
+            }
+        }
+    }
+
+    fn note(&mut self, module: &ModuleFile, error: ResolveError) {
+        self.counters.errors += 1;
+        let error = error.about(&module.path.to_string_lossy());
+        self.counters.last_error = Some(error.to_string());
+    }
+}
+
+/// Puts frames together, each string once.
+struct Names<'a> {
+    cache: &'a mut Cache,
+    demangled: HashMap<Arc<str>, Arc<str>>,
+}
+
+impl Names<'_> {
+    fn frames(&mut self, symbol: Option<&Symbol>, debug: &DebugFrames) -> Resolved {
+        let mut frames = Vec::with_capacity(debug.frames.len().max(1));
+        if let Some((outer, inlined)) = debug.frames.split_last() {
+            frames.extend(inlined.iter().filter_map(|frame| self.frame(frame, None)));
+            frames.extend(self.frame(outer, symbol));
+        } else if let Some(symbol) = symbol {
+            let (name, system_name) = self.pair(&symbol.name);
+            frames.push(self.at(&debug.place, name, system_name, None));
+        }
+        Resolved { frames: Arc::from(frames) }
+    }
+
+    /// A frame of debug information; `symbol` is the one that covers the address.
+    fn frame(&mut self, frame: &DebugFrame, symbol: Option<&Symbol>) -> Option<SymbolFrame> {
+        let function = &frame.function;
+        let linkage = function.linkage_name.as_ref();
+        let mangled = symbol.map(|symbol| &symbol.name).filter(|name| is_mangled(name));
+        let (name, system_name) = match (linkage.or(mangled), &function.name) {
+            (Some(linkage), _) => self.pair(linkage),
+            // A C function: `name` joins its clones (`name.part.0`), the symbol tells them apart.
+            (None, Some(name)) => {
+                let system = symbol.map_or(name, |symbol| &symbol.name);
+                (self.plain(name), self.plain(system))
+            }
+            (None, None) => self.pair(&symbol?.name),
+        };
+        Some(self.at(&frame.place, name, system_name, function.start_line))
+    }
+
+    fn at(
+        &mut self,
+        place: &SourceLine,
+        name: Arc<str>,
+        system_name: Arc<str>,
+        start_line: Option<u32>,
+    ) -> SymbolFrame {
+        let file = place.file.as_ref().map(|file| self.cache.string(file));
+        SymbolFrame { name, system_name, file, line: place.line, start_line }
+    }
+
+    /// A linkage name, demangled and as it is.
+    fn pair(&mut self, linkage: &Arc<str>) -> (Arc<str>, Arc<str>) {
+        let name = match self.demangled.get(linkage) {
+            Some(name) => name.clone(),
+            None => {
+                let name = self.cache.string(&names::demangle(linkage));
+                self.demangled.insert(linkage.clone(), name.clone());
+                name
+            }
+        };
+        (name, self.plain(linkage))
+    }
+
+    fn plain(&mut self, text: &str) -> Arc<str> {
+        if text.len() <= names::MAX_NAME {
+            return self.cache.string(text);
+        }
+        self.cache.string(&names::bounded(text))
+    }
+}
+
+fn is_mangled(name: &str) -> bool {
+    name.starts_with("_Z") || name.starts_with("_R")
+}

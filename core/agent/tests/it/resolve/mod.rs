@@ -1,0 +1,5 @@
+mod debug;
+mod hostile;
+mod image;
+mod symbols;
+mod symtab;
