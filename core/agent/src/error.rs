@@ -1,5 +1,6 @@
 //! The crate's error.
 
+use sondage_sampler::StartError;
 use std::fmt;
 
 /// What a caller can do about an [`Error`].
@@ -12,6 +13,14 @@ pub enum ErrorKind {
     TooLarge,
     /// An argument or a setting is wrong: correct it.
     InvalidInput,
+    /// The operating system refused something: files, threads, memory.
+    Io,
+    /// This process or kernel does not allow it: no free signal, no CPU timers.
+    Unsupported,
+    /// Another agent runs in this process.
+    Busy,
+    /// A defect of Sondage; profiling is off, the host goes on.
+    Internal,
 }
 
 /// An error of this crate: a [kind](Error::kind) to act on and a message for people.
@@ -19,17 +28,27 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// Makes an error from its kind and one line for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), source: None }
     }
 
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Adds what caused the error.
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
     }
 
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
@@ -47,4 +66,28 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::AlreadyRunning => {
+                Self::new(ErrorKind::Busy, "an agent runs in this process already")
+            }
+            StartError::Memory(errno) => {
+                Self::new(ErrorKind::Io, format!("no address space for the rings: {errno}"))
+            }
+            StartError::NoFreeSignal => Self::new(
+                ErrorKind::Unsupported,
+                "the host handles SIGPROF and every real-time signal itself",
+            ),
+            StartError::Timer(errno) => {
+                Self::new(ErrorKind::Unsupported, format!("no CPU timers: {errno}"))
+            }
+        }
+    }
+}

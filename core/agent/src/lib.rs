@@ -1,9 +1,31 @@
 //! Sondage: the profiler you embed.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod agent;
+mod config;
 mod error;
+mod integrations;
+mod labels;
+mod pipeline;
 pub mod profile;
+pub mod resolve;
+mod stats;
 
+pub use agent::Agent;
+pub use config::Config;
 pub use error::Error;
 pub use error::ErrorKind;
-pub mod resolve;
+#[cfg(feature = "axum")]
+pub use integrations::axum;
+#[cfg(feature = "tokio")]
+pub use integrations::tokio;
+#[cfg(feature = "tower")]
+pub use integrations::tower;
+#[cfg(feature = "tracing")]
+pub use integrations::tracing;
+pub use labels::Guard;
+pub use labels::LabelSet;
+pub use labels::Labeled;
+pub use labels::labels;
+pub use labels::register_thread;
+pub use stats::Stats;

@@ -3,6 +3,7 @@
 use crate::errno::Errno;
 use crate::handler::FOREIGN;
 use crate::pool::{GATE, Limits, Pool};
+use crate::process::current_tid;
 use crate::registration::{self, AddError, MAX_SLOTS};
 use crate::signal;
 use crate::slot::{HISTOGRAM_BUCKETS, Slot, SlotIndex};
@@ -100,9 +101,7 @@ impl Sampler {
 
     /// Asks the kernel for a timer and gives it back, so that a refusal is known at once.
     fn try_timer(&self, signal: i32) -> Result<(), Errno> {
-        // SAFETY: takes no arguments.
-        let tid = unsafe { crate::arch::syscall(libc::SYS_gettid, [0; 4]) } as i32;
-        Timer::create(tid, signal, 0).map(Timer::delete)
+        Timer::create(current_tid(), signal, 0).map(Timer::delete)
     }
 
     fn pool(&self) -> &Pool {
@@ -263,10 +262,8 @@ impl Drop for Sampler {
 /// # Safety
 /// `cell` must live as long as the calling thread.
 pub unsafe fn attach_label_cell(cell: *mut AtomicU32) -> bool {
-    // SAFETY: takes no arguments.
-    let tid = unsafe { crate::arch::syscall(libc::SYS_gettid, [0; 4]) } as i32;
     // SAFETY: the caller promises that the cell lives as long as this thread.
-    unsafe { registration::add(tid, cell) }.is_ok()
+    unsafe { registration::add(current_tid(), cell) }.is_ok()
 }
 
 /// To be called in the child of a fork, before it starts a sampler of its own: forgets the

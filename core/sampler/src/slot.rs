@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Words of one ring: 64 KiB, which holds 15 samples of depth 512 or 240 of depth 32. The agent
 /// drains often enough for the deepest stacks at the set rate.
-pub(crate) const RING_WORDS: usize = 8192;
+pub const RING_WORDS: usize = 8192;
 
 /// Buckets of the handler-time histogram; bucket `b` counts handlers of 2^b…2^(b+1) ticks.
 pub const HISTOGRAM_BUCKETS: usize = 32;

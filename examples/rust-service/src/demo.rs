@@ -43,6 +43,7 @@ pub fn run(options: &DemoOptions) -> Result<()> {
 fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_start(sondage::register_thread)
         .build()
         .map_err(Error::during(Kind::Io, "start the runtime"))
 }

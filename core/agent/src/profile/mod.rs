@@ -12,6 +12,7 @@
 
 pub mod folded;
 mod frame;
+pub mod html;
 mod id;
 pub mod limits;
 mod loss;

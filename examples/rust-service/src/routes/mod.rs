@@ -8,10 +8,11 @@ pub mod search;
 
 use crate::error::{Error, Kind, Result};
 
-/// Starts `work` at once on a thread that may block; the future waits for it.
+/// Starts `work` at once, under the request's labels, on a thread that may block; the future
+/// waits for it.
 fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> impl Future<Output = Result<T>> {
-    let task = tokio::task::spawn_blocking(work);
+    let task = sondage::tokio::spawn_blocking(work);
     async { task.await.map_err(Error::during(Kind::Io, "finish work on a blocking thread"))? }
 }

@@ -1,0 +1,213 @@
+//! The agent: one thread that collects, and the handle to it.
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::labels;
+use crate::pipeline::{Collected, Collector, Options, exclude_this_thread};
+use crate::profile::Profile;
+use crate::stats::Stats;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Demangling and DWARF need some; the memory is touched only when they do.
+const STACK_BYTES: usize = 1 << 20;
+
+/// The longest that [`Agent::flush`] and [`Agent::stop`] wait for the agent thread.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Receives every finished profile, on the agent thread.
+pub(crate) type Deliver = Box<dyn FnMut(&Arc<Profile>) + Send>;
+
+/// What the agent thread needs.
+pub(crate) struct Settings {
+    pub(crate) collect: Options,
+    pub(crate) interval: Duration,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) deliver: Deliver,
+}
+
+enum Command {
+    Flush(SyncSender<Arc<Profile>>),
+    Stop(SyncSender<Arc<Profile>>),
+}
+
+/// A running profiler. There is one in a process; dropping the handle stops it and leaves
+/// nothing behind: no thread, no timer, no signal handler, no mapping.
+#[derive(Debug)]
+pub struct Agent {
+    commands: Sender<Command>,
+    thread: Option<JoinHandle<()>>,
+    stats: Arc<Mutex<Stats>>,
+    pid: u32,
+}
+
+impl Agent {
+    /// Starts profiling this process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] when an agent runs already, [`ErrorKind::Unsupported`] when this
+    /// process or kernel does not allow it.
+    pub fn start(config: Config) -> Result<Self, Error> {
+        let collect = Options::from_config(&config);
+        let (interval, labels) = (config.interval, config.labels);
+        Self::start_with(Settings { collect, interval, labels, deliver: Box::new(|_| ()) })
+    }
+
+    pub(crate) fn start_with(settings: Settings) -> Result<Self, Error> {
+        let (commands, received) = channel();
+        let (ready, started) = sync_channel(1);
+        let stats = Arc::new(Mutex::new(Stats::default()));
+        let shared = stats.clone();
+        let body = move || {
+            let _own = exclude_this_thread();
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                Loop::start(settings, shared.clone(), &ready).map(|work| work.run(&received))
+            }));
+            labels::sampler_stopped();
+            if outcome.is_err() {
+                let mut stats = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                stats.failure = Some("the agent thread failed; profiling is off".to_owned());
+            }
+        };
+        let builder = std::thread::Builder::new().name("sondage".into()).stack_size(STACK_BYTES);
+        let thread =
+            sondage_sampler::with_signals_blocked(|| builder.spawn(body)).map_err(|error| {
+                Error::new(ErrorKind::Io, "no thread for the agent").with_source(error)
+            })?;
+        let failed = || Error::new(ErrorKind::Internal, "the agent thread failed at start");
+        match started.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let _ = thread.join();
+                return Err(error);
+            }
+            Err(_) => return Err(failed()),
+        }
+        Ok(Self { commands, thread: Some(thread), stats, pid: std::process::id() })
+    }
+
+    /// Finishes the profile of the time since the last flush, sends it to the configured targets
+    /// and returns it. Waits for the agent thread: milliseconds, more when symbols of large
+    /// binaries are read for the first time.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] when the agent thread has failed or does not answer.
+    pub fn flush(&self) -> Result<Arc<Profile>, Error> {
+        self.ask(Command::Flush)
+    }
+
+    /// Stops profiling and returns the last profile, which is also sent to the targets.
+    ///
+    /// # Errors
+    /// As for [`Agent::flush`]; profiling is off in any case.
+    pub fn stop(mut self) -> Result<Arc<Profile>, Error> {
+        let last = self.ask(Command::Stop);
+        self.join();
+        last
+    }
+
+    /// What the agent has done and lost so far, as of the last flush or second.
+    pub fn stats(&self) -> Stats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn ask(&self, command: fn(SyncSender<Arc<Profile>>) -> Command) -> Result<Arc<Profile>, Error> {
+        if self.pid != std::process::id() {
+            return Err(Error::new(ErrorKind::Internal, "the agent runs in the parent process"));
+        }
+        let (reply, answer) = sync_channel(1);
+        let sent = self.commands.send(command(reply));
+        let answer = sent.ok().and_then(|()| answer.recv_timeout(REPLY_TIMEOUT).ok());
+        answer.ok_or_else(|| Error::new(ErrorKind::Internal, "the agent thread does not answer"))
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take()
+            && self.pid == std::process::id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            let _ = self.ask(Command::Stop);
+            self.join();
+        }
+    }
+}
+
+/// The agent thread's state.
+struct Loop {
+    collector: Collector,
+    interval: Duration,
+    labels: Vec<(String, String)>,
+    deliver: Deliver,
+    stats: Arc<Mutex<Stats>>,
+    next_flush: Instant,
+}
+
+impl Loop {
+    fn start(
+        settings: Settings,
+        stats: Arc<Mutex<Stats>>,
+        ready: &SyncSender<Result<(), Error>>,
+    ) -> Option<Self> {
+        let Settings { collect, interval, labels, deliver } = settings;
+        match Collector::start(collect) {
+            Ok(collector) => {
+                labels::sampler_started();
+                let _ = ready.send(Ok(()));
+                let next_flush = Instant::now() + interval;
+                Some(Self { collector, interval, labels, deliver, stats, next_flush })
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error.into()));
+                None
+            }
+        }
+    }
+
+    fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            match commands.recv_timeout(self.collector.drain_interval()) {
+                Ok(Command::Flush(reply)) => {
+                    let collected = self.collector.flush();
+                    let _ = reply.send(self.hand_out(collected));
+                }
+                Ok(Command::Stop(reply)) => {
+                    labels::sampler_stopped();
+                    let collected = self.collector.finish();
+                    let _ = reply.send(self.hand_out(collected));
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.collector.tick();
+                    if Instant::now() >= self.next_flush {
+                        let collected = self.collector.flush();
+                        self.hand_out(collected);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn hand_out(&mut self, collected: Collected) -> Arc<Profile> {
+        self.next_flush = Instant::now() + self.interval;
+        let Collected { mut profile, cpu } = collected;
+        profile.meta.labels.clone_from(&self.labels);
+        let profile = Arc::new(profile);
+        {
+            let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            stats.update(&self.collector, &cpu);
+        }
+        (self.deliver)(&profile);
+        profile
+    }
+}

@@ -1,0 +1,10 @@
+//! Labels for the frameworks that a service is built with; each behind a feature of its name.
+
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+#[cfg(feature = "tower")]
+pub mod tower;
+#[cfg(feature = "tracing")]
+pub mod tracing;

@@ -1,0 +1,26 @@
+//! Labels: what a thread is working on, taken with every sample.
+//!
+//! A label set is interned once into a small number. Making it current is one store into a
+//! thread-local that the signal handler reads, so a change costs a few nanoseconds and nothing is
+//! sent, locked or hashed.
+//!
+//! ```
+//! let checkout = sondage::labels([("route", "/checkout")]);
+//! checkout.scope(|| {
+//!     // CPU time spent here carries route=/checkout, on top of what was current before.
+//! });
+//! ```
+
+mod cell;
+mod future;
+mod set;
+
+pub use cell::register_thread;
+pub use future::Labeled;
+pub use set::Guard;
+pub use set::LabelSet;
+pub use set::labels;
+
+pub(crate) use cell::sampler_started;
+pub(crate) use cell::sampler_stopped;
+pub(crate) use set::Interned;

@@ -1,0 +1,337 @@
+//! The agent thread's work: keep the picture of the process fresh, drain rings, make profiles.
+
+use super::assemble::Assembly;
+use super::cpu::{CpuAccount, Reconciler};
+use super::stacks::Stacks;
+use super::threads::Threads;
+use crate::config::Config;
+use crate::profile::{LossCause, Profile};
+use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
+use sondage_sampler::{Counters, RING_WORDS, RawSample, Sampler, SlotIndex, StartError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The longest time between two drains. Short enough for a new thread to be found soon.
+const MAX_DRAIN_INTERVAL: Duration = Duration::from_millis(100);
+const MIN_DRAIN_INTERVAL: Duration = Duration::from_millis(4);
+
+/// How often it is checked that the signal is still ours.
+const SIGNAL_CHECK: Duration = Duration::from_secs(1);
+
+/// A single sample may stand for this much CPU time; the rest is counted as missed. Longer gaps
+/// mean a blocked signal, and the stack at its end says nothing about the time before.
+const MAX_SAMPLE_WEIGHT: Duration = Duration::from_millis(100);
+
+/// Distinct stacks kept between two flushes; beyond, CPU time goes into `[overflow]`.
+const MAX_STACKS: usize = 32_768;
+
+/// Address space for unwind tables; resident is what is built (libc: 112 KB).
+const TABLE_BYTES: usize = 64 << 20;
+
+/// How to collect.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// CPU time between two samples of a thread.
+    pub(crate) interval: Duration,
+    /// Whether waiting time is recorded too.
+    pub(crate) wall: bool,
+    pub(crate) max_threads: u32,
+    pub(crate) max_depth: u32,
+    /// Distinct stacks between two flushes.
+    pub(crate) max_stacks: usize,
+    /// Address space for unwind tables.
+    pub(crate) table_bytes: usize,
+    pub(crate) symbols: Budget,
+}
+
+impl Options {
+    /// What of a configuration concerns collecting.
+    pub(crate) fn from_config(config: &Config) -> Self {
+        Self {
+            interval: Duration::from_secs(1) / config.hz.max(1),
+            wall: config.wall,
+            max_threads: config.max_threads.min(affordable_threads()),
+            max_depth: config.max_depth,
+            max_stacks: MAX_STACKS,
+            table_bytes: TABLE_BYTES,
+            symbols: Budget::default(),
+        }
+    }
+
+    fn assembly(&self, interval: Duration) -> Assembly {
+        Assembly::new(self.wall, nanos(interval), self.max_stacks)
+    }
+}
+
+/// A finished profile with its accounts.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    pub(crate) profile: Profile,
+    pub(crate) cpu: CpuAccount,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    sampler: Sampler,
+    options: Options,
+    interval: Duration,
+    picture: Picture,
+    threads: Threads,
+    stacks: Stacks,
+    assembly: Assembly,
+    symbols: Symbols,
+    reconciler: Reconciler,
+    period_start: (Instant, SystemTime),
+    signal_checked: Instant,
+    drain_interval: Duration,
+    max_drain_interval: Duration,
+    buffer: Vec<u64>,
+    /// The monotonic clock and the tick counter at the start, to translate ticks.
+    ticks_start: (Instant, u64),
+}
+
+/// What is known of the process' code, and whether the handlers know it too.
+#[derive(Debug)]
+struct Picture {
+    modules: Modules,
+    loader_generation: u64,
+    published: bool,
+}
+
+impl Collector {
+    /// Takes a signal and starts sampling every thread but Sondage's own.
+    pub(crate) fn start(options: Options) -> Result<Self, StartError> {
+        let mut modules = Modules::default();
+        let loader_generation = sondage_sampler::loader_generation();
+        if let Err(error) = modules.refresh() {
+            modules.last_error = Some(format!("/proc/self/maps: {error}"));
+        }
+        let interval = options.interval.max(sondage_sampler::kernel_tick());
+        let mut sampler = Sampler::start(&sondage_sampler::Options {
+            interval,
+            max_threads: options.max_threads,
+            table_bytes: options.table_bytes,
+            max_depth: options.max_depth,
+            weight_cap: weight_cap(interval),
+            main_stack: modules.main_stack(),
+        })?;
+        while modules.build_next(&mut sampler) {}
+        modules.publish(&mut sampler);
+        let longest = longest_drain_interval(interval, options.max_depth);
+        let now = Instant::now();
+        let mut threads = Threads::new();
+        let reconciler = Reconciler::new(sampler.counters());
+        threads.scan(&sampler, now);
+        Ok(Self {
+            interval,
+            picture: Picture { modules, loader_generation, published: true },
+            threads,
+            stacks: Stacks::new(options.max_stacks),
+            assembly: options.assembly(interval),
+            symbols: Symbols::new(options.symbols.clone()),
+            reconciler,
+            period_start: (now, SystemTime::now()),
+            signal_checked: now,
+            drain_interval: longest,
+            max_drain_interval: longest,
+            buffer: Vec::new(),
+            ticks_start: (now, sondage_sampler::ticks()),
+            sampler,
+            options,
+        })
+    }
+
+    /// How long to wait before the next [`Collector::tick`].
+    pub(crate) fn drain_interval(&self) -> Duration {
+        self.drain_interval
+    }
+
+    /// Looks for new code and new threads and drains every ring.
+    pub(crate) fn tick(&mut self) {
+        let now = Instant::now();
+        self.refresh_picture();
+        for ended in self.threads.scan(&self.sampler, now) {
+            self.drain_ended(ended);
+        }
+        self.drain_all(now);
+        if now.duration_since(self.signal_checked) >= SIGNAL_CHECK {
+            self.signal_checked = now;
+            if !self.sampler.owns_signal() {
+                self.sampler.move_to_free_signal();
+            }
+        }
+    }
+
+    /// Finishes the profile of the time since the last flush.
+    pub(crate) fn flush(&mut self) -> Collected {
+        self.tick();
+        let cpu = self.reconciler.account(self.sampler.counters(), self.interval);
+        self.settle();
+        let fresh = self.options.assembly(self.interval);
+        let assembly = std::mem::replace(&mut self.assembly, fresh);
+        let losses = [
+            (LossCause::Dropped, cpu.dropped),
+            (LossCause::Missed, cpu.missed),
+            (LossCause::Unsampled, cpu.unsampled),
+        ];
+        let (modules, threads) = (&self.picture.modules, &self.threads);
+        let mut profile = assembly.finish(modules, threads, &mut self.symbols, &losses);
+        let now = (Instant::now(), SystemTime::now());
+        let (start, start_time) = std::mem::replace(&mut self.period_start, now);
+        profile.meta.duration = now.0.duration_since(start);
+        let since_epoch = start_time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        profile.meta.start_unix_nanos = Some(nanos(since_epoch));
+        profile.meta.period =
+            Some((crate::profile::ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
+        profile.meta.sources = vec!["timer".to_owned()];
+        Collected { profile, cpu }
+    }
+
+    /// Stops all timers and finishes the last profile. Dropping the collector gives the signal
+    /// and the memory back.
+    pub(crate) fn finish(&mut self) -> Collected {
+        self.sampler.stop_timers();
+        self.flush()
+    }
+
+    /// The handlers' counters since the start.
+    pub(crate) fn counters(&self) -> Counters {
+        self.sampler.counters()
+    }
+
+    /// The symbol cache's counters since the start.
+    pub(crate) fn symbol_counters(&self) -> SymbolCounters {
+        self.symbols.counters()
+    }
+
+    /// How long one tick of the handlers' counter is, measured since the start.
+    pub(crate) fn nanos_per_tick(&self) -> f64 {
+        let ticks = sondage_sampler::ticks().wrapping_sub(self.ticks_start.1).max(1);
+        self.ticks_start.0.elapsed().as_nanos() as f64 / ticks as f64
+    }
+
+    /// Facts for `stats()`: sampled threads, refused threads and why, last error about modules.
+    pub(crate) fn conditions(&self) -> Conditions {
+        Conditions {
+            threads: self.sampler.threads().count() as u64,
+            refused_threads: self.threads.refused,
+            last_refusal: self.threads.last_refusal.clone(),
+            module_error: self.picture.modules.last_error.clone(),
+            table_bytes: self.sampler.table_bytes() as u64,
+            interval: self.interval,
+        }
+    }
+
+    fn refresh_picture(&mut self) {
+        let generation = sondage_sampler::loader_generation();
+        if generation != self.picture.loader_generation {
+            self.picture.loader_generation = generation;
+            // What was sampled before must be read by the old list.
+            self.drain_all(Instant::now());
+            self.settle();
+            match self.picture.modules.refresh() {
+                Ok(changed) => self.picture.published &= !changed,
+                Err(error) => {
+                    self.picture.modules.last_error = Some(format!("/proc/self/maps: {error}"));
+                }
+            }
+        }
+        if self.picture.modules.build_next(&mut self.sampler) {
+            self.picture.published = false;
+        }
+        if !self.picture.published {
+            self.picture.published = self.picture.modules.publish(&mut self.sampler);
+        }
+    }
+
+    fn settle(&mut self) {
+        self.assembly.settle(&mut self.stacks, &mut self.picture.modules);
+        self.threads.forget_stacks();
+    }
+
+    fn drain_all(&mut self, now: Instant) {
+        let mut fullest = 0;
+        let slots: Vec<_> = self.sampler.threads().collect();
+        for (slot, tid) in slots {
+            self.buffer.clear();
+            let buffer = &mut self.buffer;
+            fullest = fullest.max(self.sampler.drain(slot, |word| buffer.push(word)));
+            self.take(slot, tid);
+            if self.options.wall {
+                let waited = nanos(self.threads.waited(slot, tid, now));
+                let stack = self.threads.state(slot, tid).last_stack;
+                self.stacks.add_waited(stack, waited);
+            }
+        }
+        let next = next_drain_interval(self.drain_interval, fullest);
+        self.drain_interval = next.clamp(MIN_DRAIN_INTERVAL, self.max_drain_interval);
+    }
+
+    fn drain_ended(&mut self, slot: SlotIndex) {
+        let tid = self.sampler.threads().find(|(other, _)| *other == slot).map(|(_, tid)| tid);
+        self.buffer.clear();
+        let buffer = &mut self.buffer;
+        self.sampler.remove_thread(slot, |word| buffer.push(word));
+        self.take(slot, tid.unwrap_or(0));
+        self.threads.remove(slot);
+    }
+
+    /// Adds the samples in the buffer.
+    fn take(&mut self, slot: SlotIndex, tid: i32) {
+        let mut rest = self.buffer.as_slice();
+        if rest.is_empty() {
+            return;
+        }
+        let name = self.threads.name(slot, tid);
+        let mut last = None;
+        while let Some((sample, used)) = RawSample::read(rest) {
+            last = self.stacks.add(&sample, name);
+            rest = &rest[used..];
+        }
+        self.threads.state(slot, tid).last_stack = last;
+    }
+}
+
+/// See [`Collector::conditions`].
+#[derive(Clone, Debug)]
+pub(crate) struct Conditions {
+    pub(crate) threads: u64,
+    pub(crate) refused_threads: u64,
+    pub(crate) last_refusal: Option<String>,
+    pub(crate) module_error: Option<String>,
+    pub(crate) table_bytes: u64,
+    pub(crate) interval: Duration,
+}
+
+/// A timer takes one of the user's queued signals, which all processes of the user share: at most
+/// a quarter of the limit is used.
+fn affordable_threads() -> u32 {
+    sondage_sampler::signal_queue_limit()
+        .map_or(u32::MAX, |limit| u32::try_from(limit / 4).unwrap_or(u32::MAX))
+        .max(1)
+}
+
+/// The cap on a sample's weight, in periods.
+fn weight_cap(interval: Duration) -> u32 {
+    let periods = MAX_SAMPLE_WEIGHT.as_nanos() / interval.as_nanos().max(1);
+    u32::try_from(periods).unwrap_or(u32::MAX).max(4)
+}
+
+/// Half of the time in which the deepest stacks at the set rate would fill a ring.
+fn longest_drain_interval(interval: Duration, max_depth: u32) -> Duration {
+    let samples = RING_WORDS as u32 / (max_depth + 2);
+    (interval * samples / 2).clamp(MIN_DRAIN_INTERVAL, MAX_DRAIN_INTERVAL)
+}
+
+/// Sooner when a ring was more than half full, later when all were nearly empty.
+fn next_drain_interval(current: Duration, fullest: usize) -> Duration {
+    match fullest {
+        words if words > RING_WORDS / 2 => current / 2,
+        words if words < RING_WORDS / 8 => current * 2,
+        _ => current,
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

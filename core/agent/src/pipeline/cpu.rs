@@ -1,0 +1,70 @@
+//! Reconciliation: the CPU time that no sample covers.
+
+use super::threads::own_cpu;
+use sondage_sampler::{Clock, Counters};
+use std::time::Duration;
+
+/// CPU time of one collection period, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuAccount {
+    /// What the host's threads used, living and ended.
+    pub host: u64,
+    /// What Sondage's own threads used.
+    pub own: u64,
+    /// What samples stand for.
+    pub sampled: u64,
+    /// Samples that found their ring full.
+    pub dropped: u64,
+    /// Expirations beyond the cap on a sample's weight.
+    pub missed: u64,
+    /// What remains: threads that ended before their first expiry, blocked signals, time before
+    /// a thread was found.
+    pub unsampled: u64,
+}
+
+/// Compares the process' CPU clock with what was sampled.
+///
+/// The process clock counts every thread, also those that lived too briefly to be seen, so the
+/// difference is complete. Samples lag behind the clock by up to one period a thread; a surplus
+/// is carried into the next account instead of being shown as negative.
+#[derive(Debug)]
+pub(crate) struct Reconciler {
+    process: Duration,
+    own: Duration,
+    counters: Counters,
+    surplus: u64,
+}
+
+impl Reconciler {
+    /// Starts at the present state of the clocks.
+    pub(crate) fn new(counters: Counters) -> Self {
+        let process = Clock::Process.now().unwrap_or_default();
+        Self { process, own: own_cpu(), counters, surplus: 0 }
+    }
+
+    /// Accounts for the time since the last call, in which one period was `interval`.
+    pub(crate) fn account(&mut self, counters: Counters, interval: Duration) -> CpuAccount {
+        let process = Clock::Process.now().unwrap_or(self.process);
+        let own = own_cpu();
+        let period = nanos(interval);
+        let delta = |now: u64, then: u64| now.saturating_sub(then).saturating_mul(period);
+        let own_used = nanos(own.saturating_sub(self.own));
+        let mut account = CpuAccount {
+            host: nanos(process.saturating_sub(self.process)).saturating_sub(own_used),
+            own: own_used,
+            sampled: delta(counters.weight, self.counters.weight),
+            dropped: delta(counters.dropped, self.counters.dropped),
+            missed: delta(counters.missed, self.counters.missed),
+            unsampled: 0,
+        };
+        let covered = account.sampled + account.dropped + account.missed + self.surplus;
+        account.unsampled = account.host.saturating_sub(covered);
+        self.surplus = covered.saturating_sub(account.host);
+        (self.process, self.own, self.counters) = (process, own, counters);
+        account
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,14 @@
+//! From rings to profiles: everything that happens on the agent thread before encoding.
+
+mod assemble;
+mod collector;
+mod cpu;
+mod stacks;
+mod threads;
+
+pub use cpu::CpuAccount;
+
+pub(crate) use collector::Collected;
+pub(crate) use collector::Collector;
+pub(crate) use collector::Options;
+pub(crate) use threads::exclude_this_thread;

@@ -1,0 +1,174 @@
+//! Adds up raw samples: equal stacks under equal labels on threads of equal name become one.
+//!
+//! Works on addresses as the handler saw them; they are given meaning when the table is settled,
+//! which happens at every flush and before the module list changes.
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use sondage_sampler::{End, RawSample};
+use std::hash::BuildHasher;
+
+/// Names a thread name of the profile being collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ThreadNameId(pub u32);
+
+/// What one distinct stack has collected.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    start: u32,
+    len: u32,
+    /// The label set.
+    pub labels: u32,
+    /// The thread's name.
+    pub thread: ThreadNameId,
+    /// Why the walk stopped.
+    pub end: End,
+    /// Samples.
+    pub samples: u64,
+    /// Periods of CPU time.
+    pub weight: u64,
+    /// Waiting time charged to the stack, in nanoseconds.
+    pub waited: u64,
+}
+
+/// The table of distinct stacks, bounded in entries and words.
+#[derive(Debug)]
+pub struct Stacks {
+    hasher: DefaultHashBuilder,
+    index: HashTable<u32>,
+    entries: Vec<Entry>,
+    words: Vec<u64>,
+    max_entries: usize,
+    max_words: usize,
+    /// Periods of samples that found no room.
+    pub overflow_weight: u64,
+    /// Waiting time that found no room, in nanoseconds.
+    pub overflow_waited: u64,
+}
+
+impl Stacks {
+    /// A table of at most `max_entries` stacks of 64 frames on average.
+    pub fn new(max_entries: usize) -> Self {
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            index: HashTable::new(),
+            entries: Vec::new(),
+            words: Vec::new(),
+            max_entries,
+            max_words: max_entries.saturating_mul(64),
+            overflow_weight: 0,
+            overflow_waited: 0,
+        }
+    }
+
+    /// Adds a sample and returns its entry's number; `None` if it went into the overflow.
+    pub fn add(&mut self, sample: &RawSample<'_>, thread: ThreadNameId) -> Option<u32> {
+        let Some(number) = self.entry(sample, thread) else {
+            self.overflow_weight += u64::from(sample.weight);
+            return None;
+        };
+        let entry = &mut self.entries[number as usize];
+        entry.samples += 1;
+        entry.weight += u64::from(sample.weight);
+        Some(number)
+    }
+
+    /// Charges waiting time to an entry, or to the overflow.
+    pub fn add_waited(&mut self, entry: Option<u32>, nanos: u64) {
+        match entry.and_then(|number| self.entries.get_mut(number as usize)) {
+            Some(entry) => entry.waited += nanos,
+            None => self.overflow_waited += nanos,
+        }
+    }
+
+    /// Finds or makes the entry of a stack.
+    pub fn entry(&mut self, sample: &RawSample<'_>, thread: ThreadNameId) -> Option<u32> {
+        let hash = self.hasher.hash_one((sample.frames, sample.labels, thread));
+        let (entries, words) = (&self.entries, &self.words);
+        let same = |number: &u32| {
+            let entry = &entries[*number as usize];
+            entry.labels == sample.labels
+                && entry.thread == thread
+                && frames_of(words, entry) == sample.frames
+        };
+        if let Some(number) = self.index.find(hash, same) {
+            return Some(*number);
+        }
+        if self.entries.len() >= self.max_entries
+            || self.words.len() + sample.frames.len() > self.max_words
+        {
+            return None;
+        }
+        let number = self.entries.len() as u32;
+        self.entries.push(Entry {
+            start: self.words.len() as u32,
+            len: sample.frames.len() as u32,
+            labels: sample.labels,
+            thread,
+            end: sample.end,
+            samples: 0,
+            weight: 0,
+            waited: 0,
+        });
+        self.words.extend_from_slice(sample.frames);
+        let (entries, words, hasher) = (&self.entries, &self.words, &self.hasher);
+        self.index.insert_unique(hash, number, |other| {
+            let entry = &entries[*other as usize];
+            hasher.hash_one((frames_of(words, entry), entry.labels, entry.thread))
+        });
+        Some(number)
+    }
+
+    /// The entries with their frames, leaf first.
+    pub fn iter(&self) -> impl Iterator<Item = (&Entry, &[u64])> {
+        self.entries.iter().map(|entry| (entry, frames_of(&self.words, entry)))
+    }
+
+    /// Forgets all entries and keeps the memory.
+    pub fn clear(&mut self) {
+        self.index.clear();
+        self.entries.clear();
+        self.words.clear();
+        self.overflow_weight = 0;
+        self.overflow_waited = 0;
+    }
+}
+
+fn frames_of<'w>(words: &'w [u64], entry: &Entry) -> &'w [u64] {
+    let start = entry.start as usize;
+    &words[start..start + entry.len as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sondage_sampler::Source;
+
+    fn sample(frames: &[u64], labels: u32, weight: u32) -> RawSample<'_> {
+        RawSample { weight, labels, end: End::Root, source: Source::Timer, frames }
+    }
+
+    #[test]
+    fn equal_stacks_add_up_and_different_labels_or_threads_keep_apart() {
+        let mut stacks = Stacks::new(100);
+        let main = ThreadNameId(0);
+        let first = stacks.add(&sample(&[1, 2, 3], 0, 2), main);
+        assert_eq!(stacks.add(&sample(&[1, 2, 3], 0, 3), main), first);
+        assert_ne!(stacks.add(&sample(&[1, 2, 3], 1, 1), main), first);
+        assert_ne!(stacks.add(&sample(&[1, 2, 3], 0, 1), ThreadNameId(1)), first);
+        assert_ne!(stacks.add(&sample(&[1, 2], 0, 1), main), first);
+        let (entry, frames) = stacks.iter().next().unwrap();
+        assert_eq!((entry.samples, entry.weight, frames), (2, 5, &[1, 2, 3][..]));
+        assert_eq!(stacks.iter().count(), 4);
+    }
+
+    #[test]
+    fn a_full_table_counts_what_it_cannot_hold_and_still_adds_to_what_it_has() {
+        let mut stacks = Stacks::new(2);
+        for frame in 0..10 {
+            stacks.add(&sample(&[frame], 0, 3), ThreadNameId(0));
+        }
+        stacks.add(&sample(&[1], 0, 5), ThreadNameId(0));
+        let kept: u64 = stacks.iter().map(|(entry, _)| entry.weight).sum();
+        assert_eq!((kept, stacks.overflow_weight), (11, 24));
+    }
+}

@@ -1,0 +1,172 @@
+//! The threads of this process: finding new ones, naming them, noticing the end of old ones.
+
+use super::stacks::ThreadNameId;
+use sondage_sampler::{Clock, Sampler, SlotIndex};
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often the list of threads is read even when their number has not changed.
+const FULL_SCAN: Duration = Duration::from_secs(1);
+
+/// Names kept for one profile; later ones share the last.
+const MAX_NAMES: usize = 256;
+
+/// Threads of Sondage itself: not sampled, accounted apart.
+static OWN_THREADS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+/// Excludes the calling thread from sampling while the returned value lives.
+pub(crate) fn exclude_this_thread() -> OwnThread {
+    let tid = sondage_sampler::current_tid();
+    OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(tid);
+    OwnThread { tid }
+}
+
+/// See [`exclude_this_thread`].
+#[derive(Debug)]
+pub(crate) struct OwnThread {
+    tid: i32,
+}
+
+impl Drop for OwnThread {
+    fn drop(&mut self) {
+        let mut own = OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        own.retain(|tid| *tid != self.tid);
+    }
+}
+
+/// CPU time of all threads of Sondage itself.
+pub(crate) fn own_cpu() -> Duration {
+    let own = OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    own.iter().filter_map(|tid| Clock::Thread(*tid).now().ok()).sum()
+}
+
+/// What is known of one sampled thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadState {
+    tid: i32,
+    /// Its name, once it has run long enough to be sampled.
+    name: Option<ThreadNameId>,
+    /// The stack it was last seen on: the number of its entry.
+    pub(crate) last_stack: Option<u32>,
+    /// Its CPU clock and the time, when its waiting was last accounted.
+    waited_until: Option<(Duration, Instant)>,
+}
+
+/// The sampled threads.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    states: HashMap<SlotIndex, ThreadState>,
+    names: Vec<String>,
+    last_scan: Option<Instant>,
+    last_count: u64,
+    /// Threads that could not be sampled at the last scan.
+    pub(crate) refused: u64,
+    /// Why.
+    pub(crate) last_refusal: Option<String>,
+}
+
+impl Threads {
+    pub(crate) fn new() -> Self {
+        Self {
+            states: HashMap::new(),
+            names: vec![String::new()],
+            last_scan: None,
+            last_count: 0,
+            refused: 0,
+            last_refusal: None,
+        }
+    }
+
+    /// Starts sampling new threads. Reads the list only when the number of threads changed or a
+    /// second has passed. Returns the slots of threads that have ended.
+    pub(crate) fn scan(&mut self, sampler: &Sampler, now: Instant) -> Vec<SlotIndex> {
+        let count = std::fs::metadata("/proc/self/task").map_or(0, |task| task.nlink());
+        let recent = self.last_scan.is_some_and(|last| now.duration_since(last) < FULL_SCAN);
+        if recent && count == self.last_count {
+            return Vec::new();
+        }
+        let Ok(listing) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+        let living: HashSet<i32> =
+            listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        self.last_scan = Some(now);
+        self.last_count = count;
+        let ended = sampler
+            .threads()
+            .filter(|(slot, tid)| !living.contains(tid) || !sampler.is_alive(*slot))
+            .map(|(slot, _)| slot)
+            .collect();
+        self.add_new(sampler, &living);
+        ended
+    }
+
+    fn add_new(&mut self, sampler: &Sampler, living: &HashSet<i32>) {
+        let sampled: HashSet<i32> = sampler.threads().map(|(_, tid)| tid).collect();
+        let own = OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.refused = 0;
+        for tid in living.difference(&sampled).filter(|tid| !own.contains(tid)) {
+            if let Err(Some(errno)) = sampler.add_thread(*tid) {
+                self.refused += 1;
+                self.last_refusal = Some(errno.to_string());
+            }
+        }
+    }
+
+    /// The state of a slot's thread.
+    pub(crate) fn state(&mut self, slot: SlotIndex, tid: i32) -> &mut ThreadState {
+        let fresh = ThreadState { tid, name: None, last_stack: None, waited_until: None };
+        let state = self.states.entry(slot).or_insert(fresh);
+        if state.tid != tid {
+            *state = fresh;
+        }
+        state
+    }
+
+    /// The name of a slot's thread, read when the first sample of the thread arrives.
+    pub(crate) fn name(&mut self, slot: SlotIndex, tid: i32) -> ThreadNameId {
+        if let Some(name) = self.state(slot, tid).name {
+            return name;
+        }
+        let name = std::fs::read(format!("/proc/self/task/{tid}/comm")).unwrap_or_default();
+        let name = self.intern(String::from_utf8_lossy(&name).trim_end());
+        self.state(slot, tid).name = Some(name);
+        name
+    }
+
+    fn intern(&mut self, name: &str) -> ThreadNameId {
+        let known = self.names.iter().position(|known| known == name);
+        let index = known.unwrap_or_else(|| {
+            if self.names.len() < MAX_NAMES {
+                self.names.push(name.to_owned());
+            }
+            self.names.len() - 1
+        });
+        ThreadNameId(index as u32)
+    }
+
+    /// The text of a name.
+    pub(crate) fn name_text(&self, id: ThreadNameId) -> &str {
+        self.names.get(id.0 as usize).map_or("", String::as_str)
+    }
+
+    /// Forgets a slot whose thread has ended.
+    pub(crate) fn remove(&mut self, slot: SlotIndex) {
+        self.states.remove(&slot);
+    }
+
+    /// Forgets where threads were last seen: the table of stacks is about to be cleared.
+    pub(crate) fn forget_stacks(&mut self) {
+        self.states.values_mut().for_each(|state| state.last_stack = None);
+    }
+
+    /// How long the slot's thread has waited since this was last asked: time that passed less
+    /// CPU time used.
+    pub(crate) fn waited(&mut self, slot: SlotIndex, tid: i32, now: Instant) -> Duration {
+        let state = self.state(slot, tid);
+        let Ok(cpu) = Clock::Thread(tid).now() else { return Duration::ZERO };
+        let before = state.waited_until.replace((cpu, now));
+        let Some((cpu_before, then)) = before else { return Duration::ZERO };
+        now.duration_since(then).saturating_sub(cpu.saturating_sub(cpu_before))
+    }
+}

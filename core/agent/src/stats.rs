@@ -1,0 +1,118 @@
+//! What the agent has done, lost and cost.
+
+use crate::pipeline::{Collector, CpuAccount};
+use crate::resolve::SymbolCounters;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Counters since the agent's start, as of the last flush. CPU times are in nanoseconds.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Finished profiles.
+    pub flushes: u64,
+    /// Samples taken.
+    pub samples: u64,
+    /// CPU time of the host's threads.
+    pub host_cpu: u64,
+    /// CPU time that samples stand for.
+    pub sampled_cpu: u64,
+    /// CPU time of samples that found their ring full.
+    pub dropped_cpu: u64,
+    /// CPU time beyond the cap on one sample's weight.
+    pub missed_cpu: u64,
+    /// CPU time that no sample covers.
+    pub unsampled_cpu: u64,
+    /// CPU time of Sondage's own threads.
+    pub agent_cpu: u64,
+    /// Time spent in the signal handler; an upper bound, since a preempted handler counts with
+    /// the time it waited. In nanoseconds.
+    pub handler_time: u64,
+    /// The time that half of the handlers stayed below, in nanoseconds, to a factor of 1.4.
+    pub handler_p50: u64,
+    /// Threads sampled now.
+    pub threads: u64,
+    /// Threads that could not be sampled, and why.
+    pub refused_threads: u64,
+    /// The last reason for a refusal.
+    pub last_refusal: Option<String>,
+    /// Signals of our number that others sent.
+    pub foreign_signals: u64,
+    /// Bytes of unwind tables.
+    pub table_bytes: u64,
+    /// CPU time between two samples of a thread.
+    pub interval: Duration,
+    /// The last module or table that could not be read.
+    pub module_error: Option<String>,
+    /// The symbol cache.
+    pub symbols: SymbolCounters,
+    /// Set when the agent thread has failed and profiling is off.
+    pub failure: Option<String>,
+}
+
+impl Stats {
+    pub(crate) fn update(&mut self, collector: &Collector, cpu: &CpuAccount) {
+        let counters = collector.counters();
+        let conditions = collector.conditions();
+        self.flushes += 1;
+        self.samples = counters.samples;
+        self.host_cpu += cpu.host;
+        self.sampled_cpu += cpu.sampled;
+        self.dropped_cpu += cpu.dropped;
+        self.missed_cpu += cpu.missed;
+        self.unsampled_cpu += cpu.unsampled;
+        self.agent_cpu += cpu.own;
+        let nanos_per_tick = collector.nanos_per_tick();
+        self.handler_time = (counters.ticks as f64 * nanos_per_tick) as u64;
+        self.handler_p50 = (median_ticks(&counters.histogram) * nanos_per_tick) as u64;
+        self.threads = conditions.threads;
+        self.refused_threads = conditions.refused_threads;
+        self.last_refusal = conditions.last_refusal;
+        self.foreign_signals = counters.foreign_signals;
+        self.table_bytes = conditions.table_bytes;
+        self.interval = conditions.interval;
+        self.module_error = conditions.module_error;
+        self.symbols = collector.symbol_counters();
+    }
+
+    /// The counters in Prometheus' text format.
+    pub fn to_prometheus(&self) -> String {
+        let seconds = |nanos: u64| nanos as f64 / 1e9;
+        let mut text = String::new();
+        let mut metric = |name: &str, kind: &str, help: &str, value: f64| {
+            let _ = writeln!(
+                text,
+                "# HELP sondage_{name} {help}\n# TYPE sondage_{name} {kind}\nsondage_{name} {value}"
+            );
+        };
+        metric("flushes_total", "counter", "Finished profiles.", self.flushes as f64);
+        metric("samples_total", "counter", "Samples taken.", self.samples as f64);
+        for (name, help, nanos) in [
+            ("host_cpu_seconds_total", "CPU time of the profiled threads.", self.host_cpu),
+            ("sampled_cpu_seconds_total", "CPU time that samples stand for.", self.sampled_cpu),
+            ("dropped_cpu_seconds_total", "CPU time lost to full rings.", self.dropped_cpu),
+            ("missed_cpu_seconds_total", "CPU time beyond one sample's cap.", self.missed_cpu),
+            ("unsampled_cpu_seconds_total", "CPU time without a sample.", self.unsampled_cpu),
+            ("agent_cpu_seconds_total", "CPU time of the profiler's threads.", self.agent_cpu),
+            ("handler_seconds_total", "Time in the signal handler.", self.handler_time),
+        ] {
+            metric(name, "counter", help, seconds(nanos));
+        }
+        metric("threads", "gauge", "Threads sampled now.", self.threads as f64);
+        metric("refused_threads", "gauge", "Threads not sampled.", self.refused_threads as f64);
+        metric("table_bytes", "gauge", "Bytes of unwind tables.", self.table_bytes as f64);
+        text
+    }
+}
+
+/// The middle of the bucket that holds the median, in ticks.
+fn median_ticks(histogram: &[u64]) -> f64 {
+    let half = histogram.iter().sum::<u64>().div_ceil(2);
+    let mut seen = 0;
+    for (bucket, count) in histogram.iter().enumerate() {
+        seen += count;
+        if *count > 0 && seen >= half {
+            return 2f64.powf(bucket as f64 + 0.5);
+        }
+    }
+    0.0
+}
