@@ -106,10 +106,10 @@ export function defaultColouring(profile) {
   return weight > all * 0.6 && packages.get(heaviest).size > 2 ? "package" : "module";
 }
 
-/** Self weight of each function in the first type: the ranking must not move with filters. */
+/** Self weight of each function in the type shown first: the ranking must not move with filters. */
 function selfWeights(profile) {
   const weights = new Float64Array(profile.functions.count);
-  profile.values[0].forEach((value, i) => {
+  profile.values[profile.defaultType].forEach((value, i) => {
     if (value > 0) weights[profile.nodes.fn[profile.nodes.of[profile.sampleNode[i]]]] += value;
   });
   return weights;

@@ -17,6 +17,8 @@ export function moduleName(module) {
 
 /** Index at which the function's own name starts, after crate, namespace, package or class. */
 export function baseStart(name) {
+  // A file and an offset, where no symbol was found.
+  if (/\+0x[0-9a-f]+$/.test(name)) return 0;
   let depth = 0;
   const starts = [0];
   for (let i = 0; i < name.length; i += 1) {

@@ -26,9 +26,11 @@ export function readProfile(text) {
 function fromRaw(raw) {
   const functions = readFunctions(raw);
   const nodes = readNodes(raw, functions);
-  const profile = {
+  const types = raw.types.map((t) => ({ type: String(t.type), unit: String(t.unit) }));
+  return {
     title: String(raw.title ?? ""),
-    types: raw.types.map((t) => ({ type: String(t.type), unit: String(t.unit) })),
+    types,
+    defaultType: chooseType(types, raw.period),
     startMs: typeof raw.start_ms === "number" ? raw.start_ms : null,
     durationNs: Number(raw.duration_ns) || 0,
     labels: Object.entries(raw.labels ?? {}).map(([k, v]) => [k, String(v)]),
@@ -40,7 +42,12 @@ function fromRaw(raw) {
     nodes,
     ...readSamples(raw, nodes.of),
   };
-  return profile;
+}
+
+/** What is shown first: what the period counts, else anything that says more than "samples". */
+function chooseType(types, period) {
+  const counted = types.findIndex((t) => t.type === period?.type && t.unit === period?.unit);
+  return counted >= 0 ? counted : Math.max(0, types.findIndex((t) => t.type !== "samples"));
 }
 
 function check(index, length, what) {

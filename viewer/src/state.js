@@ -1,9 +1,9 @@
 // What the reader chose, and its spelling in the address: a link shows the same view.
 
 /** The view before the reader touched anything. */
-export function initialState() {
+export function initialState(profile) {
   return {
-    type: 0,
+    type: profile.defaultType,
     filters: [],
     groupBy: "",
     focus: -1,
@@ -20,7 +20,7 @@ export function initialState() {
 /** Spells a state as the part of the address after `#`; defaults are left out. */
 export function encodeState(state, profile) {
   const params = new URLSearchParams();
-  if (state.type !== 0) params.set("type", profile.types[state.type].type);
+  if (state.type !== profile.defaultType) params.set("type", profile.types[state.type].type);
   for (const [key, value] of state.filters) {
     if (value === null) params.append("no." + key, "");
     else params.append("l." + key, value);
@@ -43,13 +43,14 @@ export function encodeState(state, profile) {
 
 /** Reads an address. What it cannot use (another profile's link, a typo) is ignored. */
 export function decodeState(hash, profile) {
-  const state = initialState();
+  const state = initialState(profile);
   const params = new URLSearchParams(hash.replace(/^#/, ""));
   const index = (name, limit) => {
     const value = params.get(name);
     return value !== null && /^\d{1,9}$/.test(value) && Number(value) < limit ? Number(value) : -1;
   };
-  state.type = Math.max(0, profile.types.findIndex((t) => t.type === params.get("type")));
+  const type = profile.types.findIndex((t) => t.type === params.get("type"));
+  if (type >= 0) state.type = type;
   const keys = new Set(profile.labelSets.flatMap((set) => set.map(([key]) => key)));
   for (const [name, value] of params) {
     if (name.startsWith("l.") && keys.has(name.slice(2))) state.filters.push([name.slice(2), value]);

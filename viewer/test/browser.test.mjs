@@ -271,7 +271,7 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     await tab.evaluate("for (const row of document.querySelectorAll('tr[data-fn] button')) row.click()");
     await tab.settle();
     for (let i = 0; i < 25; i += 1) {
-      const [x, y] = await pointAt(tab, 2, (i + 0.5) / 25);
+      const [x, y] = await pointAt(tab, 3, (i + 0.5) / 25);
       await tab.send("Input.dispatchMouseEvent", { type: "mouseMoved", x, y });
     }
     await keep(tab, "hostile");

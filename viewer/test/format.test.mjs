@@ -27,7 +27,7 @@ test("the_telling_part_of_a_name_starts_after_its_path", () => {
     ["core::fmt::write", "write"], ["main", "main"], ["<alloc::vec::Vec<T> as core::ops::Drop>::drop", "drop"],
     ["orders::get::{{closure}}", "get::{{closure}}"], ["std::vector<int, std::allocator<int>>::push_back(int const&)", "push_back(int const&)"],
     ["github.com/a/b.(*T).Method", "Method"], ["com.acme.Service.run", "run"], ["operator<<(std::ostream&, int)", "operator<<(std::ostream&, int)"],
-    ["a::b::", "b::"], ["", ""], ["[unsampled]", "[unsampled]"], ["<lambda>", "<lambda>"],
+    ["a::b::", "b::"], ["libc.so.6+0x223", "libc.so.6+0x223"], ["", ""], ["[unsampled]", "[unsampled]"], ["<lambda>", "<lambda>"],
   ];
   for (const [name, base] of cases) assert.equal(name.slice(baseStart(name)), base, name);
 });

@@ -175,20 +175,29 @@ test("visible_rectangles_tile_their_parents_and_their_number_follows_the_pixels"
 test("a_view_survives_its_address", () => {
   const profile = read(hostile());
   const filters = HOSTILE_NAMES.filter((name) => !name.includes("\ud800")).flatMap((name) => [[name, name], [name, null]]);
-  const state = { ...initialState(), type: 1, filters, groupBy: "__proto__", focus: 3, selected: 4, query: "a+b&c=%", sort: { column: "name", descending: false }, flipped: true, colouring: "module", theme: "dark" };
+  const state = { ...initialState(profile), type: 1, filters, groupBy: "__proto__", focus: 3, selected: 4, query: "a+b&c=%", sort: { column: "name", descending: false }, flipped: true, colouring: "module", theme: "dark" };
   for (const zoom of [null, { base: 2 }, { base: 2, value: "</script>" }, { base: -1, value: null }]) {
     const back = decodeState("#" + encodeState({ ...state, zoom }, profile), profile);
     const sorted = (list) => [...list].map((pair) => JSON.stringify(pair)).sort();
     assert.deepEqual(sorted(back.filters), sorted(filters));
     assert.deepEqual({ ...back, filters: 0 }, { ...state, zoom, filters: 0 });
   }
-  assert.equal(encodeState(initialState(), profile), "");
+  assert.equal(encodeState(initialState(profile), profile), "");
+});
+
+test("what_the_period_counts_is_shown_first", () => {
+  const data = realistic();
+  data.types.reverse();
+  assert.equal(read(data).defaultType, 1);
+  assert.equal(read({ ...data, period: null }).defaultType, 1);
+  assert.equal(read(realistic()).defaultType, 0);
+  assert.equal(read({ ...data, types: [{ type: "samples", unit: "count" }], period: null }).defaultType, 0);
 });
 
 test("an_address_of_another_profile_or_with_typos_is_ignored", () => {
   const profile = read(realistic());
   const hash = "#type=heap&l.nokey=1&by=nokey&focus=99999&fn=-1&zoom=1e9&sort=-colour&theme=pink&colour=x&%E0%A4%A";
-  assert.deepEqual(decodeState(hash, profile), initialState());
+  assert.deepEqual(decodeState(hash, profile), initialState(profile));
 });
 
 test("damaged_data_gives_a_message_and_never_a_wrong_picture", () => {

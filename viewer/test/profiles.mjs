@@ -104,7 +104,7 @@ const ROUTES = [
 
 /** Ten seconds of an HTTP service: routes as labels, two modules, some loss. */
 export function realistic() {
-  const builder = new ProfileBuilder(CPU_TYPES);
+  const builder = new ProfileBuilder(structuredClone(CPU_TYPES));
   const random = seeded(7);
   const put = (stack, labels, count) => builder.add(stack, labels, [count * PERIOD, count]);
   for (const route of ROUTES) {
@@ -160,7 +160,7 @@ export const HOSTILE_NAMES = [
 
 /** Hostile names everywhere a name may stand: functions, files, modules, labels, title. */
 export function hostile() {
-  const builder = new ProfileBuilder(CPU_TYPES);
+  const builder = new ProfileBuilder(structuredClone(CPU_TYPES));
   HOSTILE_NAMES.forEach((name, i) => {
     const frame = { name, file: name, module: name, line: i };
     builder.add([{ name: "main" }, frame], { [name]: name, route: name }, [(i + 1) * 1e9, i + 1]);
@@ -177,7 +177,7 @@ export function hostile() {
 
 /** A tree of about `nodes` nodes with call-graph-like fan-out and 5 modules. */
 export function large(nodes) {
-  const builder = new ProfileBuilder(CPU_TYPES);
+  const builder = new ProfileBuilder(structuredClone(CPU_TYPES));
   const random = seeded(11);
   const frames = Array.from({ length: 4000 }, (_, i) => ({ name: `crate_${i % 23}::module_${i % 131}::function_${i}`, file: `src/f${i % 131}.rs`, module: `/opt/lib${i % 5}.so`, line: i % 900 }));
   while (builder.data.nodes.length < nodes) {
