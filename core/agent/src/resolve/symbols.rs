@@ -65,7 +65,9 @@ impl ModuleFile {
         }
     }
 
-    fn open(&self) -> Result<Image, ResolveError> {
+    /// Opens the file, checked to be the one mapped. The running executable is found also after it
+    /// was replaced or deleted.
+    pub(crate) fn open(&self) -> Result<Image, ResolveError> {
         if let Some(bytes) = &self.bytes {
             return self.check(Image::from_bytes(bytes.clone())?);
         }
