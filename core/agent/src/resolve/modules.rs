@@ -1,6 +1,7 @@
 //! The executable mappings of this process, with the file and the unwind table of each.
 
-use super::image::Image;
+use super::elf::Segment;
+use super::error::ResolveError;
 use super::maps::MapLine;
 use super::source::FileIdentity;
 use super::symbols::ModuleFile;
@@ -59,7 +60,7 @@ enum TableState {
 #[derive(Debug)]
 struct KnownFile {
     module: ModuleFile,
-    segments: Vec<super::elf::Segment>,
+    segments: Vec<Segment>,
     table: TableState,
     wanted: bool,
 }
@@ -170,11 +171,11 @@ impl Modules {
             // No file to look into: addresses stand for themselves, frame pointers are followed.
             line.range.start
         } else {
-            let holds = |segment: &&super::elf::Segment| {
+            let holds = |segment: &&Segment| {
                 let start = segment.offset & !0xfff;
                 (start..segment.offset.saturating_add(segment.file_size)).contains(&line.offset)
             };
-            let executable = |segment: &&super::elf::Segment| segment.flags & 1 != 0;
+            let executable = |segment: &&Segment| segment.flags & 1 != 0;
             let segment = file.segments.iter().filter(executable).find(holds)?;
             segment.address.wrapping_add(line.offset).wrapping_sub(segment.offset)
         };
@@ -206,7 +207,7 @@ impl Modules {
         }
         // The executable comes first; its table is built whatever its size.
         file.wanted = !self.files.iter().any(|known| known.wanted);
-        match open(&file.module) {
+        match file.module.open() {
             Ok(image) => {
                 file.module.build_id = image.build_id();
                 file.segments = image.load_segments().cloned().collect();
@@ -227,8 +228,8 @@ impl Modules {
         index
     }
 
-    fn build(file: &KnownFile) -> Result<Option<OwnedTable>, super::error::ResolveError> {
-        let image = open(&file.module)?;
+    fn build(file: &KnownFile) -> Result<Option<OwnedTable>, ResolveError> {
+        let image = file.module.open()?;
         let Some(section) = image.section(".eh_frame") else { return Ok(None) };
         let eh_frame_address = section.address;
         let text_address = image.section(".text").map_or(0, |section| section.address);
@@ -247,13 +248,6 @@ impl Modules {
             code_start: range.0,
             code_end: range.1,
         }))
-    }
-}
-
-fn open(module: &ModuleFile) -> Result<Image, super::error::ResolveError> {
-    match &module.bytes {
-        Some(bytes) => Image::from_bytes(bytes.clone()),
-        None => Image::open(&module.path, module.identity),
     }
 }
 
