@@ -37,6 +37,10 @@ pub struct Stats {
     pub last_refusal: Option<String>,
     /// Signals of our number that others sent.
     pub foreign_signals: u64,
+    /// Labels that were left out because the table of label sets could not be had in time.
+    pub skipped_labels: u64,
+    /// Times that the rate was lowered to keep the cost within its budget.
+    pub slowdowns: u64,
     /// Bytes of unwind tables.
     pub table_bytes: u64,
     /// CPU time between two samples of a thread.
@@ -68,6 +72,8 @@ impl Stats {
         self.refused_threads = conditions.refused_threads;
         self.last_refusal = conditions.last_refusal;
         self.foreign_signals = counters.foreign_signals;
+        self.skipped_labels = crate::labels::Interned::skipped();
+        self.slowdowns = conditions.slowdowns;
         self.table_bytes = conditions.table_bytes;
         self.interval = conditions.interval;
         self.module_error = conditions.module_error;
@@ -99,6 +105,8 @@ impl Stats {
         }
         metric("threads", "gauge", "Threads sampled now.", self.threads as f64);
         metric("refused_threads", "gauge", "Threads not sampled.", self.refused_threads as f64);
+        metric("skipped_labels_total", "counter", "Labels left out.", self.skipped_labels as f64);
+        metric("slowdowns_total", "counter", "Rate reductions.", self.slowdowns as f64);
         metric("table_bytes", "gauge", "Bytes of unwind tables.", self.table_bytes as f64);
         text
     }

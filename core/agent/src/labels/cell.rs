@@ -1,6 +1,7 @@
 //! The thread-local that the signal handler reads: the one place of this crate with `unsafe`.
 #![allow(unsafe_code, reason = "a pointer to a thread-local is handed to the signal handler")]
 
+use crate::agent::fork;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,6 +28,14 @@ pub(crate) fn sampler_started() {
 /// To be called before a sampler stops.
 pub(crate) fn sampler_stopped() {
     RUN.store(0, Ordering::Release);
+}
+
+/// The value of [`RUN`] in a forked child that has not started its own agent yet.
+const FORKED: u32 = u32::MAX;
+
+/// To be called in a forked child; async-signal-safe.
+pub(crate) fn process_forked() {
+    RUN.store(FORKED, Ordering::Release);
 }
 
 fn must_attach() -> bool {
@@ -57,6 +66,9 @@ pub(super) fn replace(id: u32) -> u32 {
 #[cold]
 fn attach(cell: &AtomicU32) {
     let run = RUN.load(Ordering::Acquire);
+    if run == FORKED {
+        return fork::start_pending();
+    }
     let pointer = std::ptr::from_ref(cell).cast_mut();
     // SAFETY: the cell is a thread-local of the calling thread without a destructor, so it lives
     // exactly as long as the thread.

@@ -21,6 +21,7 @@ pub use set::Guard;
 pub use set::LabelSet;
 pub use set::labels;
 
+pub(crate) use cell::process_forked;
 pub(crate) use cell::sampler_started;
 pub(crate) use cell::sampler_stopped;
 pub(crate) use set::Interned;

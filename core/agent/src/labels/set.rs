@@ -4,7 +4,8 @@ use super::cell;
 use super::future::Labeled;
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock, TryLockError};
 
 /// Label sets that can exist; a further one becomes `__overflow__`.
 const MAX_SETS: usize = 16_384;
@@ -119,6 +120,24 @@ pub(crate) struct Interned {
 
 static INTERNED: RwLock<Option<Interned>> = RwLock::new(None);
 
+/// Labels that were left out because the table could not be had.
+static SKIPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How often a lock is tried. It is held for microseconds; in the child of a fork it may be held
+/// for ever, by a thread that does not exist there, and the host must not wait for it.
+const ATTEMPTS: u32 = 2_000;
+
+fn patiently<G>(attempt: impl Fn() -> Result<G, TryLockError<G>>) -> Option<G> {
+    for _ in 0..ATTEMPTS {
+        match attempt() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
+    None
+}
+
 impl Interned {
     /// The number of set `from` with one label more.
     fn add(from: u32, key: &str, value: &str) -> u32 {
@@ -129,13 +148,19 @@ impl Interned {
         // `Arc<str>` keys make the look-up allocate; this is not the cheap path (`enter` is).
         let (key, value): (Arc<str>, Arc<str>) = (key.into(), value.into());
         let step = (from, key, value);
-        if let Some(interned) = INTERNED.read().unwrap_or_else(PoisonError::into_inner).as_ref()
-            && let Some(id) = interned.steps.get(&step)
-        {
-            return *id;
+        let known = patiently(|| INTERNED.try_read()).map(|interned| {
+            interned.as_ref().and_then(|interned| interned.steps.get(&step).copied())
+        });
+        if let Some(Some(id)) = known {
+            return id;
         }
-        let mut interned = INTERNED.write().unwrap_or_else(PoisonError::into_inner);
-        interned.get_or_insert_with(Self::first).add_new(step)
+        match patiently(|| INTERNED.try_write()) {
+            Some(mut interned) => interned.get_or_insert_with(Self::first).add_new(step),
+            None => {
+                SKIPPED.fetch_add(1, Ordering::Relaxed);
+                from
+            }
+        }
     }
 
     fn first() -> Self {
@@ -194,9 +219,17 @@ impl Interned {
 
     /// The labels of a set.
     pub(crate) fn pairs(id: u32) -> Pairs {
-        let interned = INTERNED.read().unwrap_or_else(PoisonError::into_inner);
-        let set = interned.as_ref().and_then(|interned| interned.sets.get(id as usize)).cloned();
+        let interned = patiently(|| INTERNED.try_read());
+        let set = interned
+            .as_deref()
+            .and_then(Option::as_ref)
+            .and_then(|interned| interned.sets.get(id as usize).cloned());
         set.unwrap_or_else(|| Arc::from([]))
+    }
+
+    /// Labels left out so far because the table could not be had in time.
+    pub(crate) fn skipped() -> u64 {
+        SKIPPED.load(Ordering::Relaxed)
     }
 
     /// Whether a set stands for labels that found no room.

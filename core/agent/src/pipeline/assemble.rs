@@ -107,6 +107,11 @@ impl Assembly {
         stacks.clear();
     }
 
+    /// Changes what one period stands for, in nanoseconds, for stacks settled from now on.
+    pub(crate) fn set_period(&mut self, period_nanos: u64) {
+        self.period_nanos = period_nanos;
+    }
+
     fn add(&mut self, key: StackKey, amounts: Amounts) {
         let total = if self.stacks.len() < self.max_stacks || self.stacks.contains_key(&key) {
             self.stacks.entry(key).or_default()

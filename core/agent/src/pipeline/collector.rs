@@ -2,6 +2,7 @@
 
 use super::assemble::Assembly;
 use super::cpu::{CpuAccount, Reconciler};
+use super::governor::Governor;
 use super::stacks::Stacks;
 use super::threads::Threads;
 use crate::config::Config;
@@ -81,6 +82,7 @@ pub(crate) struct Collector {
     assembly: Assembly,
     symbols: Symbols,
     reconciler: Reconciler,
+    governor: Governor,
     period_start: (Instant, SystemTime),
     signal_checked: Instant,
     drain_interval: Duration,
@@ -130,6 +132,7 @@ impl Collector {
             assembly: options.assembly(interval),
             symbols: Symbols::new(options.symbols.clone()),
             reconciler,
+            governor: Governor::new(interval, now),
             period_start: (now, SystemTime::now()),
             signal_checked: now,
             drain_interval: longest,
@@ -154,6 +157,14 @@ impl Collector {
             self.drain_ended(ended);
         }
         self.drain_all(now);
+        if self.governor.is_due(now) {
+            let counters = self.sampler.counters();
+            let nanos_per_tick = self.nanos_per_tick();
+            let change = self.governor.check(now, &counters, nanos_per_tick, self.interval);
+            if let Some(interval) = change {
+                self.change_interval(interval);
+            }
+        }
         if now.duration_since(self.signal_checked) >= SIGNAL_CHECK {
             self.signal_checked = now;
             if !self.sampler.owns_signal() {
@@ -165,7 +176,8 @@ impl Collector {
     /// Finishes the profile of the time since the last flush.
     pub(crate) fn flush(&mut self) -> Collected {
         self.tick();
-        let cpu = self.reconciler.account(self.sampler.counters(), self.interval);
+        self.reconciler.add(self.sampler.counters(), self.interval);
+        let cpu = self.reconciler.close();
         self.settle();
         let fresh = self.options.assembly(self.interval);
         let assembly = std::mem::replace(&mut self.assembly, fresh);
@@ -219,6 +231,7 @@ impl Collector {
             module_error: self.picture.modules.last_error.clone(),
             table_bytes: self.sampler.table_bytes() as u64,
             interval: self.interval,
+            slowdowns: self.governor.slowdowns,
         }
     }
 
@@ -242,6 +255,16 @@ impl Collector {
         if !self.picture.published {
             self.picture.published = self.picture.modules.publish(&mut self.sampler);
         }
+    }
+
+    /// Samples taken so far count in the old period, later ones in the new.
+    fn change_interval(&mut self, interval: Duration) {
+        self.drain_all(Instant::now());
+        self.reconciler.add(self.sampler.counters(), self.interval);
+        self.settle();
+        self.interval = interval;
+        self.assembly.set_period(nanos(interval));
+        self.sampler.set_interval(interval, weight_cap(interval));
     }
 
     fn settle(&mut self) {
@@ -301,6 +324,7 @@ pub(crate) struct Conditions {
     pub(crate) module_error: Option<String>,
     pub(crate) table_bytes: u64,
     pub(crate) interval: Duration,
+    pub(crate) slowdowns: u64,
 }
 
 /// A timer takes one of the user's queued signals, which all processes of the user share: at most

@@ -32,6 +32,7 @@ pub(crate) struct Reconciler {
     process: Duration,
     own: Duration,
     counters: Counters,
+    account: CpuAccount,
     surplus: u64,
 }
 
@@ -39,28 +40,32 @@ impl Reconciler {
     /// Starts at the present state of the clocks.
     pub(crate) fn new(counters: Counters) -> Self {
         let process = Clock::Process.now().unwrap_or_default();
-        Self { process, own: own_cpu(), counters, surplus: 0 }
+        let account = CpuAccount::default();
+        Self { process, own: own_cpu(), counters, account, surplus: 0 }
     }
 
-    /// Accounts for the time since the last call, in which one period was `interval`.
-    pub(crate) fn account(&mut self, counters: Counters, interval: Duration) -> CpuAccount {
-        let process = Clock::Process.now().unwrap_or(self.process);
-        let own = own_cpu();
+    /// Adds what was sampled since the last call, while one period was `interval`.
+    pub(crate) fn add(&mut self, counters: Counters, interval: Duration) {
         let period = nanos(interval);
         let delta = |now: u64, then: u64| now.saturating_sub(then).saturating_mul(period);
-        let own_used = nanos(own.saturating_sub(self.own));
-        let mut account = CpuAccount {
-            host: nanos(process.saturating_sub(self.process)).saturating_sub(own_used),
-            own: own_used,
-            sampled: delta(counters.weight, self.counters.weight),
-            dropped: delta(counters.dropped, self.counters.dropped),
-            missed: delta(counters.missed, self.counters.missed),
-            unsampled: 0,
-        };
+        self.account.sampled += delta(counters.weight, self.counters.weight);
+        self.account.dropped += delta(counters.dropped, self.counters.dropped);
+        self.account.missed += delta(counters.missed, self.counters.missed);
+        self.counters = counters;
+    }
+
+    /// Closes the account of the time since the last call; everything sampled must have been
+    /// added.
+    pub(crate) fn close(&mut self) -> CpuAccount {
+        let mut account = std::mem::take(&mut self.account);
+        let process = Clock::Process.now().unwrap_or(self.process);
+        let own = own_cpu();
+        account.own = nanos(own.saturating_sub(self.own));
+        account.host = nanos(process.saturating_sub(self.process)).saturating_sub(account.own);
+        (self.process, self.own) = (process, own);
         let covered = account.sampled + account.dropped + account.missed + self.surplus;
         account.unsampled = account.host.saturating_sub(covered);
         self.surplus = covered.saturating_sub(account.host);
-        (self.process, self.own, self.counters) = (process, own, counters);
         account
     }
 }

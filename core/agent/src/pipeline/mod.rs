@@ -3,6 +3,7 @@
 mod assemble;
 mod collector;
 mod cpu;
+mod governor;
 mod stacks;
 mod threads;
 
@@ -12,3 +13,4 @@ pub(crate) use collector::Collected;
 pub(crate) use collector::Collector;
 pub(crate) use collector::Options;
 pub(crate) use threads::exclude_this_thread;
+pub(crate) use threads::forget_own_threads;

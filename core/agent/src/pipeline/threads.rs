@@ -36,6 +36,14 @@ impl Drop for OwnThread {
     }
 }
 
+/// In a forked child: the parent's threads are not here. A lock that is held stays held, and
+/// costs only that the agent samples itself.
+pub(crate) fn forget_own_threads() {
+    if let Ok(mut own) = OWN_THREADS.try_lock() {
+        own.clear();
+    }
+}
+
 /// CPU time of all threads of Sondage itself.
 pub(crate) fn own_cpu() -> Duration {
     let own = OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 mod fixture;
+mod labels;
 mod profile;
 mod resolve;

@@ -1,5 +1,7 @@
 //! The agent: one thread that collects, and the handle to it.
 
+pub(crate) mod fork;
+
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::labels;
@@ -36,12 +38,14 @@ enum Command {
 
 /// A running profiler. There is one in a process; dropping the handle stops it and leaves
 /// nothing behind: no thread, no timer, no signal handler, no mapping.
+///
+/// A forked child starts a profiler of its own, with the same configuration and its own process
+/// id, at the first change of labels, [`register_thread`](crate::register_thread) or call of a
+/// method of this handle; before, it runs as if there were none.
 #[derive(Debug)]
 pub struct Agent {
-    commands: Sender<Command>,
-    thread: Option<JoinHandle<()>>,
-    stats: Arc<Mutex<Stats>>,
-    pid: u32,
+    /// `None` once stopped.
+    running: Option<Running>,
 }
 
 impl Agent {
@@ -51,42 +55,13 @@ impl Agent {
     /// [`ErrorKind::Busy`] when an agent runs already, [`ErrorKind::Unsupported`] when this
     /// process or kernel does not allow it.
     pub fn start(config: Config) -> Result<Self, Error> {
-        let collect = Options::from_config(&config);
-        let (interval, labels) = (config.interval, config.labels);
-        Self::start_with(Settings { collect, interval, labels, deliver: Box::new(|_| ()) })
-    }
-
-    pub(crate) fn start_with(settings: Settings) -> Result<Self, Error> {
-        let (commands, received) = channel();
-        let (ready, started) = sync_channel(1);
-        let stats = Arc::new(Mutex::new(Stats::default()));
-        let shared = stats.clone();
-        let body = move || {
-            let _own = exclude_this_thread();
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                Loop::start(settings, shared.clone(), &ready).map(|work| work.run(&received))
-            }));
-            labels::sampler_stopped();
-            if outcome.is_err() {
-                let mut stats = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                stats.failure = Some("the agent thread failed; profiling is off".to_owned());
-            }
-        };
-        let builder = std::thread::Builder::new().name("sondage".into()).stack_size(STACK_BYTES);
-        let thread =
-            sondage_sampler::with_signals_blocked(|| builder.spawn(body)).map_err(|error| {
-                Error::new(ErrorKind::Io, "no thread for the agent").with_source(error)
-            })?;
-        let failed = || Error::new(ErrorKind::Internal, "the agent thread failed at start");
+        let (running, started) = Running::spawn(&config)?;
         match started.recv() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                let _ = thread.join();
-                return Err(error);
-            }
-            Err(_) => return Err(failed()),
+            Ok(outcome) => outcome?,
+            Err(_) => return Err(Error::new(ErrorKind::Internal, "the agent thread failed")),
         }
-        Ok(Self { commands, thread: Some(thread), stats, pid: std::process::id() })
+        fork::remember(config);
+        Ok(Self { running: Some(running) })
     }
 
     /// Finishes the profile of the time since the last flush, sends it to the configured targets
@@ -105,40 +80,111 @@ impl Agent {
     /// As for [`Agent::flush`]; profiling is off in any case.
     pub fn stop(mut self) -> Result<Arc<Profile>, Error> {
         let last = self.ask(Command::Stop);
-        self.join();
+        self.end();
         last
     }
 
-    /// What the agent has done and lost so far, as of the last flush or second.
+    /// What the agent has done and lost so far, as of the last flush.
     pub fn stats(&self) -> Stats {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn ask(&self, command: fn(SyncSender<Arc<Profile>>) -> Command) -> Result<Arc<Profile>, Error> {
-        if self.pid != std::process::id() {
-            return Err(Error::new(ErrorKind::Internal, "the agent runs in the parent process"));
+        match &self.running {
+            Some(running) if running.is_here() => running.stats(),
+            _ => fork::with_child(Running::stats).unwrap_or_default(),
         }
-        let (reply, answer) = sync_channel(1);
-        let sent = self.commands.send(command(reply));
-        let answer = sent.ok().and_then(|()| answer.recv_timeout(REPLY_TIMEOUT).ok());
-        answer.ok_or_else(|| Error::new(ErrorKind::Internal, "the agent thread does not answer"))
     }
 
-    fn join(&mut self) {
-        if let Some(thread) = self.thread.take()
-            && self.pid == std::process::id()
-        {
-            let _ = thread.join();
+    fn ask(&self, command: Ask) -> Result<Arc<Profile>, Error> {
+        match &self.running {
+            Some(running) if running.is_here() => running.ask(command),
+            _ => fork::with_child(|child| child.ask(command))
+                .unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "no agent runs here"))),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(running) = self.running.take() {
+            if running.is_here() {
+                fork::forget_config();
+                running.join();
+            } else {
+                // Its thread and the other ends of its channels are in the parent.
+                std::mem::forget(running);
+                fork::end_child();
+            }
         }
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        if self.thread.is_some() {
+        if self.running.is_some() {
             let _ = self.ask(Command::Stop);
-            self.join();
+            self.end();
         }
+    }
+}
+
+type Ask = fn(SyncSender<Arc<Profile>>) -> Command;
+
+/// An agent thread, seen from outside.
+#[derive(Debug)]
+pub(crate) struct Running {
+    commands: Sender<Command>,
+    thread: JoinHandle<()>,
+    stats: Arc<Mutex<Stats>>,
+    pid: u32,
+}
+
+impl Running {
+    /// Starts the thread. The outcome of its start arrives in the receiver.
+    pub(crate) fn spawn(config: &Config) -> Result<(Self, Receiver<Result<(), Error>>), Error> {
+        let settings = Settings {
+            collect: Options::from_config(config),
+            interval: config.interval,
+            labels: config.labels.clone(),
+            deliver: Box::new(|_| ()),
+        };
+        let (commands, received) = channel();
+        let (ready, started) = sync_channel(1);
+        let stats = Arc::new(Mutex::new(Stats::default()));
+        let shared = stats.clone();
+        let body = move || {
+            let _own = exclude_this_thread();
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                Loop::start(settings, shared.clone(), &ready).map(|work| work.run(&received))
+            }));
+            if outcome.is_err() {
+                labels::sampler_stopped();
+                let mut stats = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                stats.failure = Some("the agent thread failed; profiling is off".to_owned());
+            }
+        };
+        let builder = std::thread::Builder::new().name("sondage".into()).stack_size(STACK_BYTES);
+        let thread =
+            sondage_sampler::with_signals_blocked(|| builder.spawn(body)).map_err(|error| {
+                Error::new(ErrorKind::Io, "no thread for the agent").with_source(error)
+            })?;
+        Ok((Self { commands, thread, stats, pid: std::process::id() }, started))
+    }
+
+    /// Whether the thread is one of this process, and not of a parent.
+    fn is_here(&self) -> bool {
+        self.pid == std::process::id()
+    }
+
+    fn stats(&self) -> Stats {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn ask(&self, command: Ask) -> Result<Arc<Profile>, Error> {
+        let (reply, answer) = sync_channel(1);
+        let sent = self.commands.send(command(reply));
+        let answer = sent.ok().and_then(|()| answer.recv_timeout(REPLY_TIMEOUT).ok());
+        answer.ok_or_else(|| Error::new(ErrorKind::Internal, "the agent thread does not answer"))
+    }
+
+    fn join(self) {
+        drop(self.commands);
+        let _ = self.thread.join();
     }
 }
 
