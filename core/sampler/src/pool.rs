@@ -6,6 +6,7 @@
 use crate::arch;
 use crate::errno::{Errno, check};
 use crate::gate::Gate;
+use crate::marker::Marker;
 use crate::slot::Slot;
 use crate::table::{ModuleEntry, Rule, Table};
 use core::ops::Range;
@@ -39,6 +40,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Pool {
     mapping_len: usize,
+    /// Gone with the pool.
+    _marker: Option<Marker>,
     pub(crate) limits: Limits,
     /// Most periods one sample may stand for.
     pub(crate) weight_cap: AtomicU32,
@@ -80,6 +83,7 @@ impl Pool {
         let at = |offset: usize| base.wrapping_byte_add(offset);
         let pool = Pool {
             mapping_len: layout.len,
+            _marker: Marker::place(),
             limits,
             weight_cap: AtomicU32::new(1),
             main_stack,
@@ -97,6 +101,8 @@ impl Pool {
         let published =
             CURRENT.compare_exchange(ptr::null_mut(), pointer, Ordering::AcqRel, Ordering::Acquire);
         if published.is_err() {
+            // SAFETY: nobody else has seen this pool.
+            drop(unsafe { pointer.read() });
             unmap(base, layout.len);
             return Err(Errno(libc::EBUSY));
         }
@@ -113,9 +119,9 @@ impl Pool {
             CURRENT.compare_exchange(pointer, ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire);
         for _ in 0..attempts {
             if GATE.is_empty() {
-                // SAFETY: nobody can reach the pool any more; the length is the mapping's own.
-                let len = unsafe { (*pointer).mapping_len };
-                unmap(pointer.cast(), len);
+                // SAFETY: nobody can reach the pool any more, and it is not used again.
+                let pool = unsafe { pointer.read() };
+                unmap(pointer.cast(), pool.mapping_len);
                 return true;
             }
             // SAFETY: takes no arguments.

@@ -8,12 +8,15 @@ use super::threads::Threads;
 use crate::config::Config;
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
-use sondage_sampler::{Counters, RING_WORDS, RawSample, Sampler, SlotIndex, StartError};
+use sondage_sampler::{Clock, Counters, RING_WORDS, RawSample, Sampler, SlotIndex, StartError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest time between two drains. Short enough for a new thread to be found soon.
 const MAX_DRAIN_INTERVAL: Duration = Duration::from_millis(100);
 const MIN_DRAIN_INTERVAL: Duration = Duration::from_millis(4);
+
+/// A process that has used less CPU time than this since the last look was asleep.
+const ASLEEP: Duration = Duration::from_micros(500);
 
 /// How often it is checked that the signal is still ours.
 const SIGNAL_CHECK: Duration = Duration::from_secs(1);
@@ -85,6 +88,8 @@ pub(crate) struct Collector {
     governor: Governor,
     period_start: (Instant, SystemTime),
     signal_checked: Instant,
+    /// The process' CPU clock at the end of the last work.
+    cpu_at_work: Duration,
     drain_interval: Duration,
     max_drain_interval: Duration,
     buffer: Vec<u64>,
@@ -107,6 +112,9 @@ impl Collector {
         let loader_generation = sondage_sampler::loader_generation();
         if let Err(error) = modules.refresh() {
             modules.last_error = Some(format!("/proc/self/maps: {error}"));
+        }
+        if modules.other_agent.is_some() {
+            return Err(StartError::AlreadyRunning);
         }
         let interval = options.interval.max(sondage_sampler::kernel_tick());
         let mut sampler = Sampler::start(&sondage_sampler::Options {
@@ -135,6 +143,7 @@ impl Collector {
             governor: Governor::new(interval, now),
             period_start: (now, SystemTime::now()),
             signal_checked: now,
+            cpu_at_work: Duration::ZERO,
             drain_interval: longest,
             max_drain_interval: longest,
             buffer: Vec::new(),
@@ -149,8 +158,18 @@ impl Collector {
         self.drain_interval
     }
 
-    /// Looks for new code and new threads and drains every ring.
+    /// Does what is due, unless the process has been asleep since the last time: then there are
+    /// no samples, no new threads and no new code.
     pub(crate) fn tick(&mut self) {
+        let cpu = Clock::Process.now().unwrap_or(Duration::MAX);
+        if cpu.saturating_sub(self.cpu_at_work) > ASLEEP {
+            self.work();
+            self.cpu_at_work = Clock::Process.now().unwrap_or(cpu);
+        }
+    }
+
+    /// Looks for new code and new threads and drains every ring.
+    fn work(&mut self) {
         let now = Instant::now();
         self.refresh_picture();
         for ended in self.threads.scan(&self.sampler, now) {
@@ -175,7 +194,7 @@ impl Collector {
 
     /// Finishes the profile of the time since the last flush.
     pub(crate) fn flush(&mut self) -> Collected {
-        self.tick();
+        self.work();
         self.reconciler.add(self.sampler.counters(), self.interval);
         let cpu = self.reconciler.close();
         self.settle();

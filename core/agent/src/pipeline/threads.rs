@@ -100,11 +100,9 @@ impl Threads {
             listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         self.last_scan = Some(now);
         self.last_count = count;
-        let ended = sampler
-            .threads()
-            .filter(|(slot, tid)| !living.contains(tid) || !sampler.is_alive(*slot))
-            .map(|(slot, _)| slot)
-            .collect();
+        // The timer knows; the listing does not: a thread may have registered itself since.
+        let threads = sampler.threads().map(|(slot, _)| slot);
+        let ended = threads.filter(|slot| !sampler.is_alive(*slot)).collect();
         self.add_new(sampler, &living);
         ended
     }

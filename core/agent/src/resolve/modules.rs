@@ -6,7 +6,7 @@ use super::maps::MapLine;
 use super::source::FileIdentity;
 use super::symbols::ModuleFile;
 use super::tables::{EhFrameInput, OwnedTable};
-use sondage_sampler::Sampler;
+use sondage_sampler::{MARKER_PREFIX, Sampler};
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
@@ -72,6 +72,8 @@ pub struct Modules {
     files: Vec<KnownFile>,
     by_key: HashMap<(Option<FileIdentity>, PathBuf), FileIndex>,
     main_stack: Range<u64>,
+    /// The version of another copy of Sondage that runs in this process.
+    pub other_agent: Option<String>,
     /// What could not be read or built, for `stats()` and `doctor`.
     pub last_error: Option<String>,
 }
@@ -88,6 +90,8 @@ impl Modules {
         for line in text.lines().filter_map(MapLine::parse) {
             if line.name == "[stack]" {
                 self.main_stack = line.range.clone();
+            } else if let Some(agent) = line.name.strip_prefix(MARKER_PREFIX) {
+                self.other_agent = version_if_here(agent);
             }
             if line.executable
                 && let Some(module) = self.module(&line)
@@ -249,6 +253,13 @@ impl Modules {
             code_end: range.1,
         }))
     }
+}
+
+/// `PID:VERSION (deleted)` of this process; a marker of another one was inherited over a fork.
+fn version_if_here(marker: &str) -> Option<String> {
+    let (pid, version) = marker.split_once(':')?;
+    let version = version.trim_end_matches(" (deleted)");
+    (pid == std::process::id().to_string()).then(|| version.to_owned())
 }
 
 /// Copies a part of the own memory through `/proc`, which fails instead of faulting.
