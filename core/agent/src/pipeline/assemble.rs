@@ -6,7 +6,7 @@ use crate::labels::Interned;
 use crate::profile::{
     Function, LabelSetId, Line, Location, LocationId, LossCause, Mapping, Profile, ValueType,
 };
-use crate::resolve::{FileIndex, Modules, Resolved, Symbols};
+use crate::resolve::{ANONYMOUS, FileIndex, Modules, PerfMap, Resolved, Symbols};
 use sondage_sampler::End;
 use std::collections::HashMap;
 
@@ -209,7 +209,14 @@ impl Assembly {
         for (file, mut frames) in by_file {
             frames.sort_unstable();
             let addresses: Vec<u64> = frames.iter().map(|(address, _)| *address).collect();
-            let resolved = symbols.resolve(modules.file(file), &addresses);
+            let file = modules.file(file);
+            if file.path.as_os_str() == ANONYMOUS {
+                for ((_, number), name) in frames.iter().zip(perf_map_names(&addresses)) {
+                    lines[*number] = name.iter().map(|name| named_line(profile, name)).collect();
+                }
+                continue;
+            }
+            let resolved = symbols.resolve(file, &addresses);
             for ((_, number), resolved) in frames.iter().zip(&resolved) {
                 lines[*number] = lines_of(profile, resolved);
             }
@@ -239,6 +246,18 @@ fn lines_of(profile: &mut Profile, resolved: &Resolved) -> Vec<Line> {
         lines.push(Line { function, line: frame.line.unwrap_or(0) });
     }
     lines
+}
+
+/// Names that a just-in-time compiler wrote down for its code, if it did.
+fn perf_map_names(addresses: &[u64]) -> Vec<Option<String>> {
+    let names = PerfMap::open().and_then(|map| map.names_at(addresses));
+    names.map_or_else(|_| vec![None; addresses.len()], |names| names.names)
+}
+
+fn named_line(profile: &mut Profile, name: &str) -> Line {
+    let name = profile.string(name);
+    let function = Function { name, system_name: name, ..Function::default() };
+    Line { function: profile.function(function), line: 0 }
 }
 
 fn location(

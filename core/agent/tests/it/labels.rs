@@ -2,14 +2,15 @@
 
 use sondage::profile::Profile;
 use sondage::{Agent, Config, LabelSet, labels};
+use sondage_sampler::Clock;
 use std::collections::HashMap;
 use std::future::Future;
 use std::hint::black_box;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// There is one agent a process.
-static ONE_AGENT: Mutex<()> = Mutex::new(());
+pub(crate) static ONE_AGENT: Mutex<()> = Mutex::new(());
 
 fn profiled(work: impl FnOnce()) -> std::sync::Arc<Profile> {
     let _alone = ONE_AGENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -41,10 +42,25 @@ fn by_function_and_label(
     totals
 }
 
-fn burn(time: Duration) -> u64 {
-    let start = Instant::now();
+/// The total of one column over the stacks that a function is on.
+pub(crate) fn time_by_function(profile: &Profile, name: &str, column: usize) -> i64 {
+    let named = |function: &sondage::profile::FunctionId| {
+        profile.text(profile.functions()[function.index()].name).ends_with(name)
+    };
+    let on_stack = |sample: &&sondage::profile::Sample| {
+        profile.frames(sample.stack).iter().any(|location| {
+            profile.locations()[location.index()].lines.iter().any(|line| named(&line.function))
+        })
+    };
+    profile.samples().iter().filter(on_stack).map(|sample| sample.values[column]).sum()
+}
+
+/// Uses `time` of CPU time, however busy the machine is.
+pub(crate) fn burn(time: Duration) -> u64 {
+    let clock = Clock::Thread(sondage_sampler::current_tid());
+    let end = clock.now().unwrap() + time;
     let mut value = 1u64;
-    while start.elapsed() < time {
+    while clock.now().unwrap() < end {
         value = (0..2_000).fold(value, |v, i| black_box(v.wrapping_mul(31).wrapping_add(i)));
     }
     value
