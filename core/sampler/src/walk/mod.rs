@@ -1,6 +1,8 @@
 //! Stack walkers. Each runs on the sampled thread, in its signal handler.
 
 mod native;
+#[cfg(test)]
+mod native_tests;
 
 pub use native::Walked;
 pub use native::walk;
