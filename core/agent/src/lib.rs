@@ -2,7 +2,7 @@
 #![deny(unsafe_code)]
 
 mod agent;
-mod config;
+pub mod config;
 mod error;
 mod integrations;
 mod labels;
