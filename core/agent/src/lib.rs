@@ -4,6 +4,7 @@
 mod agent;
 pub mod config;
 mod error;
+pub mod export;
 mod integrations;
 mod labels;
 mod pipeline;

@@ -4,7 +4,9 @@
 
 mod agent;
 mod config;
+mod export;
 mod fixture;
 mod labels;
 mod profile;
 mod resolve;
+mod server;
