@@ -15,7 +15,7 @@ pub enum ErrorKind {
     InvalidInput,
     /// The operating system refused something: files, threads, memory.
     Io,
-    /// This process or kernel does not allow it: no free signal, no CPU timers.
+    /// This process, kernel or build does not do it: no free signal, no CPU timers, no HTTP client.
     Unsupported,
     /// Another agent runs in this process.
     Busy,
@@ -57,6 +57,10 @@ impl Error {
 
     pub(crate) fn too_large(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::TooLarge, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
     }
 }
 

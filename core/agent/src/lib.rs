@@ -2,8 +2,9 @@
 #![deny(unsafe_code)]
 
 mod agent;
-mod config;
+pub mod config;
 mod error;
+pub mod export;
 mod integrations;
 mod labels;
 mod pipeline;

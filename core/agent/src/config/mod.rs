@@ -1,32 +1,174 @@
-//! How the agent is set up.
+//! How the agent is set up: defaults, then OpenTelemetry's variables, then `SONDAGE_*`, then the
+//! program, where the later wins.
+//!
+//! ```
+//! use sondage::config::Config;
+//!
+//! let environment = [("SONDAGE_HZ", "49"), ("OTEL_SERVICE_NAME", "shop")];
+//! let config = Config::builder().environment(environment).wall(true).build()?;
+//! assert_eq!((config.hz, config.wall), (49, true));
+//! assert_eq!(config.service_name, "shop");
+//! # Ok::<(), sondage::Error>(())
+//! ```
+
+mod builder;
+mod environment;
+mod secret;
+mod setting;
+mod suggest;
+mod target;
+mod trust;
+mod value;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to profile. [`Default`] profiles CPU time at 100 Hz.
-#[derive(Clone, Debug)]
+pub use builder::Builder;
+pub use secret::Auth;
+pub use secret::Secret;
+pub use target::Endpoint;
+pub use target::Target;
+pub use trust::environment_is_trusted;
+
+/// How to profile and where to send it. [`Default`] profiles CPU time at 100 Hz and writes a file
+/// every 10 seconds; nothing goes on the network.
+///
+/// [`Builder`] checks what it is given; a `Config` made by hand is taken as it is. Write
+/// `..Config::default()` at its end: fields are added.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// Whether to profile at all.
+    pub enabled: bool,
+    /// The service's name, the first label of every profile. By default the name of the program.
+    pub service_name: String,
+    /// Labels of the whole process, at most 64; `service_name` is not one of them.
+    pub labels: Vec<(String, String)>,
     /// Samples a second of CPU time, for each thread; 1 to 1000. Clamped to the kernel's tick.
     pub hz: u32,
     /// Whether waiting time is recorded too.
     pub wall: bool,
-    /// Time between two profiles.
+    /// Whether signals may be used.
+    pub signals: SignalPolicy,
+    /// Whether inlined functions are read from debug information.
+    pub inlines: bool,
+    /// Time between two profiles; 100 ms to 1 hour.
     pub interval: Duration,
-    /// Labels of the whole process.
-    pub labels: Vec<(String, String)>,
-    /// Threads sampled at once.
-    pub max_threads: u32,
-    /// Frames of one stack.
-    pub max_depth: u32,
+    /// Where profiles are sent, at most 8. With none they are only returned by the agent.
+    pub targets: Vec<Target>,
+    /// How HTTP targets are spoken to.
+    pub http: Http,
+    /// What the agent may use.
+    pub limits: Limits,
+    /// What looked wrong in the settings without being an error: show these to the user.
+    pub warnings: Vec<String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            enabled: true,
+            service_name: program_name(),
+            labels: Vec::new(),
             hz: 100,
             wall: false,
+            signals: SignalPolicy::Auto,
+            inlines: true,
             interval: Duration::from_secs(10),
-            labels: Vec::new(),
+            targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
+            http: Http::default(),
+            limits: Limits::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// A builder that has nothing set.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The defaults, changed by this process' environment, which is ignored with a warning when
+    /// it [cannot be trusted](environment_is_trusted).
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn from_env() -> Result<Self, crate::Error> {
+        Self::builder().process_environment().build()
+    }
+
+    /// The labels that every profile carries: `service_name` and [`labels`](Self::labels).
+    pub fn process_labels(&self) -> Vec<(String, String)> {
+        let service = ("service_name".to_owned(), self.service_name.clone());
+        std::iter::once(service).chain(self.labels.iter().cloned()).collect()
+    }
+}
+
+fn program_name() -> String {
+    let path = std::env::current_exe().ok();
+    let name = path.as_deref().and_then(|path| path.file_name()?.to_str());
+    name.map_or_else(|| "unknown_service".to_owned(), str::to_owned)
+}
+
+/// Whether signals may be used to take samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignalPolicy {
+    /// The engine that works here, which may be one with signals.
+    #[default]
+    Auto,
+    /// Never: only engines without signals.
+    Off,
+}
+
+/// How HTTP targets are spoken to. Every HTTP target gets the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// Credentials sent with every upload.
+    pub auth: Auth,
+    /// Value of the `X-Scope-OrgID` header, by which Pyroscope tells tenants apart.
+    pub tenant: Option<String>,
+    /// PEM file of the certificate authorities to trust instead of Mozilla's, which are built in.
+    /// It is read again for every upload.
+    pub ca_file: Option<PathBuf>,
+    /// Whether a proxy is used.
+    pub proxy: ProxyPolicy,
+}
+
+/// Whether uploads go through a proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyPolicy {
+    /// Directly to the server, whatever the environment says.
+    #[default]
+    Off,
+    /// As `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    Environment,
+}
+
+/// What the agent may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory in all; 8 MiB to 64 GiB, by default 64 MiB.
+    pub memory_bytes: u64,
+    /// Bytes of it that symbol caches may hold, by default 24 MiB; 0 turns names from debug
+    /// information off.
+    pub symbol_bytes: u64,
+    /// Threads sampled at once; 1 to 65,536, by default 1024.
+    pub max_threads: u32,
+    /// Frames of one stack; 1 to 512, by default 128.
+    pub max_depth: u32,
+    /// Distinct label sets of one process; 1 to 65,536, by default 16,384. A further one becomes
+    /// `__overflow__`.
+    pub max_label_sets: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            symbol_bytes: 24 << 20,
             max_threads: 1024,
             max_depth: 128,
+            max_label_sets: 16_384,
         }
     }
 }

@@ -53,8 +53,8 @@ impl Options {
         Self {
             interval: Duration::from_secs(1) / config.hz.max(1),
             wall: config.wall,
-            max_threads: config.max_threads.min(affordable_threads()),
-            max_depth: config.max_depth,
+            max_threads: config.limits.max_threads.min(affordable_threads()),
+            max_depth: config.limits.max_depth,
             max_stacks: MAX_STACKS,
             table_bytes: TABLE_BYTES,
             symbols: Budget::default(),

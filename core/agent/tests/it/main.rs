@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
 mod agent;
+mod config;
+mod export;
 mod fixture;
 mod labels;
 mod profile;
 mod resolve;
+mod server;

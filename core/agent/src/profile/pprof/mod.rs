@@ -31,3 +31,4 @@ mod wire;
 pub use decode::decode;
 pub use encode::encode;
 pub use encode::encode_gz;
+pub(crate) use encode::gzip;

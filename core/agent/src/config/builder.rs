@@ -1,0 +1,193 @@
+//! Settings from the program.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::environment::Environment;
+use super::setting::{Refusal, Setting};
+use super::{Auth, Config, ProxyPolicy, SignalPolicy, Target, environment_is_trusted};
+use crate::error::Error;
+
+/// Collects settings and checks them. What is set here wins over the environment.
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is checked before build"]
+pub struct Builder {
+    settings: Vec<Setting>,
+    environment: Environment,
+    distrusted: bool,
+}
+
+impl Builder {
+    /// Takes variables from here, for example from [`std::env::vars_os`]. Only `SONDAGE_*` and
+    /// `OTEL_*` are looked at.
+    pub fn environment<K: Into<OsString>, V: Into<OsString>>(
+        mut self,
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.environment = Environment::new(variables);
+        self
+    }
+
+    /// Takes variables from this process' environment, unless it
+    /// [cannot be trusted](environment_is_trusted): then it is ignored, with a warning.
+    pub fn process_environment(mut self) -> Self {
+        if environment_is_trusted() {
+            return self.environment(std::env::vars_os());
+        }
+        self.distrusted = true;
+        self
+    }
+
+    /// See [`Config::enabled`].
+    pub fn enabled(self, enabled: bool) -> Self {
+        self.with(Setting::Enabled(enabled))
+    }
+
+    /// See [`Config::service_name`]; 1 to 1024 bytes.
+    pub fn service_name(self, name: impl Into<String>) -> Self {
+        self.with(Setting::ServiceName(name.into()))
+    }
+
+    /// Adds a label to [`Config::labels`]; of the same name the last wins. Names have at most 128
+    /// bytes and do not begin with `__`, values have at most 1024 bytes.
+    pub fn label(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(Setting::Labels(vec![(name.into(), value.into())]))
+    }
+
+    /// See [`Config::hz`]; 1 to 1000.
+    pub fn hz(self, hz: u32) -> Self {
+        self.with(Setting::Hz(hz))
+    }
+
+    /// See [`Config::wall`].
+    pub fn wall(self, wall: bool) -> Self {
+        self.with(Setting::Wall(wall))
+    }
+
+    /// See [`Config::signals`].
+    pub fn signals(self, policy: SignalPolicy) -> Self {
+        self.with(Setting::Signals(policy))
+    }
+
+    /// See [`Config::inlines`].
+    pub fn inlines(self, inlines: bool) -> Self {
+        self.with(Setting::Inlines(inlines))
+    }
+
+    /// See [`Config::interval`]; 100 ms to 1 hour.
+    pub fn interval(self, interval: Duration) -> Self {
+        self.with(Setting::Interval(interval))
+    }
+
+    /// See [`Config::targets`]; replaces the default and those of the environment.
+    pub fn targets(self, targets: impl IntoIterator<Item = Target>) -> Self {
+        self.with(Setting::Targets(targets.into_iter().collect()))
+    }
+
+    /// See [`Http::auth`](super::Http::auth).
+    pub fn auth(self, auth: Auth) -> Self {
+        self.with(Setting::Auth(auth))
+    }
+
+    /// See [`Http::tenant`](super::Http::tenant); 1 to 150 characters.
+    pub fn tenant(self, tenant: impl Into<String>) -> Self {
+        self.with(Setting::Tenant(tenant.into()))
+    }
+
+    /// See [`Http::ca_file`](super::Http::ca_file).
+    pub fn ca_file(self, path: impl Into<PathBuf>) -> Self {
+        self.with(Setting::CaFile(path.into()))
+    }
+
+    /// See [`Http::proxy`](super::Http::proxy).
+    pub fn proxy(self, policy: ProxyPolicy) -> Self {
+        self.with(Setting::Proxy(policy))
+    }
+
+    /// See [`Limits::memory_bytes`](super::Limits::memory_bytes); 8 MiB to 64 GiB.
+    pub fn memory_bytes(self, bytes: u64) -> Self {
+        self.with(Setting::MemoryBytes(bytes))
+    }
+
+    /// See [`Limits::symbol_bytes`](super::Limits::symbol_bytes); at most
+    /// [`memory_bytes`](Self::memory_bytes).
+    pub fn symbol_bytes(self, bytes: u64) -> Self {
+        self.with(Setting::SymbolBytes(bytes))
+    }
+
+    /// See [`Limits::max_threads`](super::Limits::max_threads); 1 to 65,536.
+    pub fn max_threads(self, threads: u32) -> Self {
+        self.with(Setting::MaxThreads(threads))
+    }
+
+    /// See [`Limits::max_depth`](super::Limits::max_depth); 1 to 512.
+    pub fn max_depth(self, frames: u32) -> Self {
+        self.with(Setting::MaxDepth(frames))
+    }
+
+    /// See [`Limits::max_label_sets`](super::Limits::max_label_sets); 1 to 65,536.
+    pub fn max_label_sets(self, sets: u32) -> Self {
+        self.with(Setting::MaxLabelSets(sets))
+    }
+
+    /// Checks everything and puts it together: defaults, environment, this builder.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for the first wrong value,
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a target of a later version.
+    /// The message names the setting, its value unless that is secret, and what is allowed.
+    pub fn build(self) -> Result<Config, Error> {
+        let mut config = Config::default();
+        if self.distrusted {
+            let warning = "this process runs with raised privileges: its environment is ignored";
+            config.warnings.push(warning.to_owned());
+        }
+        self.environment.apply(&mut config)?;
+        for setting in self.settings {
+            let (name, shown) = (setting.name(), setting.shown());
+            setting.apply(&mut config).map_err(|refusal| match refusal {
+                Refusal::Allowed(allowed) => {
+                    Error::invalid(format!("{name} is {shown}; allowed: {allowed}"))
+                }
+                Refusal::Error(error) => {
+                    Error::new(error.kind(), format!("{name}: {error}")).with_source(error)
+                }
+            })?;
+        }
+        check_whole(&mut config)?;
+        Ok(config)
+    }
+
+    fn with(mut self, setting: Setting) -> Self {
+        self.settings.push(setting);
+        self
+    }
+}
+
+/// Checks what no setting alone can tell.
+fn check_whole(config: &mut Config) -> Result<(), Error> {
+    let limits = &config.limits;
+    if limits.symbol_bytes > limits.memory_bytes {
+        // The user lowered one of them; the other is a default.
+        if limits.symbol_bytes != super::Limits::default().symbol_bytes {
+            let (symbols, memory) = (limits.symbol_bytes, limits.memory_bytes);
+            let allowed = "at most the memory limit";
+            let message = format!("symbol_bytes is {symbols}; allowed: {allowed}, {memory}");
+            return Err(Error::invalid(message));
+        }
+        config.limits.symbol_bytes = limits.memory_bytes / 2;
+    }
+    if config.http.auth != Auth::None {
+        for target in &config.targets {
+            if let Target::Pyroscope(endpoint) = target
+                && !endpoint.is_encrypted()
+                && !endpoint.is_loopback()
+            {
+                let warning = format!("{target}: credentials travel unencrypted; use https");
+                config.warnings.push(warning);
+            }
+        }
+    }
+    Ok(())
+}

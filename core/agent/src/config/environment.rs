@@ -1,0 +1,182 @@
+//! Settings from environment variables.
+//!
+//! An empty variable counts as one that is not set, as OpenTelemetry asks for.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::setting::{Refusal, Setting};
+use super::{Auth, Config, ProxyPolicy, Secret, SignalPolicy, suggest, value};
+use crate::error::{Error, ErrorKind};
+
+const PREFIX: &str = "SONDAGE_";
+
+/// Where OpenTelemetry's service name hides among the resource attributes.
+const SERVICE_ATTRIBUTE: &str = "service.name";
+
+/// A variable without its prefix, and how its text becomes a setting.
+type Variable = (&'static str, fn(&str) -> Result<Setting, Refusal>);
+
+const VARIABLES: [Variable; 20] = [
+    ("ENABLED", |text| Ok(Setting::Enabled(value::switch(text)?))),
+    ("SERVICE", |text| Ok(Setting::ServiceName(text.to_owned()))),
+    ("LABELS", |text| Ok(Setting::Labels(value::pairs(text)?))),
+    ("HZ", |text| Ok(Setting::Hz(value::number(text)?))),
+    ("WALL", |text| Ok(Setting::Wall(value::switch(text)?))),
+    ("SIGNALS", signals),
+    ("INLINES", |text| Ok(Setting::Inlines(value::switch(text)?))),
+    ("INTERVAL", |text| Ok(Setting::Interval(value::duration(text)?))),
+    ("PUSH", targets),
+    (TOKEN, |text| Ok(Setting::Auth(Auth::Token(Secret::new(text)?)))),
+    ("TOKEN_FILE", |text| Ok(Setting::Auth(Auth::TokenFile(PathBuf::from(text))))),
+    ("BASIC_AUTH_FILE", |text| Ok(Setting::Auth(Auth::BasicFile(PathBuf::from(text))))),
+    ("TENANT", |text| Ok(Setting::Tenant(text.to_owned()))),
+    ("CA_FILE", |text| Ok(Setting::CaFile(PathBuf::from(text)))),
+    ("PROXY", proxy),
+    ("MEMORY", |text| Ok(Setting::MemoryBytes(value::bytes(text)?))),
+    ("SYMBOL_MEMORY", |text| Ok(Setting::SymbolBytes(value::bytes(text)?))),
+    ("MAX_THREADS", |text| Ok(Setting::MaxThreads(value::number(text)?))),
+    ("MAX_DEPTH", |text| Ok(Setting::MaxDepth(value::number(text)?))),
+    ("MAX_LABEL_SETS", |text| Ok(Setting::MaxLabelSets(value::number(text)?))),
+];
+
+/// The variable whose value no message may show.
+const TOKEN: &str = "TOKEN";
+
+fn signals(text: &str) -> Result<Setting, Refusal> {
+    match text {
+        "auto" => Ok(Setting::Signals(SignalPolicy::Auto)),
+        "off" => Ok(Setting::Signals(SignalPolicy::Off)),
+        _ => Err(Refusal::Allowed("auto or off".to_owned())),
+    }
+}
+
+fn proxy(text: &str) -> Result<Setting, Refusal> {
+    match text {
+        "off" => Ok(Setting::Proxy(ProxyPolicy::Off)),
+        "environment" => Ok(Setting::Proxy(ProxyPolicy::Environment)),
+        _ => Err(Refusal::Allowed("off or environment".to_owned())),
+    }
+}
+
+fn targets(text: &str) -> Result<Setting, Refusal> {
+    if text == "none" {
+        return Ok(Setting::Targets(Vec::new()));
+    }
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let targets = parts.map(str::parse).collect::<Result<_, Error>>()?;
+    Ok(Setting::Targets(targets))
+}
+
+/// The variables that concern the agent, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment {
+    variables: BTreeMap<String, OsString>,
+}
+
+impl Environment {
+    pub(super) fn new<K: Into<OsString>, V: Into<OsString>>(
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let ours = variables.into_iter().filter_map(|(name, value)| {
+            let (name, value) = (name.into().into_string().ok()?, value.into());
+            let ours = name.starts_with(PREFIX) || name.starts_with("OTEL_");
+            (ours && !value.is_empty()).then_some((name, value))
+        });
+        Self { variables: ours.collect() }
+    }
+
+    /// Changes `config` as the variables say: OpenTelemetry's first, then ours, which win.
+    pub(super) fn apply(&self, config: &mut Config) -> Result<(), Error> {
+        self.apply_otel(config)?;
+        let mut auth = None;
+        for (short, parse) in VARIABLES {
+            let name = format!("{PREFIX}{short}");
+            let Some(text) = self.text(&name)? else { continue };
+            let refused = |refusal| refused(&name, text, refusal);
+            let setting = parse(text).map_err(refused)?;
+            if matches!(setting, Setting::Auth(_))
+                && let Some(other) = auth.replace(name.clone())
+            {
+                let message = format!("{other} and {name} are both set; allowed: one of them");
+                return Err(Error::invalid(message));
+            }
+            setting.apply(config).map_err(refused)?;
+        }
+        self.warn(config);
+        Ok(())
+    }
+
+    fn apply_otel(&self, config: &mut Config) -> Result<(), Error> {
+        const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+        if let Some(text) = self.text(ATTRIBUTES)? {
+            let refused = |refusal| refused(ATTRIBUTES, text, refusal);
+            let mut labels = value::pairs(text).map_err(|allowed| refused(allowed.into()))?;
+            while let Some(at) = labels.iter().position(|(key, _)| key == SERVICE_ATTRIBUTE) {
+                let (_, name) = labels.remove(at);
+                Setting::ServiceName(name).apply(config).map_err(refused)?;
+            }
+            Setting::Labels(labels).apply(config).map_err(refused)?;
+        }
+        const SERVICE: &str = "OTEL_SERVICE_NAME";
+        if let Some(text) = self.text(SERVICE)? {
+            let name = Setting::ServiceName(text.to_owned());
+            name.apply(config).map_err(|refusal| refused(SERVICE, text, refusal))?;
+        }
+        const DISABLED: &str = "OTEL_SDK_DISABLED";
+        if let Some(text) = self.text(DISABLED)? {
+            // The specification: any case of "true" disables, everything else does not.
+            config.enabled = !text.eq_ignore_ascii_case("true");
+            if config.enabled && !text.eq_ignore_ascii_case("false") {
+                let warning = format!("{DISABLED} is {}: only true disables", quoted(text));
+                config.warnings.push(warning);
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+        let Some(value) = self.variables.get(name) else { return Ok(None) };
+        let text = value.to_str().map(str::trim);
+        text.map(Some).ok_or_else(|| Error::invalid(format!("{name} is not UTF-8 text")))
+    }
+
+    /// Names every variable of ours that means nothing.
+    fn warn(&self, config: &mut Config) {
+        let unknown = self.variables.keys().filter_map(|name| name.strip_prefix(PREFIX));
+        for short in unknown.filter(|short| VARIABLES.iter().all(|(known, _)| known != short)) {
+            let name = quoted(&format!("{PREFIX}{short}"));
+            let name = name.trim_matches('"');
+            let known = VARIABLES.iter().map(|(known, _)| *known);
+            config.warnings.push(match suggest::nearest(short, known) {
+                Some(known) => format!("{name} is unknown; did you mean {PREFIX}{known}?"),
+                None => format!("{name} is unknown and has no effect"),
+            });
+        }
+    }
+}
+
+fn refused(name: &str, text: &str, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Allowed(allowed) => {
+            Error::invalid(format!("{name} is {}; allowed: {allowed}", quoted(text)))
+        }
+        Refusal::Error(error) => {
+            // A wrong value is a wrong setting, also when a file behind it cannot be read.
+            let kind = match error.kind() {
+                ErrorKind::Io => ErrorKind::InvalidInput,
+                kind => kind,
+            };
+            Error::new(kind, format!("{name}: {error}")).with_source(error)
+        }
+    }
+}
+
+/// The text between quotes, escaped and cut to a length that fits on a line.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

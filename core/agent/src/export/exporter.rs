@@ -1,0 +1,155 @@
+//! Hands every profile to every sink, each of which has a thread and a queue of its own: a slow
+//! server delays no other.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::lane::{Lane, Shared};
+use super::sink::Sink;
+use super::stats::ExportStats;
+use crate::error::{Error, ErrorKind};
+use crate::profile::Profile;
+
+/// TLS needs some; the memory is touched only when it does.
+const STACK_BYTES: usize = 1 << 20;
+
+/// Starts a thread from its settings and its body. An agent blocks signals in it, and leaves it
+/// out of the profile.
+pub type Spawn = fn(std::thread::Builder, Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
+
+/// Sizes and times of an [`Exporter`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Profiles that wait for one sink, besides the one in delivery; 8.
+    pub max_profiles: usize,
+    /// Bytes of memory that those may hold, about; 16 MiB. The newest profile is always kept.
+    pub max_bytes: usize,
+    /// The longest that one try may take, connecting included; 10 s.
+    pub push_timeout: Duration,
+    /// The longest wait after the first failure; it doubles with every further one. 1 s.
+    pub backoff_base: Duration,
+    /// The longest wait at all; 60 s.
+    pub backoff_max: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_profiles: 8,
+            max_bytes: 16 << 20,
+            push_timeout: Duration::from_secs(10),
+            backoff_base: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Delivers profiles in the background. Nothing it does blocks or panics into its caller.
+///
+/// Order is kept within a sink. An upload is tried at most 8 times, with exponential backoff and
+/// full jitter, or after what the server asks for in `Retry-After` (at most an hour). When a
+/// queue is full the oldest profile goes. Whatever does not arrive is counted in [`ExportStats`].
+///
+/// Dropping an exporter gives up what waits; [`Exporter::stop`] tries to deliver it first.
+/// After `fork` the child's copy does nothing: its threads are the parent's.
+#[derive(Debug)]
+pub struct Exporter {
+    lanes: Vec<Handle>,
+    pid: u32,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    /// `None` once joined.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Exporter {
+    /// Starts one thread for each sink, named `sondage-push`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when a thread cannot be started; those started before end again.
+    pub fn start(
+        sinks: Vec<Box<dyn Sink>>,
+        options: &Options,
+        spawn: Spawn,
+    ) -> Result<Self, Error> {
+        let mut exporter = Self { lanes: Vec::new(), pid: std::process::id() };
+        for sink in sinks {
+            let shared = Arc::new(Shared::new(sink.name(), options));
+            let lane = Lane::new(sink, shared.clone(), options);
+            let builder =
+                std::thread::Builder::new().name("sondage-push".into()).stack_size(STACK_BYTES);
+            let thread = spawn(builder, Box::new(move || lane.run())).map_err(|error| {
+                Error::new(ErrorKind::Io, format!("no thread for uploads: {error}"))
+                    .with_source(error)
+            })?;
+            exporter.lanes.push(Handle { shared, thread: Some(thread) });
+        }
+        Ok(exporter)
+    }
+
+    /// Queues a profile for every sink. Costs a lock and, when a queue is full, the memory of the
+    /// oldest profile.
+    pub fn submit(&self, profile: &Arc<Profile>) {
+        if self.is_ours() {
+            self.lanes.iter().for_each(|lane| lane.shared.submit(profile.clone()));
+        }
+    }
+
+    /// What became of the uploads so far, for each sink in the order they were given.
+    pub fn stats(&self) -> Vec<ExportStats> {
+        // In a forked child the locks may be held for ever by threads that do not exist.
+        if !self.is_ours() {
+            return Vec::new();
+        }
+        self.lanes.iter().map(|lane| lane.shared.stats()).collect()
+    }
+
+    /// Waits until everything queued so far is delivered or given up; `false` when `deadline`
+    /// came first.
+    pub fn drain(&self, deadline: Instant) -> bool {
+        !self.is_ours() || self.lanes.iter().all(|lane| lane.shared.wait_idle(deadline))
+    }
+
+    /// Stops: every upload that waits is tried once more, without further pauses, until
+    /// `deadline`. Then the rest is dropped and counted.
+    ///
+    /// Returns at `deadline` at the latest. A thread that is then still in an upload ends by
+    /// itself, within [`Options::push_timeout`].
+    pub fn stop(mut self, deadline: Instant) -> Vec<ExportStats> {
+        self.end(deadline);
+        self.stats()
+    }
+
+    fn end(&mut self, deadline: Instant) {
+        if !self.is_ours() {
+            // Detaching a thread that does not exist here would touch memory that it has freed.
+            self.lanes.drain(..).for_each(std::mem::forget);
+            return;
+        }
+        for lane in &self.lanes {
+            lane.shared.request_stop(deadline);
+        }
+        for lane in &mut self.lanes {
+            if let Some(thread) = lane.thread.take()
+                && lane.shared.wait_done(deadline)
+            {
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        self.pid == std::process::id()
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.end(Instant::now());
+    }
+}

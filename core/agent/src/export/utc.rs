@@ -1,0 +1,49 @@
+//! Dates of the proleptic Gregorian calendar in UTC, from seconds since 1970.
+
+/// Seconds of a day.
+pub(super) const DAY: u64 = 86_400;
+
+/// `20250131T235959Z`, of at most the year 9999.
+pub(super) fn compact(unix_seconds: u64) -> String {
+    let seconds = unix_seconds.min(253_402_300_799);
+    let (year, month, day) = date(seconds / DAY);
+    let time = seconds % DAY;
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// Days from 0000-03-01, with which the leap day ends a year, to 1970-01-01.
+pub(super) const EPOCH: u64 = 719_468;
+
+/// Year, month and day of a day since 1970. Years begin in March here, so that the months' days
+/// (31, 30, 31, 30, 31 and again) follow one formula and the leap day comes last.
+pub(super) fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + EPOCH;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let january_or_february = month >= 10;
+    let month = if january_or_february { month - 9 } else { month + 3 };
+    (era * 400 + year + u64::from(january_or_february), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_match_the_calendar() {
+        for (seconds, text) in [
+            (0, "19700101T000000Z"),
+            (951_782_400, "20000229T000000Z"),
+            (951_868_800, "20000301T000000Z"),
+            (1_735_689_599, "20241231T235959Z"),
+            (4_107_542_400, "21000301T000000Z"),
+            (u64::MAX, "99991231T235959Z"),
+        ] {
+            assert_eq!(compact(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A piece of a profile: some of its columns and samples, and the tables that those need.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::Function;
+use super::FunctionId;
+use super::LabelSetId;
+use super::Line;
+use super::Location;
+use super::LocationId;
+use super::Mapping;
+use super::MappingId;
+use super::Profile;
+use super::StackId;
+use super::StringId;
+
+/// The new name of a sample label, `None` to leave the label out.
+pub(crate) type Rename = fn(&str) -> Option<Cow<'_, str>>;
+
+/// What belongs to a piece.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    /// Positions of columns, in the order they shall have.
+    pub(crate) columns: Vec<usize>,
+    /// Positions of samples. Those that are 0 in every selected column are left out.
+    pub(crate) samples: Range<usize>,
+    /// Names of sample labels.
+    pub(crate) rename: Rename,
+    /// Whether the losses go with this piece. They are those of the whole profile, so that only
+    /// one piece may have them.
+    pub(crate) losses: bool,
+}
+
+impl Profile {
+    /// Copies a piece. Everything else about the profile is the same in each piece.
+    pub(crate) fn part(&self, selection: &Selection) -> Profile {
+        let types = selection.columns.iter().filter_map(|&column| self.sample_types().get(column));
+        let mut part = Profile::new(types.cloned().collect());
+        part.meta = self.meta.clone();
+        if selection.losses {
+            for loss in self.losses() {
+                part.add_loss(loss.cause, loss.value);
+            }
+        }
+        let mut copy =
+            Copy { from: self, to: part, rename: selection.rename, seen: Seen::default() };
+        let samples = self.samples().get(selection.samples.clone()).unwrap_or_default();
+        let mut values = Vec::with_capacity(selection.columns.len());
+        for sample in samples {
+            values.clear();
+            let value = |&column: &usize| sample.values.get(column).copied();
+            values.extend(selection.columns.iter().filter_map(value));
+            if values.iter().any(|&value| value != 0) {
+                let (stack, labels) = (copy.stack(sample.stack), copy.label_set(sample.labels));
+                copy.to.add(stack, labels, &values);
+            }
+        }
+        copy.to
+    }
+}
+
+/// Ids of the whole profile, and what they are in the piece.
+#[derive(Default)]
+struct Seen {
+    mappings: HashMap<MappingId, MappingId>,
+    functions: HashMap<FunctionId, FunctionId>,
+    locations: HashMap<LocationId, LocationId>,
+    stacks: HashMap<StackId, StackId>,
+    label_sets: HashMap<LabelSetId, LabelSetId>,
+}
+
+struct Copy<'a> {
+    from: &'a Profile,
+    to: Profile,
+    rename: Rename,
+    seen: Seen,
+}
+
+impl Copy<'_> {
+    fn string(&mut self, id: StringId) -> StringId {
+        self.to.string(self.from.text(id))
+    }
+
+    fn mapping(&mut self, id: MappingId) -> MappingId {
+        if let Some(&known) = self.seen.mappings.get(&id) {
+            return known;
+        }
+        let mapping = self.from.mappings().get(id.index()).copied().unwrap_or_default();
+        let (file, build_id) = (self.string(mapping.file), self.string(mapping.build_id));
+        let copied = self.to.mapping(Mapping { file, build_id, ..mapping });
+        self.seen.mappings.insert(id, copied);
+        copied
+    }
+
+    fn function(&mut self, id: FunctionId) -> FunctionId {
+        if let Some(&known) = self.seen.functions.get(&id) {
+            return known;
+        }
+        let function = self.from.functions().get(id.index()).copied().unwrap_or_default();
+        let (name, system_name) = (self.string(function.name), self.string(function.system_name));
+        let file = self.string(function.file);
+        let copied = self.to.function(Function { name, system_name, file, ..function });
+        self.seen.functions.insert(id, copied);
+        copied
+    }
+
+    fn location(&mut self, id: LocationId) -> LocationId {
+        if let Some(&known) = self.seen.locations.get(&id) {
+            return known;
+        }
+        let empty = Location::default();
+        let location = self.from.locations().get(id.index()).unwrap_or(&empty);
+        let mapping = self.mapping(location.mapping);
+        let lines = location.lines.iter();
+        let lines = lines.map(|line| Line { function: self.function(line.function), ..*line });
+        let lines = lines.collect();
+        let copied = self.to.location(Location { mapping, lines, address: location.address });
+        self.seen.locations.insert(id, copied);
+        copied
+    }
+
+    fn stack(&mut self, id: StackId) -> StackId {
+        if let Some(&known) = self.seen.stacks.get(&id) {
+            return known;
+        }
+        let frames = self.from.frames(id).iter();
+        let frames: Vec<_> = frames.map(|&location| self.location(location)).collect();
+        let copied = self.to.stack(&frames);
+        self.seen.stacks.insert(id, copied);
+        copied
+    }
+
+    fn label_set(&mut self, id: LabelSetId) -> LabelSetId {
+        if let Some(&known) = self.seen.label_sets.get(&id) {
+            return known;
+        }
+        let labels = self.from.labels(id);
+        let renamed: Vec<_> =
+            labels.filter_map(|(key, value)| Some(((self.rename)(key)?, value))).collect();
+        let pairs = renamed.iter().map(|(key, value)| (key.as_ref(), *value));
+        let copied = self.to.label_set(pairs);
+        self.seen.label_sets.insert(id, copied);
+        copied
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{LossCause, ValueType};
+
+    fn two_columns() -> Profile {
+        let mut profile = Profile::new(vec![
+            ValueType::new("cpu", "nanoseconds"),
+            ValueType::new("wall", "nanoseconds"),
+        ]);
+        profile.meta.start_unix_nanos = Some(7);
+        profile.add_loss(LossCause::Dropped, 3);
+        for (index, name) in ["a", "b", "c"].into_iter().enumerate() {
+            let location = profile.named_location(name);
+            let stack = profile.stack(&[location]);
+            let labels = profile.label_set([("http.route", "/x"), ("trace_id", "t")]);
+            profile.add(stack, labels, &[index as i64, 10]);
+        }
+        profile
+    }
+
+    fn dots(name: &str) -> Option<Cow<'_, str>> {
+        (name != "trace_id").then(|| name.replace('.', "_").into())
+    }
+
+    #[test]
+    fn pieces_add_up_to_the_whole_and_hold_only_what_they_use() {
+        let whole = two_columns();
+        let part = |samples, losses| {
+            whole.part(&Selection { columns: vec![0, 1], samples, rename: dots, losses })
+        };
+        let (first, rest) = (part(0..1, true), part(1..3, false));
+        assert_eq!(first.total(0) + rest.total(0), whole.total(0));
+        assert_eq!(first.total(1) + rest.total(1), whole.total(1));
+        assert_eq!((first.functions().len(), rest.functions().len()), (1, 2));
+        assert_eq!((first.losses().len(), rest.losses().len()), (1, 0));
+        assert_eq!(first.meta, whole.meta);
+        let labels: Vec<_> = first.labels(first.samples()[0].labels).collect();
+        assert_eq!(labels, [("http_route", "/x")]);
+    }
+
+    #[test]
+    fn a_column_taken_out_leaves_the_samples_it_does_not_count() {
+        let whole = two_columns();
+        let cpu =
+            whole.part(&Selection { columns: vec![0], samples: 0..3, rename: dots, losses: true });
+        assert_eq!(cpu.sample_types(), [ValueType::new("cpu", "nanoseconds")]);
+        assert_eq!(cpu.samples().len(), 2, "the first has no CPU time");
+        assert_eq!(cpu.total(0), 3);
+        let none = Selection { columns: vec![9], samples: 5..9, rename: dots, losses: true };
+        assert!(whole.part(&none).samples().is_empty());
+    }
+}
