@@ -6,7 +6,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let agent = sondage::Agent::start(sondage::Config::default())?;
+    // Without targets the profile is only returned; the default writes files.
+    let config = sondage::Config { targets: Vec::new(), ..sondage::Config::default() };
+    let agent = sondage::Agent::start(config)?;
 
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) {

@@ -1,5 +1,6 @@
 //! What the agent has done, lost and cost.
 
+use crate::export::ExportStats;
 use crate::pipeline::{Collector, CpuAccount};
 use crate::resolve::SymbolCounters;
 use std::fmt::Write;
@@ -49,6 +50,8 @@ pub struct Stats {
     pub module_error: Option<String>,
     /// The symbol cache.
     pub symbols: SymbolCounters,
+    /// What became of the uploads, for each target.
+    pub exports: Vec<ExportStats>,
     /// Set when the agent thread has failed and profiling is off.
     pub failure: Option<String>,
 }
@@ -103,6 +106,10 @@ impl Stats {
         ] {
             metric(name, "counter", help, seconds(nanos));
         }
+        let pushed = self.exports.iter().map(|sink| sink.pushed).sum::<u64>();
+        let lost = self.exports.iter().map(ExportStats::lost).sum::<u64>();
+        metric("pushed_total", "counter", "Uploads that arrived.", pushed as f64);
+        metric("lost_uploads_total", "counter", "Uploads that did not.", lost as f64);
         metric("threads", "gauge", "Threads sampled now.", self.threads as f64);
         metric("refused_threads", "gauge", "Threads not sampled.", self.refused_threads as f64);
         metric("skipped_labels_total", "counter", "Labels left out.", self.skipped_labels as f64);

@@ -32,9 +32,10 @@ pub struct Session {
 /// When the profiler cannot start.
 pub fn start(out: &Path) -> Result<Session> {
     let config = Config {
-        labels: vec![("service_name".to_owned(), "rust-service".to_owned())],
-        // One profile of the whole run, however long it is.
-        interval: std::time::Duration::from_secs(24 * 60 * 60),
+        service_name: "rust-service".to_owned(),
+        // One profile of the whole run, which is written below.
+        interval: std::time::Duration::from_secs(60 * 60),
+        targets: Vec::new(),
         ..Config::default()
     };
     let agent = Agent::start(config).map_err(Error::during(Kind::Io, "start the profiler"))?;

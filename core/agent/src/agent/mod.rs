@@ -2,8 +2,9 @@
 
 pub(crate) mod fork;
 
-use crate::config::Config;
+use crate::config::{Config, SignalPolicy};
 use crate::error::{Error, ErrorKind};
+use crate::export::{self, Exporter};
 use crate::labels;
 use crate::pipeline::{Collected, Collector, Options, exclude_this_thread};
 use crate::profile::Profile;
@@ -20,15 +21,28 @@ const STACK_BYTES: usize = 1 << 20;
 /// The longest that [`Agent::flush`] and [`Agent::stop`] wait for the agent thread.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Receives every finished profile, on the agent thread.
-pub(crate) type Deliver = Box<dyn FnMut(&Arc<Profile>) + Send>;
+/// How long stopping waits for uploads that are under way or still queued.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the agent thread needs.
-pub(crate) struct Settings {
-    pub(crate) collect: Options,
-    pub(crate) interval: Duration,
-    pub(crate) labels: Vec<(String, String)>,
-    pub(crate) deliver: Deliver,
+struct Settings {
+    collect: Options,
+    interval: Duration,
+    labels: Vec<(String, String)>,
+    exporter: Exporter,
+}
+
+/// Starts a thread of Sondage: it runs no signal handler of the host, and is not sampled.
+fn spawn_own(
+    builder: std::thread::Builder,
+    body: Box<dyn FnOnce() + Send>,
+) -> std::io::Result<JoinHandle<()>> {
+    sondage_sampler::with_signals_blocked(|| {
+        builder.spawn(move || {
+            let _own = exclude_this_thread();
+            body();
+        })
+    })
 }
 
 enum Command {
@@ -49,12 +63,23 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts profiling this process.
+    /// Starts profiling this process. With a configuration that is not
+    /// [`enabled`](Config::enabled) nothing is started, and the handle does nothing.
     ///
     /// # Errors
     /// [`ErrorKind::Busy`] when an agent runs already, [`ErrorKind::Unsupported`] when this
-    /// process or kernel does not allow it.
+    /// process, kernel or build does not allow it, [`ErrorKind::Io`] when a thread or a file
+    /// cannot be had.
     pub fn start(config: Config) -> Result<Self, Error> {
+        if !config.enabled {
+            return Ok(Self { running: None });
+        }
+        if config.signals == SignalPolicy::Off {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "this build has no engine that works without signals",
+            ));
+        }
         let (running, started) = Running::spawn(&config)?;
         match started.recv() {
             Ok(outcome) => outcome?,
@@ -137,18 +162,19 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the thread. The outcome of its start arrives in the receiver.
     pub(crate) fn spawn(config: &Config) -> Result<(Self, Receiver<Result<(), Error>>), Error> {
+        labels::limit_sets(config.limits.max_label_sets);
+        let sinks = export::sinks(config)?;
         let settings = Settings {
             collect: Options::from_config(config),
             interval: config.interval,
-            labels: config.labels.clone(),
-            deliver: Box::new(|_| ()),
+            labels: config.process_labels(),
+            exporter: Exporter::start(sinks, &export::Options::default(), spawn_own)?,
         };
         let (commands, received) = channel();
         let (ready, started) = sync_channel(1);
         let stats = Arc::new(Mutex::new(Stats::default()));
         let shared = stats.clone();
         let body = move || {
-            let _own = exclude_this_thread();
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 Loop::start(settings, shared.clone(), &ready).map(|work| work.run(&received))
             }));
@@ -193,7 +219,7 @@ struct Loop {
     collector: Collector,
     interval: Duration,
     labels: Vec<(String, String)>,
-    deliver: Deliver,
+    exporter: Exporter,
     stats: Arc<Mutex<Stats>>,
     next_flush: Instant,
 }
@@ -204,13 +230,13 @@ impl Loop {
         stats: Arc<Mutex<Stats>>,
         ready: &SyncSender<Result<(), Error>>,
     ) -> Option<Self> {
-        let Settings { collect, interval, labels, deliver } = settings;
+        let Settings { collect, interval, labels, exporter } = settings;
         match Collector::start(collect) {
             Ok(collector) => {
                 labels::sampler_started();
                 let _ = ready.send(Ok(()));
                 let next_flush = Instant::now() + interval;
-                Some(Self { collector, interval, labels, deliver, stats, next_flush })
+                Some(Self { collector, interval, labels, exporter, stats, next_flush })
             }
             Err(error) => {
                 let _ = ready.send(Err(error.into()));
@@ -229,7 +255,13 @@ impl Loop {
                 Ok(Command::Stop(reply)) => {
                     labels::sampler_stopped();
                     let collected = self.collector.finish();
-                    let _ = reply.send(self.hand_out(collected));
+                    let profile = self.hand_out(collected);
+                    let Self { collector, exporter, stats, .. } = self;
+                    // The host is left alone before the network is waited for.
+                    drop(collector);
+                    let exports = exporter.stop(Instant::now() + EXPORT_TIMEOUT);
+                    stats.lock().unwrap_or_else(PoisonError::into_inner).exports = exports;
+                    let _ = reply.send(profile);
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -252,8 +284,9 @@ impl Loop {
         {
             let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
             stats.update(&self.collector, &cpu);
+            stats.exports = self.exporter.stats();
         }
-        (self.deliver)(&profile);
+        self.exporter.submit(&profile);
         profile
     }
 }

@@ -25,3 +25,4 @@ pub(crate) use cell::process_forked;
 pub(crate) use cell::sampler_started;
 pub(crate) use cell::sampler_stopped;
 pub(crate) use set::Interned;
+pub(crate) use set::limit_sets;

@@ -4,11 +4,19 @@ use super::cell;
 use super::future::Labeled;
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, TryLockError};
 
-/// Label sets that can exist; a further one becomes `__overflow__`.
+/// Label sets that can exist unless configured otherwise; a further one becomes `__overflow__`.
 const MAX_SETS: usize = 16_384;
+
+/// The configured number.
+static SET_LIMIT: AtomicUsize = AtomicUsize::new(MAX_SETS);
+
+/// Sets how many label sets can exist. Those that do already stay.
+pub(crate) fn limit_sets(sets: u32) {
+    SET_LIMIT.store(sets as usize, Ordering::Relaxed);
+}
 
 /// Values of one key that can exist; a further one becomes `__overflow__`.
 const MAX_VALUES: usize = 1_024;
@@ -208,7 +216,7 @@ impl Interned {
         }
         // One more place than the maximum is kept for the overflow set itself.
         let overflow: Pairs = Arc::from([(Arc::from(OVERFLOW), Arc::from("true"))]);
-        if self.sets.len() >= MAX_SETS && pairs != overflow {
+        if self.sets.len() >= SET_LIMIT.load(Ordering::Relaxed) && pairs != overflow {
             return self.intern(overflow);
         }
         let id = self.sets.len() as u32;

@@ -25,8 +25,22 @@ const SIGNAL_CHECK: Duration = Duration::from_secs(1);
 /// mean a blocked signal, and the stack at its end says nothing about the time before.
 const MAX_SAMPLE_WEIGHT: Duration = Duration::from_millis(100);
 
-/// Distinct stacks kept between two flushes; beyond, CPU time goes into `[overflow]`.
-const MAX_STACKS: usize = 32_768;
+/// A quarter of the memory is for distinct stacks, of 64 frames on average; what finds no room
+/// goes into `[overflow]`. 32,768 stacks at the default of 64 MiB.
+fn max_stacks(memory_bytes: u64) -> usize {
+    usize::try_from(memory_bytes / 4 / (64 * 8)).unwrap_or(usize::MAX)
+}
+
+/// Names are kept within the configured bytes; debug information is read in one go for at most
+/// half of the memory.
+fn symbol_budget(config: &Config) -> Budget {
+    let debug = config.inlines && config.limits.symbol_bytes > 0;
+    Budget {
+        cache_bytes: usize::try_from(config.limits.symbol_bytes).unwrap_or(usize::MAX),
+        debug_bytes: if debug { config.limits.memory_bytes / 2 } else { 0 },
+        ..Budget::default()
+    }
+}
 
 /// Address space for unwind tables; resident is what is built (libc: 112 KB).
 const TABLE_BYTES: usize = 64 << 20;
@@ -55,9 +69,9 @@ impl Options {
             wall: config.wall,
             max_threads: config.limits.max_threads.min(affordable_threads()),
             max_depth: config.limits.max_depth,
-            max_stacks: MAX_STACKS,
+            max_stacks: max_stacks(config.limits.memory_bytes),
             table_bytes: TABLE_BYTES,
-            symbols: Budget::default(),
+            symbols: symbol_budget(config),
         }
     }
 

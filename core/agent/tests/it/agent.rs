@@ -1,6 +1,6 @@
 //! The agent's life: start, stop, waiting time, forked children, code made at run time.
 
-use crate::labels::{ONE_AGENT, burn, time_by_function};
+use crate::labels::{ONE_AGENT, burn, quiet, time_by_function};
 use sondage::{Agent, Config, ErrorKind};
 use std::hint::black_box;
 use std::sync::PoisonError;
@@ -15,12 +15,12 @@ fn maps() -> String {
 #[test]
 fn a_second_agent_is_refused_and_the_marker_goes_with_the_first() {
     let _alone = ONE_AGENT.lock().unwrap_or_else(PoisonError::into_inner);
-    let agent = Agent::start(Config::default()).unwrap();
+    let agent = Agent::start(quiet()).unwrap();
     assert!(maps().contains(&format!("{MARKER}{}:", std::process::id())));
-    assert_eq!(Agent::start(Config::default()).unwrap_err().kind(), ErrorKind::Busy);
+    assert_eq!(Agent::start(quiet()).unwrap_err().kind(), ErrorKind::Busy);
     drop(agent);
     assert!(!maps().contains(MARKER));
-    Agent::start(Config::default()).unwrap().stop().unwrap();
+    Agent::start(quiet()).unwrap().stop().unwrap();
 }
 
 #[inline(never)]
@@ -33,7 +33,7 @@ fn works_then_waits() -> u64 {
 #[test]
 fn waiting_time_stands_beside_cpu_time_in_a_wall_profile() {
     let _alone = ONE_AGENT.lock().unwrap_or_else(PoisonError::into_inner);
-    let agent = Agent::start(Config { wall: true, ..Config::default() }).unwrap();
+    let agent = Agent::start(Config { wall: true, ..quiet() }).unwrap();
     let waiter =
         std::thread::spawn(|| (0..5).map(|_| works_then_waits()).fold(0, u64::wrapping_add));
     waiter.join().unwrap();
@@ -79,7 +79,7 @@ fn only_in_the_child() -> u64 {
 #[test]
 fn a_forked_child_profiles_itself_and_the_parent_goes_on() {
     let _alone = ONE_AGENT.lock().unwrap_or_else(PoisonError::into_inner);
-    let agent = Agent::start(Config { hz: 250, ..Config::default() }).unwrap();
+    let agent = Agent::start(Config { hz: 250, ..quiet() }).unwrap();
     let status = in_forked_child(|| {
         sondage::labels([("process", "child")]).scope(|| {
             // The first change of labels started an agent; it needs a moment.
@@ -100,7 +100,7 @@ fn a_forked_child_profiles_itself_and_the_parent_goes_on() {
 #[test]
 fn a_child_that_never_uses_the_crate_ends_undisturbed_whatever_it_does() {
     let _alone = ONE_AGENT.lock().unwrap_or_else(PoisonError::into_inner);
-    let agent = Agent::start(Config { hz: 250, ..Config::default() }).unwrap();
+    let agent = Agent::start(Config { hz: 250, ..quiet() }).unwrap();
     for _ in 0..20 {
         burn(Duration::from_millis(2));
         let status = in_forked_child(|| {

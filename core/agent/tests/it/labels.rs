@@ -12,9 +12,14 @@ use std::time::Duration;
 /// There is one agent a process.
 pub(crate) static ONE_AGENT: Mutex<()> = Mutex::new(());
 
+/// A configuration that writes nothing.
+pub(crate) fn quiet() -> Config {
+    Config { targets: Vec::new(), ..Config::default() }
+}
+
 fn profiled(work: impl FnOnce()) -> std::sync::Arc<Profile> {
     let _alone = ONE_AGENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let agent = Agent::start(Config { hz: 250, ..Config::default() }).unwrap();
+    let agent = Agent::start(Config { hz: 250, ..quiet() }).unwrap();
     work();
     agent.stop().unwrap()
 }
