@@ -55,6 +55,7 @@ impl Agent {
     /// [`ErrorKind::Busy`] when an agent runs already, [`ErrorKind::Unsupported`] when this
     /// process or kernel does not allow it.
     pub fn start(config: Config) -> Result<Self, Error> {
+        fork::take_over();
         let (running, started) = Running::spawn(&config)?;
         match started.recv() {
             Ok(outcome) => outcome?,
