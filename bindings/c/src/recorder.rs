@@ -63,9 +63,8 @@ fn spawn(directory: &'static Path) -> bool {
         let _ = catch_unwind(AssertUnwindSafe(|| run(directory)));
         phase::idle();
     };
-    let spawned = sondage_sampler::with_signals_blocked(|| {
-        builder.stack_size(STACK_BYTES).spawn(body)
-    });
+    let spawned =
+        sondage_sampler::with_signals_blocked(|| builder.stack_size(STACK_BYTES).spawn(body));
     match &spawned {
         Ok(thread) => phase::wake_at_end(thread.thread().clone()),
         Err(_) => phase::idle(),
@@ -88,7 +87,8 @@ fn run(directory: &Path) {
     match Agent::start(config::of_recording(&settings)) {
         Ok(agent) => {
             // What cannot be written (the recording is over, the disk is full) is given up.
-            let _ = Recorder { agent, stem, total: Profile::new(Vec::new()), part: 0 }.run(&settings);
+            let _ =
+                Recorder { agent, stem, total: Profile::new(Vec::new()), part: 0 }.run(&settings);
         }
         Err(error) => {
             let line = format!("{} (pid {}): {error}\n", command(), std::process::id());
