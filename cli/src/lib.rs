@@ -1,10 +1,51 @@
 //! The `sondage` command as a library: the pip and npm packages call [`main`] too.
+//!
+//! | command | does |
+//! |---|---|
+//! | `record` | runs a program and writes the profile of it and its children |
+//! | `report` | prints a profile's heaviest functions |
+//! | `convert` | writes a profile in another format |
+//! | `doctor` | tells which engine works here, and what to do where none does |
+//!
+//! Exit codes: 0, 1 when something failed, 2 for wrong arguments; `record` passes on that of the
+//! program it ran, 128 and the signal's number when a signal ended it.
 #![forbid(unsafe_code)]
+
+mod args;
+mod convert;
+mod doctor;
+mod error;
+mod file;
+mod format;
+mod output;
+mod record;
+mod report;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use args::{Args, Command};
+
 /// Runs the command with `args` (the program's name first) and returns its exit code.
-pub fn main(_args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(2)
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // A reader of the help that has gone away is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let outcome = match args.command {
+        Command::Record(options) => record::run(&options),
+        Command::Report(options) => report::run(&options),
+        Command::Convert(options) => convert::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
+    };
+    outcome.unwrap_or_else(|error| {
+        output::say(&error.message);
+        ExitCode::from(error.code)
+    })
 }

@@ -1,4 +1,6 @@
 //! The `sondage` command.
+#![forbid(unsafe_code)]
+
 fn main() -> std::process::ExitCode {
     sondage_cli::main(std::env::args_os())
 }

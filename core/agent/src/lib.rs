@@ -29,4 +29,6 @@ pub use labels::LabelSet;
 pub use labels::Labeled;
 pub use labels::labels;
 pub use labels::register_thread;
+pub use pipeline::OwnThread;
+pub use pipeline::exclude_this_thread;
 pub use stats::Stats;

@@ -57,6 +57,15 @@ pub(crate) fn start_pending() {
     }
 }
 
+/// An agent is about to be started by hand. In a forked child that still was to start its own, it
+/// takes that one's place.
+pub(super) fn take_over() {
+    if PENDING.swap(false, Ordering::AcqRel) {
+        labels::sampler_stopped();
+        crate::pipeline::forget_own_threads();
+    }
+}
+
 /// Asks the child's agent, starting it first if need be.
 pub(super) fn with_child<T>(ask: impl FnOnce(&Running) -> T) -> Option<T> {
     start_pending();

@@ -80,6 +80,7 @@ impl Agent {
                 "this build has no engine that works without signals",
             ));
         }
+        fork::take_over();
         let (running, started) = Running::spawn(&config)?;
         match started.recv() {
             Ok(outcome) => outcome?,

@@ -95,6 +95,17 @@ impl LabelSet {
         Labeled::new(self, future)
     }
 
+    /// The set's number, for bindings that hand it through another language.
+    pub fn id(self) -> u32 {
+        self.0
+    }
+
+    /// The set with a number from [`LabelSet::id`]. A number that no set has stands for a set
+    /// without labels.
+    pub fn from_id(id: u32) -> Self {
+        Self(id)
+    }
+
     /// The labels of the set, sorted by key.
     pub fn pairs(self) -> Vec<(String, String)> {
         let pairs = Interned::pairs(self.0);

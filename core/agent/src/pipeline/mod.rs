@@ -8,9 +8,10 @@ mod stacks;
 mod threads;
 
 pub use cpu::CpuAccount;
+pub use threads::OwnThread;
+pub use threads::exclude_this_thread;
 
 pub(crate) use collector::Collected;
 pub(crate) use collector::Collector;
 pub(crate) use collector::Options;
-pub(crate) use threads::exclude_this_thread;
 pub(crate) use threads::forget_own_threads;

@@ -16,8 +16,17 @@ const MAX_NAMES: usize = 256;
 /// Threads of Sondage itself: not sampled, accounted apart.
 static OWN_THREADS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
-/// Excludes the calling thread from sampling while the returned value lives.
-pub(crate) fn exclude_this_thread() -> OwnThread {
+/// Keeps the calling thread out of the profile while the returned value lives, and accounts its
+/// CPU time as the profiler's own: for threads that serve nothing but profiling.
+///
+/// ```
+/// std::thread::spawn(|| {
+///     let _own = sondage::exclude_this_thread();
+///     // Write profiles somewhere.
+/// });
+/// ```
+#[must_use = "the thread is excluded only while the value lives"]
+pub fn exclude_this_thread() -> OwnThread {
     let tid = sondage_sampler::current_tid();
     OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(tid);
     OwnThread { tid }
@@ -25,7 +34,7 @@ pub(crate) fn exclude_this_thread() -> OwnThread {
 
 /// See [`exclude_this_thread`].
 #[derive(Debug)]
-pub(crate) struct OwnThread {
+pub struct OwnThread {
     tid: i32,
 }
 

@@ -1,0 +1,265 @@
+//! The exports of `sondage.h` and the hooks of a preloaded library: the one file with `unsafe`.
+//!
+//! What pointers must point to is written in `sondage.h`; everything else is checked here.
+#![allow(unsafe_code, reason = "raw pointers from C, and hooks that the loader calls")]
+
+use std::ffi::{CStr, OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sondage::LabelSet;
+
+use crate::failure::{self, Failure, Status};
+use crate::fence::fenced;
+use crate::host;
+use crate::report::stats_json;
+
+/// More pairs than any call has reason to pass: a wrong count is refused instead of followed.
+const MAX_PAIRS: usize = 1024;
+
+fn answer(work: impl FnOnce() -> Result<(), Failure>) -> c_int {
+    fenced(Status::Internal, || match work() {
+        Ok(()) => Status::Ok,
+        Err(failure) => {
+            failure::remember(&failure.message);
+            failure.status
+        }
+    }) as c_int
+}
+
+/// # Safety
+/// `text` must be null or point to bytes that end with a NUL and live for `'a`.
+unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str, Failure> {
+    if text.is_null() {
+        return Err(Failure::new(Status::Invalid, format!("{what} is a null pointer")));
+    }
+    // SAFETY: not null, and the caller passes on C's promise that it ends with a NUL.
+    let bytes = unsafe { CStr::from_ptr(text) };
+    let wrong = |_| Failure::new(Status::Invalid, format!("{what} is not UTF-8 text"));
+    bytes.to_str().map_err(wrong)
+}
+
+/// # Safety
+/// `items` must point to `count` pointers unless `count` is 0.
+unsafe fn array<'a>(
+    items: *const *const c_char,
+    count: usize,
+) -> Result<&'a [*const c_char], Failure> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if items.is_null() || count > 2 * MAX_PAIRS {
+        let message = format!("{count} strings at {items:p}; allowed: {MAX_PAIRS} pairs at most");
+        return Err(Failure::new(Status::Invalid, message));
+    }
+    // SAFETY: not null, and the caller passes on C's promise of `count` pointers there.
+    Ok(unsafe { std::slice::from_raw_parts(items, count) })
+}
+
+/// # Safety
+/// As for [`text`].
+unsafe fn path<'a>(path: *const c_char) -> Option<&'a Path> {
+    if path.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and the caller passes on C's promise that it ends with a NUL.
+    let bytes = unsafe { CStr::from_ptr(path) };
+    Some(Path::new(OsStr::from_bytes(bytes.to_bytes())))
+}
+
+/// Copies a text and a NUL into a buffer, cut where it does not fit. Returns the text's length.
+///
+/// # Safety
+/// `buffer` must be null or have room for `size` bytes.
+unsafe fn copy_out(text: &str, buffer: *mut c_char, size: usize) -> usize {
+    if !buffer.is_null() && size > 0 {
+        let length = text.len().min(size - 1);
+        // SAFETY: `length` is less than `size`, the room that the caller promises; the text is
+        // ours and does not overlap it.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, length) };
+        // SAFETY: `length` is less than `size`.
+        let end = unsafe { buffer.add(length) };
+        // SAFETY: within the buffer, as above.
+        unsafe { end.write(0) };
+    }
+    text.len()
+}
+
+/// See `sondage.h`.
+///
+/// # Safety
+/// `settings` must point to `2 * pairs` strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sondage_start(settings: *const *const c_char, pairs: usize) -> c_int {
+    answer(|| {
+        // SAFETY: the caller of this function promises it.
+        let strings = unsafe { array(settings, pairs.saturating_mul(2)) }?;
+        // SAFETY: as above.
+        let strings = strings.iter().map(|string| unsafe { text(*string, "a setting") });
+        let strings = strings.collect::<Result<Vec<_>, _>>()?;
+        let pairs: Vec<_> = strings.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+        host::start(&pairs)
+    })
+}
+
+/// See `sondage.h`.
+///
+/// # Safety
+/// `file` must be null or a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sondage_stop(file: *const c_char) -> c_int {
+    // SAFETY: the caller of this function promises it.
+    answer(|| host::stop(unsafe { path(file) }))
+}
+
+/// See `sondage.h`.
+///
+/// # Safety
+/// `file` must be null or a string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sondage_flush(file: *const c_char) -> c_int {
+    // SAFETY: the caller of this function promises it.
+    answer(|| host::flush(unsafe { path(file) }))
+}
+
+/// See `sondage.h`.
+///
+/// # Safety
+/// `buffer` must be null or have room for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sondage_stats(buffer: *mut c_char, size: usize) -> usize {
+    let json = fenced(String::from("{}"), || stats_json(host::stats().as_ref()));
+    // SAFETY: the caller of this function promises it.
+    unsafe { copy_out(&json, buffer, size) }
+}
+
+/// See `sondage.h`.
+///
+/// # Safety
+/// `buffer` must be null or have room for `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sondage_last_error(buffer: *mut c_char, size: usize) -> usize {
+    // Not behind the fence: it is what tells that a defect has closed it.
+    let message = std::panic::catch_unwind(failure::last).unwrap_or_default();
+    // SAFETY: the caller of this function promises it.
+    unsafe { copy_out(&message, buffer, size) }
+}
+
+/// See `sondage.h`.
+///
+/// # Safety
+/// `keys` and `values` must each point to `count` strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sondage_label_set(
+    keys: *const *const c_char,
+    values: *const *const c_char,
+    count: usize,
+) -> u32 {
+    fenced(0, || {
+        let made = (|| {
+            // SAFETY: the caller of this function promises it.
+            let keys = unsafe { array(keys, count) }?;
+            // SAFETY: as above.
+            let values = unsafe { array(values, count) }?;
+            let mut set = LabelSet::current();
+            for (key, value) in keys.iter().zip(values) {
+                // SAFETY: as above.
+                let key = unsafe { text(*key, "a label's name") }?;
+                // SAFETY: as above.
+                let value = unsafe { text(*value, "a label's value") }?;
+                set = set.with([(key, value)]);
+            }
+            Ok::<_, Failure>(set)
+        })();
+        made.unwrap_or_else(|failure| {
+            failure::remember(&failure.message);
+            LabelSet::current()
+        })
+        .id()
+    })
+}
+
+/// See `sondage.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn sondage_enter(labels: u32) -> u32 {
+    fenced(0, || LabelSet::from_id(labels).make_current().id())
+}
+
+/// See `sondage.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn sondage_exit(previous: u32) {
+    fenced((), || {
+        LabelSet::from_id(previous).make_current();
+    });
+}
+
+/// See `sondage.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn sondage_register_thread() {
+    fenced((), sondage::register_thread);
+}
+
+/// What the loader calls when the library is loaded and when the process ends, and the two
+/// functions that end a process without that call. Not in this crate's own tests.
+mod hooks {
+    use std::ffi::{c_int, c_void};
+    use std::sync::atomic::{AtomicPtr, Ordering};
+
+    use crate::fence::fenced;
+    use crate::{phase, recorder};
+
+    #[used]
+    // SAFETY: the section holds pointers to functions that take nothing the callee reads.
+    #[unsafe(link_section = ".init_array")]
+    static AT_LOAD: extern "C" fn() = at_load;
+
+    #[used]
+    // SAFETY: as above.
+    #[unsafe(link_section = ".fini_array")]
+    static AT_END: extern "C" fn() = at_end;
+
+    /// The `_exit` that the program would call without this library.
+    static NEXT_EXIT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+    extern "C" fn at_load() {
+        fenced((), || {
+            if recorder::begin() {
+                // SAFETY: the name ends with a NUL; a null result is checked for where it is used.
+                let next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"_exit".as_ptr()) };
+                NEXT_EXIT.store(next, Ordering::Relaxed);
+                sondage_sampler::on_fork_in_child(in_child);
+            }
+        });
+    }
+
+    extern "C" fn in_child() {
+        fenced((), recorder::begin_in_child);
+    }
+
+    extern "C" fn at_end() {
+        fenced((), phase::end);
+    }
+
+    /// `_exit` runs no destructors: forked children end with it. What is recorded is written
+    /// first; a process that is not recorded, and a child of vfork, go straight on.
+    #[unsafe(no_mangle)]
+    extern "C" fn _exit(status: c_int) -> ! {
+        fenced((), phase::end);
+        let next = NEXT_EXIT.load(Ordering::Relaxed);
+        if !next.is_null() {
+            // SAFETY: it is the address of the next function of this name, which has this type.
+            let next: extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(next) };
+            next(status);
+        }
+        loop {
+            // SAFETY: takes one number.
+            unsafe { libc::syscall(libc::SYS_exit_group, status) };
+        }
+    }
+
+    #[unsafe(no_mangle)]
+    #[allow(non_snake_case, reason = "the name that C gave it")]
+    extern "C" fn _Exit(status: c_int) -> ! {
+        _exit(status)
+    }
+}

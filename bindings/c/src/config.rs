@@ -1,0 +1,63 @@
+//! The one place that knows how an agent is configured.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use sondage::Config;
+use sondage::config;
+
+use crate::failure::{Failure, Status};
+use crate::recording::Settings;
+
+/// The configuration of a host program: its environment, changed by key and value pairs, which are
+/// the `SONDAGE_*` variables in lower case without their prefix (`hz`, `wall`, `push`, …).
+pub(crate) fn from_settings(pairs: &[(&str, &str)]) -> Result<Config, Failure> {
+    let environment = std::env::vars_os().filter(|_| config::environment_is_trusted());
+    let pairs = pairs.iter().map(|(key, value)| {
+        (OsString::from(format!("SONDAGE_{}", key.to_ascii_uppercase())), OsString::from(value))
+    });
+    // Later ones win.
+    let variables: BTreeMap<OsString, OsString> = environment.chain(pairs).collect();
+    let invalid = |message: String| Failure::new(Status::Invalid, message);
+    let config = Config::builder().environment(variables).build();
+    let config = config.map_err(|error| invalid(error.to_string()))?;
+    match config.warnings.first() {
+        Some(warning) => Err(invalid(warning.clone())),
+        None => Ok(config),
+    }
+}
+
+/// The configuration of a process under `sondage record`: the recorder flushes by itself, and
+/// labels are given when its file is written.
+pub(crate) fn of_recording(settings: &Settings) -> Config {
+    Config {
+        hz: settings.hz,
+        wall: settings.wall,
+        interval: Duration::from_secs(3600),
+        targets: Vec::new(),
+        ..Config::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed() {
+        let failure = from_settings(&[("hz", "0")]).unwrap_err();
+        assert!(failure.message.contains("SONDAGE_HZ") && failure.message.contains("1000"));
+        assert_eq!(failure.status, Status::Invalid);
+        assert!(from_settings(&[("rate", "1")]).is_err());
+    }
+
+    #[test]
+    fn settings_reach_the_configuration() {
+        let pairs = [("hz", "49"), ("wall", "true"), ("interval", "5"), ("labels", "a=1, b=2")];
+        let config = from_settings(&pairs).unwrap();
+        assert_eq!((config.hz, config.wall, config.interval.as_secs()), (49, true, 5));
+        let labels = [("a", "1"), ("b", "2")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(config.labels, labels);
+    }
+}

@@ -1,0 +1,15 @@
+//! Sondage for C: what `sondage.h` declares, and the recording that `sondage record` preloads.
+//!
+//! Every export catches panics: a defect turns profiling off and is told by
+//! `sondage_last_error`; the host goes on. Nothing is ever printed.
+#![deny(unsafe_code)]
+
+mod abi;
+mod config;
+mod failure;
+mod fence;
+mod host;
+mod phase;
+mod recorder;
+mod recording;
+mod report;

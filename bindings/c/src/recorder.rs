@@ -1,0 +1,167 @@
+//! The thread that records a process under `sondage record`.
+//!
+//! It waits until the process has lived for 20 ms, so that the many short processes of a script
+//! cost no more than a thread; then it starts an agent and writes the profile so far about once a
+//! second, so that a process that is killed loses at most that. At the end of the process it
+//! writes the rest.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sondage::Agent;
+use sondage::profile::{Profile, pprof};
+
+use crate::config;
+use crate::fence;
+use crate::host::write;
+use crate::phase;
+use crate::recording::{Settings, directory};
+
+/// A process that ends sooner is not recorded.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Time between two writings, at least.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Time between two writings, in times of what the last one took: writing uses at most 2 % of a
+/// core.
+const PAUSE_FACTOR: u32 = 50;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Samples in one file; beyond, the next file begins.
+const MAX_SAMPLES: usize = 16_384;
+
+/// Merging and encoding need little; the memory is touched only when they do.
+const STACK_BYTES: usize = 1 << 20;
+
+/// The directory of the recording, for children.
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Starts the waiting thread if this process is to be recorded. Returns whether it is.
+pub(crate) fn begin() -> bool {
+    if sondage_sampler::runs_with_raised_rights() {
+        return false;
+    }
+    let Some(directory) = directory() else { return false };
+    spawn(DIRECTORY.get_or_init(|| directory))
+}
+
+/// Starts the waiting thread of a forked child.
+pub(crate) fn begin_in_child() {
+    if let Some(directory) = DIRECTORY.get() {
+        spawn(directory);
+    }
+}
+
+fn spawn(directory: &'static Path) -> bool {
+    phase::wait();
+    let builder = std::thread::Builder::new().name("sondage-record".into());
+    let body = || {
+        fence::silence();
+        let _ = catch_unwind(AssertUnwindSafe(|| run(directory)));
+        phase::idle();
+    };
+    let spawned =
+        sondage_sampler::with_signals_blocked(|| builder.stack_size(STACK_BYTES).spawn(body));
+    match &spawned {
+        Ok(thread) => phase::wake_at_end(thread.thread().clone()),
+        Err(_) => phase::idle(),
+    }
+    spawned.is_ok()
+}
+
+fn run(directory: &Path) {
+    std::thread::sleep(PATIENCE);
+    if !phase::record() {
+        return;
+    }
+    let Some(settings) = Settings::read(directory) else { return };
+    if settings.left() == Some(Duration::ZERO) {
+        return;
+    }
+    let _own = sondage::exclude_this_thread();
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let stem = directory.join(format!("{}-{}", std::process::id(), start.as_nanos()));
+    match Agent::start(config::of_recording(&settings)) {
+        Ok(agent) => {
+            // What cannot be written (the recording is over, the disk is full) is given up.
+            let _ =
+                Recorder { agent, stem, total: Profile::new(Vec::new()), part: 0 }.run(&settings);
+        }
+        Err(error) => {
+            let line = format!("{} (pid {}): {error}\n", command(), std::process::id());
+            let _ = write(&stem.with_extension("failed"), line.as_bytes());
+        }
+    }
+}
+
+/// A running recording.
+struct Recorder {
+    agent: Agent,
+    /// Path of the files without part and extension.
+    stem: PathBuf,
+    /// What the file that is being written holds.
+    total: Profile,
+    part: u32,
+}
+
+impl Recorder {
+    fn run(mut self, settings: &Settings) -> std::io::Result<()> {
+        // Early, for the sake of programs that crash in their first second.
+        let mut pause = PAUSE / 4;
+        loop {
+            std::thread::park_timeout(settings.left().map_or(pause, |left| left.min(pause)));
+            let ending = phase::is_ending();
+            let last = ending || settings.left() == Some(Duration::ZERO);
+            let before = Instant::now();
+            let fresh = self.agent.flush().map_err(std::io::Error::other)?;
+            self.add(&fresh)?;
+            if ending {
+                // The process is about to go, with everything an orderly stop would take down.
+                std::mem::forget(self);
+                return Ok(());
+            }
+            if last {
+                return Ok(());
+            }
+            pause = (before.elapsed() * PAUSE_FACTOR).clamp(PAUSE, LONGEST_PAUSE);
+        }
+    }
+
+    /// Adds a profile to the file.
+    fn add(&mut self, fresh: &Profile) -> std::io::Result<()> {
+        self.total.merge(fresh);
+        let shared = std::mem::replace(&mut self.total.meta.labels, identity());
+        let cost = format!("{AGENT_CPU}{}", self.agent.stats().agent_cpu);
+        self.total.meta.comments.push(cost);
+        let bytes = pprof::encode_gz(&self.total);
+        self.total.meta.comments.pop();
+        self.total.meta.labels = shared;
+        let mut path = self.stem.clone().into_os_string();
+        path.push(format!("-{}.pb.gz", self.part));
+        write(Path::new(&path), &bytes)?;
+        if self.total.samples().len() > MAX_SAMPLES {
+            self.total = Profile::new(Vec::new());
+            self.part += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Begins the comment that says how much CPU time, in nanoseconds, the profiler itself has used
+/// in this process so far. `sondage record` takes it out.
+const AGENT_CPU: &str = "sondage-record agent_cpu=";
+
+/// The labels that tell this process from others.
+fn identity() -> Vec<(String, String)> {
+    let pid = std::process::id().to_string();
+    vec![("command".to_owned(), command()), ("pid".to_owned(), pid)]
+}
+
+/// The name of the process as the kernel knows it.
+fn command() -> String {
+    let name = std::fs::read("/proc/self/comm").unwrap_or_default();
+    String::from_utf8_lossy(&name).trim_end().to_owned()
+}

@@ -1,0 +1,157 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Profiles programs and reads profiles.
+#[derive(Debug, Parser)]
+#[command(name = "sondage", version, about)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Record(Record),
+    Report(Report),
+    Convert(Convert),
+    Doctor(Doctor),
+}
+
+/// Runs a program and writes one profile of it and its children.
+///
+/// Nothing needs to be rebuilt: libsondage.so is preloaded into every dynamically linked process
+/// that lives for 20 ms. Statically linked and set-user-id programs cannot be recorded this way.
+/// The exit code is the program's, or 128 and the signal's number. Ctrl-C is left to the program,
+/// and what was recorded is written; a second Ctrl-C quits.
+#[derive(Debug, Parser)]
+pub(crate) struct Record {
+    /// File to write; its end says the format: .pb.gz, .pb, .folded, .speedscope.json or .html
+    /// [default: sondage-CMD-PID.pb.gz]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Samples a second of CPU time, for each thread
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) hz: u32,
+
+    /// Stop recording and write the file after this time, while the program goes on
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Record waiting time too
+    #[arg(long)]
+    pub(crate) wall: bool,
+
+    /// Label of the whole profile; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Prints the heaviest functions of a profile.
+#[derive(Debug, Parser)]
+pub(crate) struct Report {
+    /// Profiles (pprof or folded); several are added up
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Functions in each list
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) top: usize,
+
+    /// List callers and callees of the functions whose name matches this regular expression
+    #[arg(long, value_name = "RE")]
+    pub(crate) peek: Option<String>,
+
+    /// List the functions of each value of this label
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) by: Option<String>,
+
+    /// The quantity to report, such as cpu, samples or wall [default: the profile's own]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+
+    /// Print JSON, every function
+    #[arg(long, conflicts_with = "md")]
+    pub(crate) json: bool,
+
+    /// Print Markdown
+    #[arg(long)]
+    pub(crate) md: bool,
+}
+
+/// Writes a profile in another format.
+///
+/// The ends of the names say the formats: .pb.gz, .pb or .folded to read; these,
+/// .speedscope.json or .html to write.
+#[derive(Debug, Parser)]
+pub(crate) struct Convert {
+    /// Profile to read
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+
+    /// File to write
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+
+    /// The quantity of a .folded file, such as cpu, samples or wall [default: the profile's own]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+}
+
+/// Tells which engine works here and why, and what to do where none does.
+///
+/// Profiles itself for a fifth of a second. The exit code is 1 when no engine works.
+#[derive(Debug, Parser)]
+pub(crate) struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let valid = seconds.filter(|seconds| !seconds.is_zero() && seconds.as_secs() <= MAX_SECONDS);
+    valid.ok_or_else(|| format!("allowed: seconds, up to {MAX_SECONDS}"))
+}
+
+/// A year.
+const MAX_SECONDS: u64 = 365 * 24 * 3600;
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("allowed: KEY=VALUE")?;
+    if key.is_empty() || text.chars().any(char::is_control) {
+        return Err("allowed: KEY=VALUE without control characters".to_owned());
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_and_labels_that_make_no_sense_are_refused() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        for wrong in ["0", "-1", "nan", "1e99", "soon", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(label("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(label("a").is_err());
+        assert!(label("=b").is_err());
+    }
+}

@@ -1,0 +1,16 @@
+//! Whether `sondage record` finds what it preloads.
+
+use super::check::Check;
+use crate::record::Library;
+
+pub(super) fn library() -> Check {
+    const NAME: &str = "preload library";
+    match Library::find() {
+        Ok(library) => Check::ok(NAME, library.path().display().to_string()),
+        Err(why) => {
+            let remedy = "install libsondage.so beside the command or in ../lib; only `sondage \
+                          record` needs it";
+            Check::warn(NAME, why, remedy)
+        }
+    }
+}

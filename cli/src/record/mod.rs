@@ -1,0 +1,137 @@
+//! `sondage record`: runs a program with the library preloaded and writes one profile.
+
+mod child;
+mod collect;
+mod library;
+mod program;
+mod session;
+mod summary;
+
+pub(crate) use library::Library;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::args;
+use crate::error::Error;
+use crate::file;
+use crate::format::Format;
+use crate::output;
+use child::{Child, Event};
+use collect::Collected;
+use program::Program;
+use session::Session;
+
+/// After the end of recording, processes have this long to write what they have.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Functions in the printed table.
+const TOP: usize = 10;
+
+/// Exit code of a command that a second Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the program to its end and answers with its exit code.
+pub(crate) fn run(options: &args::Record) -> Result<ExitCode, Error> {
+    let output = options.output.as_deref();
+    let format = output.map_or(Ok(Format::PprofGz), Format::of)?;
+    check_folder(output)?;
+    let name = options.command.first().ok_or_else(|| Error::usage("no program is given"))?;
+    let program = Program::find(name)?;
+    let library = Library::find().map_err(Error::new)?;
+    if let Some(obstacle) = program.obstacle() {
+        output::say(&format!("{obstacle}; its children may still be recorded"));
+    }
+    let session = Session::create(options)?;
+    let preload = program.can_preload().then(|| library.path());
+    let child = Child::start(&options.command, &session, preload)?;
+    let recording = Recording { options, format, program, pid: child.pid(), session };
+    recording.attend(child)
+}
+
+fn check_folder(output: Option<&Path>) -> Result<(), Error> {
+    let folder = output.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(Error::of_file(folder, "no such directory")),
+        _ => Ok(()),
+    }
+}
+
+/// A program that runs and is recorded.
+struct Recording<'a> {
+    options: &'a args::Record,
+    format: Format,
+    program: Program,
+    pid: u32,
+    session: Session,
+}
+
+impl Recording<'_> {
+    /// Waits for the program, or for the end of recording and then for the program.
+    fn attend(&self, mut child: Child) -> Result<ExitCode, Error> {
+        let end = self.options.duration.map(|duration| Instant::now() + duration + GRACE);
+        let mut outcome = None;
+        loop {
+            match child.next_event(end.filter(|_| outcome.is_none()))? {
+                Event::Ended(code) => {
+                    let written = match outcome {
+                        Some(written) => written,
+                        None => self.finish(&child),
+                    };
+                    return Ok(conclude(code, written));
+                }
+                Event::TimeUp => outcome = Some(self.finish(&child)),
+                Event::Quit => {
+                    output::say("interrupted twice: nothing was written");
+                    return Ok(ExitCode::from(INTERRUPTED));
+                }
+            }
+        }
+    }
+
+    /// Merges what the processes wrote, writes it and prints the heaviest functions.
+    fn finish(&self, child: &Child) -> Result<(), Error> {
+        let mut collected = Collected::read(self.session.directory());
+        collected.add_unseen(child.cpu_time());
+        if collected.is_empty() {
+            return Err(Error::new(summary::nothing(&collected, &self.program, self.options.hz)));
+        }
+        collected.label(&self.program.name(), &self.options.labels);
+        let profile = &collected.profile;
+        let path = self.path();
+        let written = self.format.encode(profile, profile.default_column());
+        let written = written.map_err(|error| Error::of_file(&path, error));
+        if let Err(error) = written.and_then(|bytes| file::write(&path, &bytes)) {
+            let kept = self.session.keep();
+            return Err(Error::new(format!("{}; the profiles are in {kept}", error.message)));
+        }
+        output::show(&summary::table(profile, TOP));
+        summary::notes(&collected).iter().for_each(|note| output::say(note));
+        output::say(&format!("wrote {}", path.display()));
+        Ok(())
+    }
+
+    fn path(&self) -> PathBuf {
+        let default = || {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+            let name = self.program.name().bytes().filter(|byte| plain(*byte)).collect::<Vec<_>>();
+            let name = OsStr::from_bytes(&name).to_string_lossy().into_owned();
+            PathBuf::from(format!("sondage-{name}-{}.pb.gz", self.pid))
+        };
+        self.options.output.clone().unwrap_or_else(default)
+    }
+}
+
+/// The program's exit code; 1 where the program succeeded but recording did not.
+fn conclude(code: u8, written: Result<(), Error>) -> ExitCode {
+    match written {
+        Ok(()) => ExitCode::from(code),
+        Err(error) => {
+            output::say(&error.message);
+            ExitCode::from(if code == 0 { error.code } else { code })
+        }
+    }
+}
