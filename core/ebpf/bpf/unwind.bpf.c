@@ -13,6 +13,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Addresses below this cannot be code. */
 #define LOWEST_CODE 4096
+/* The top byte of a frame word is its kind: an address may not reach into it. */
+#define BEYOND_CODE (1ULL << 56)
 
 INLINE void count(u32 counter)
 {
@@ -104,6 +106,11 @@ INLINE int is_above(const struct walk *walk, u64 cfa)
 	return cfa > walk->sp && !(cfa & 7);
 }
 
+INLINE int is_code(u64 address)
+{
+	return address >= LOWEST_CODE && address < BEYOND_CODE;
+}
+
 /* A null return address marks the end of a stack by convention. */
 INLINE long stop_at(struct walk *walk, u64 return_address)
 {
@@ -118,7 +125,7 @@ INLINE long return_to_caller(struct walk *walk, const struct rule *rule, u64 cfa
 		return stop(walk, END_CORRUPT);
 	if (!read_word(cfa - 8, &return_address))
 		return stop(walk, END_MEMORY);
-	if (return_address < LOWEST_CODE)
+	if (!is_code(return_address))
 		return stop_at(walk, return_address);
 	/* A slot below the stack pointer was popped already: the register holds the caller's. */
 	if (rule->fp && slot >= walk->sp && !read_word(slot, &walk->fp))
@@ -136,7 +143,7 @@ INLINE long step_by_frame_pointer(struct walk *walk)
 		return stop(walk, END_CORRUPT);
 	if (!read_word(fp + 8, &return_address))
 		return stop(walk, END_MEMORY);
-	if (return_address < LOWEST_CODE)
+	if (!is_code(return_address))
 		return stop_at(walk, return_address);
 	if (!read_word(fp, &walk->fp))
 		return stop(walk, END_MEMORY);

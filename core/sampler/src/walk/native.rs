@@ -8,6 +8,9 @@ use crate::table::{ModuleEntry, Rule, find_module};
 /// Addresses below this cannot be code.
 const LOWEST_CODE: u64 = 4096;
 
+/// Nor can these: the top byte of a frame word is its kind.
+const BEYOND_CODE: u64 = 1 << 56;
+
 /// The outcome of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walked {
@@ -185,8 +188,8 @@ impl<'m, 't> Cursor<'m, 't> {
 fn check_return_address(address: u64) -> Result<u64, End> {
     match address {
         0 => Err(End::Root),
-        1..LOWEST_CODE => Err(End::Corrupt),
-        _ => Ok(address),
+        LOWEST_CODE..BEYOND_CODE => Ok(address),
+        _ => Err(End::Corrupt),
     }
 }
 
