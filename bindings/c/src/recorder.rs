@@ -5,6 +5,7 @@
 //! second, so that a process that is killed loses at most that. At the end of the process it
 //! writes the rest.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -84,17 +85,20 @@ fn run(directory: &Path) {
     let _own = sondage::exclude_this_thread();
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let stem = directory.join(format!("{}-{}", std::process::id(), start.as_nanos()));
+    let open = stem.with_extension("open");
+    let _ = File::create(&open);
     match Agent::start(config::of_recording(&settings)) {
         Ok(agent) => {
+            let recorder = Recorder { agent, stem, total: Profile::new(Vec::new()), part: 0 };
             // What cannot be written (the recording is over, the disk is full) is given up.
-            let _ =
-                Recorder { agent, stem, total: Profile::new(Vec::new()), part: 0 }.run(&settings);
+            let _ = recorder.run(&settings);
         }
         Err(error) => {
             let line = format!("{} (pid {}): {error}\n", command(), std::process::id());
             let _ = write(&stem.with_extension("failed"), line.as_bytes());
         }
     }
+    let _ = std::fs::remove_file(open);
 }
 
 /// A running recording.

@@ -2,7 +2,7 @@
 //!
 //! `SONDAGE_RECORD_DIR` names it. In it, `settings` holds lines of a name and a number; each
 //! process writes its profile so far to `PID-START-PART.pb.gz`, or a line that says why it cannot
-//! record to `PID-START.failed`.
+//! record to `PID-START.failed`; `PID-START.open` is there while more is to come.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

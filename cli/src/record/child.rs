@@ -67,13 +67,18 @@ impl Child {
             command.env("LD_PRELOAD", preload);
         }
         let cpu_before = children_cpu();
-        // Before the start, so that no signal is missed; the program starts with none blocked.
-        let signals = Signals::take()?;
-        let process = command.spawn().map_err(|error| {
+        let mut process = command.spawn().map_err(|error| {
             let code = if error.kind() == ErrorKind::NotFound { 127 } else { 126 };
             Error { code, ..Error::of_file(Path::new(program), error) }
         })?;
-        Ok(Self { process, signals, interrupts: 0, cpu_before })
+        // Afterwards, since the program would inherit what is blocked here.
+        match Signals::take() {
+            Ok(signals) => Ok(Self { process, signals, interrupts: 0, cpu_before }),
+            Err(error) => {
+                let _ = process.kill();
+                Err(error)
+            }
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {

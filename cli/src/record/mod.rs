@@ -26,7 +26,10 @@ use program::Program;
 use session::Session;
 
 /// After the end of recording, processes have this long to write what they have.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Time between two looks whether they have.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Functions in the printed table.
 const TOP: usize = 10;
@@ -72,7 +75,7 @@ struct Recording<'a> {
 impl Recording<'_> {
     /// Waits for the program, or for the end of recording and then for the program.
     fn attend(&self, mut child: Child) -> Result<ExitCode, Error> {
-        let end = self.options.duration.map(|duration| Instant::now() + duration + GRACE);
+        let end = self.options.duration.map(|duration| Instant::now() + duration);
         let mut outcome = None;
         loop {
             match child.next_event(end.filter(|_| outcome.is_none()))? {
@@ -83,7 +86,10 @@ impl Recording<'_> {
                     };
                     return Ok(conclude(code, written));
                 }
-                Event::TimeUp => outcome = Some(self.finish(&child)),
+                Event::TimeUp => {
+                    self.session.wait_for_processes(GRACE, LOOK);
+                    outcome = Some(self.finish(&child));
+                }
                 Event::Quit => {
                     output::say("interrupted twice: nothing was written");
                     return Ok(ExitCode::from(INTERRUPTED));

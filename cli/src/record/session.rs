@@ -7,7 +7,7 @@ use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::args;
 use crate::error::Error;
@@ -40,6 +40,23 @@ impl Session {
     /// Its absolute path.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Waits until every process that lives has written all it will, at most for `longest`.
+    pub(crate) fn wait_for_processes(&self, longest: Duration, look: Duration) {
+        let latest = Instant::now() + longest;
+        while self.is_recording() && Instant::now() < latest {
+            std::thread::sleep(look);
+        }
+    }
+
+    fn is_recording(&self) -> bool {
+        let Ok(listing) = std::fs::read_dir(&self.directory) else { return false };
+        listing.filter_map(Result::ok).any(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let image = name.strip_suffix(".open").and_then(|image| image.split_once('-'));
+            image.is_some_and(|(pid, _)| Path::new("/proc").join(pid).exists())
+        })
     }
 
     /// Leaves the directory where it is, and tells where.

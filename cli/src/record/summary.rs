@@ -49,7 +49,13 @@ pub(crate) fn nothing(collected: &Collected, program: &Program, hz: u32) -> Stri
         failure.clone()
     } else if let Some(obstacle) = program.obstacle() {
         obstacle
-    } else if used < period * 3 || collected.processes > 0 {
+    } else if collected.processes > 0 {
+        format!(
+            "{} did not use the CPU time of one sample ({})",
+            plural(collected.processes),
+            seconds(period)
+        )
+    } else if used < period * 3 {
         format!(
             "the program and its children used {} of CPU time; one sample stands for {}, and \
              processes that live less than 20 ms are not recorded",

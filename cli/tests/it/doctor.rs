@@ -1,0 +1,45 @@
+//! `doctor`.
+
+use serde_json::Value;
+
+use crate::built::sondage;
+use crate::read::said;
+
+#[test]
+fn doctor_samples_itself_and_says_so_in_json() {
+    let output = sondage().args(["doctor", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["engine"], "timer");
+    assert!(json["why"].as_str().unwrap().contains("samples in"), "{json}");
+    let checks = json["checks"].as_array().unwrap();
+    let names: Vec<_> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
+    for name in ["CPU timers", "signal", "queued signals", "kernel tick", "/proc", "eBPF"] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+    for check in checks {
+        let fine = check["status"] == "ok";
+        assert_eq!(check.get("remedy").is_none(), fine, "{check}");
+    }
+}
+
+#[test]
+fn doctor_tells_where_it_looked_for_the_library() {
+    let output =
+        sondage().arg("doctor").env("SONDAGE_PRELOAD", "/nowhere/lib.so").output().unwrap();
+    assert!(output.status.success(), "the library is needed by record only");
+    assert!(said(&output).contains("/nowhere/lib.so"), "{}", said(&output));
+    assert!(said(&output).contains("remedy: install"), "{}", said(&output));
+}
+
+#[test]
+fn doctor_fails_where_no_timer_may_be_made() {
+    // No queued signals, no timers.
+    let sondage = sondage().get_program().to_owned();
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", "ulimit -i 0 && exec \"$0\" doctor"]).arg(sondage);
+    let output = shell.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).starts_with("engine: none"), "{}", said(&output));
+    assert!(said(&output).contains("ulimit -i"), "{}", said(&output));
+}
