@@ -17,3 +17,23 @@ lint: ## Formatting and lints only
 
 page: ## Rebuilds viewer/dist/page.html
 	node viewer/build.mjs
+
+# Side by side with other profilers. Each takes 1 to 15 minutes; docs/performance.md has the
+# results. `make bench ROUNDS=1` is a quick look.
+TABLES = sample-cost memory accuracy label-change overhead payload survive
+ENGINES = none sondage pprof pprof-framehop pyroscope
+
+.PHONY: bench bench-build bench-unwind $(TABLES:%=bench-%)
+
+bench: $(TABLES:%=bench-%) bench-unwind ## Every table
+
+# One command an engine: in one, Cargo would give both pprof-rs programs the same unwinder.
+bench-build:
+	cd bench && $(CARGO) build --release -p tables -p bench-unwind
+	cd bench && for engine in $(ENGINES); do $(CARGO) build --release -p engine-$$engine || exit 1; done
+
+$(TABLES:%=bench-%): bench-build ## One table
+	cd bench && $(CARGO) run --release -q -p tables -- $(@:bench-%=%) $(if $(ROUNDS),rounds=$(ROUNDS))
+
+bench-unwind: bench-build
+	cd bench && $(CARGO) run --release -q -p bench-unwind

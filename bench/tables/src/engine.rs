@@ -1,0 +1,71 @@
+//! Runs one engine on one scenario.
+
+use crate::sink::Sink;
+use serde_json::Value;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+/// The program of an engine and what a table calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Engine {
+    program: &'static str,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// No profiler.
+pub const NONE: Engine = Engine { program: "engine-none", name: "none" };
+/// Ours.
+pub const SONDAGE: Engine = Engine { program: "engine-sondage", name: "Sondage" };
+/// pprof-rs with its default unwinder.
+pub const PPROF: Engine = Engine { program: "engine-pprof", name: "pprof-rs 0.15" };
+/// pprof-rs with framehop.
+pub const FRAMEHOP: Engine =
+    Engine { program: "engine-pprof-framehop", name: "pprof-rs 0.15, framehop" };
+/// pyroscope-rs.
+pub const PYROSCOPE: Engine = Engine { program: "engine-pyroscope", name: "pyroscope-rs 2.1.5" };
+
+/// Everyone that samples.
+pub const PROFILERS: [Engine; 4] = [SONDAGE, PPROF, FRAMEHOP, PYROSCOPE];
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With figures.
+    Figures(Value),
+    /// By this signal.
+    Killed(i32),
+}
+
+impl Engine {
+    /// Runs a scenario and waits for its end.
+    pub fn run(self, scenario: &str, settings: &str, sink: &Sink) -> Outcome {
+        sink.clear();
+        let program = std::env::current_exe().expect("own path").with_file_name(self.program);
+        let output = Command::new("timeout")
+            .args(["-k", "1", "120"])
+            .arg(&program)
+            .arg(scenario)
+            .args(settings.split_whitespace())
+            .env("BENCH_SINK", &sink.url)
+            .env("BENCH_SINK_DIR", &sink.directory)
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}; run make bench", program.display()));
+        let code = output.status.code().unwrap_or(0);
+        let signal = output.status.signal().or((code > 128).then_some(code - 128));
+        match (signal, serde_json::from_slice(&output.stdout)) {
+            (None, Ok(figures)) => Outcome::Figures(figures),
+            (Some(signal), _) => Outcome::Killed(signal),
+            (None, Err(error)) => panic!("{}: {scenario}: exit {code}: {error}", self.program),
+        }
+    }
+
+    /// Runs a scenario that nobody dies of.
+    pub fn figures(self, scenario: &str, settings: &str, sink: &Sink) -> Value {
+        match self.run(scenario, settings, sink) {
+            Outcome::Figures(figures) => figures,
+            Outcome::Killed(signal) => panic!("{}: {scenario}: signal {signal}", self.program),
+        }
+    }
+}
