@@ -3,7 +3,7 @@
  *
  * Link with -lsondage. A whole program:
  *
- *     const char *settings[] = { "hz", "100", "labels", "service_name=shop" };
+ *     const char *settings[] = { "service", "shop", "push", "none" };
  *     sondage_start(settings, 2);
  *     work();
  *     sondage_stop("profile.pb.gz");
@@ -41,14 +41,17 @@ typedef unsigned int sondage_labels;
 
 /*
  * Starts profiling this process. `settings` points to 2 * `pairs` strings, a name and a value in
- * turn; it may be NULL when `pairs` is 0.
+ * turn; it may be NULL when `pairs` is 0. The names are those of the SONDAGE_* variables of the
+ * environment, in lower case without the prefix; what is given here wins over the environment.
+ * The most used:
  *
- *   hz           samples a second of CPU time, for each thread: 1 to 1000; 100
- *   wall         whether waiting time is recorded too: true or false; false
- *   interval     seconds between two profiles: 1 to 3600; 10
- *   labels       labels of the whole process: key=value,key=value
- *   max_threads  threads sampled at once: 1 to 65536; 1024
- *   max_depth    frames of one stack: 1 to 512; 128
+ *   hz        samples a second of CPU time, for each thread: 1 to 1000; 100
+ *   wall      whether waiting time is recorded too: true or false; false
+ *   service   name of the service; the name of the program
+ *   labels    labels of the whole process: key=value,key=value
+ *   push      where finished profiles go, one or more with commas between: file:DIR,
+ *             pyroscope+http://HOST:PORT, pyroscope+https://HOST, or none; file:./sondage-profiles
+ *   interval  time between two profiles: 100ms to 1h; 10s
  *
  * Takes some milliseconds. Samples are taken by a signal (SIGPROF, or a real-time signal where the
  * program handles SIGPROF itself) and collected by one thread named "sondage".
@@ -57,12 +60,12 @@ int sondage_start(const char *const *settings, size_t pairs);
 
 /*
  * Stops profiling and leaves nothing behind: no thread, no timer, no signal handler. The profile
- * of the time since the last flush is written to `file`, in pprof format, gzipped; NULL writes
- * none. A file of that name is replaced, by a whole one.
+ * of the time since the last flush goes where `push` says, and is also written to `file`, in pprof
+ * format, gzipped, unless `file` is NULL. A file of that name is replaced, by a whole one.
  */
 int sondage_stop(const char *file);
 
-/* Finishes the profile of the time since the last flush and writes it as sondage_stop does. */
+/* Finishes the profile of the time since the last flush, which goes where sondage_stop's goes. */
 int sondage_flush(const char *file);
 
 /*

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use sondage::config::Target;
 
 /// Profiles programs and reads profiles.
 #[derive(Debug, Parser)]
@@ -50,6 +51,12 @@ pub(crate) struct Record {
     /// Label of the whole profile; may be given several times
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) labels: Vec<(String, String)>,
+
+    /// Send the profile there too: file:DIR, pyroscope+http://HOST:PORT; may be given several times
+    ///
+    /// Credentials come from SONDAGE_TOKEN_FILE, SONDAGE_BASIC_AUTH_FILE and SONDAGE_TENANT.
+    #[arg(long, value_name = "URL")]
+    pub(crate) push: Vec<Target>,
 
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]

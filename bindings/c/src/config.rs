@@ -11,18 +11,22 @@ use crate::failure::{Failure, Status};
 use crate::recording::Settings;
 
 /// The configuration of a host program: its environment, changed by key and value pairs, which are
-/// the `SONDAGE_*` variables in lower case without their prefix (`hz`, `wall`, `push`, …).
+/// the `SONDAGE_*` variables in lower case without their prefix (`hz`, `wall`, `push`, …). A
+/// pair that means nothing is an error; a variable that means nothing is not.
 pub(crate) fn from_settings(pairs: &[(&str, &str)]) -> Result<Config, Failure> {
+    let variable = |key: &str| format!("SONDAGE_{}", key.to_ascii_uppercase());
     let environment = std::env::vars_os().filter(|_| config::environment_is_trusted());
-    let pairs = pairs.iter().map(|(key, value)| {
-        (OsString::from(format!("SONDAGE_{}", key.to_ascii_uppercase())), OsString::from(value))
-    });
+    let given = pairs.iter().map(|(key, value)| (variable(key).into(), OsString::from(value)));
     // Later ones win.
-    let variables: BTreeMap<OsString, OsString> = environment.chain(pairs).collect();
+    let variables: BTreeMap<OsString, OsString> = environment.chain(given).collect();
     let invalid = |message: String| Failure::new(Status::Invalid, message);
     let config = Config::builder().environment(variables).build();
     let config = config.map_err(|error| invalid(error.to_string()))?;
-    match config.warnings.first() {
+    let concerns_pair = |warning: &&String| {
+        let name = warning.split(' ').next();
+        pairs.iter().any(|(key, _)| name == Some(variable(key).as_str()))
+    };
+    match config.warnings.iter().find(concerns_pair) {
         Some(warning) => Err(invalid(warning.clone())),
         None => Ok(config),
     }

@@ -4,6 +4,7 @@ mod child;
 mod collect;
 mod library;
 mod program;
+mod push;
 mod session;
 mod summary;
 
@@ -23,6 +24,7 @@ use crate::output;
 use child::{Child, Event};
 use collect::Collected;
 use program::Program;
+use push::Push;
 use session::Session;
 
 /// After the end of recording, processes have this long to write what they have.
@@ -42,6 +44,7 @@ pub(crate) fn run(options: &args::Record) -> Result<ExitCode, Error> {
     let output = options.output.as_deref();
     let format = output.map_or(Ok(Format::PprofGz), Format::of)?;
     check_folder(output)?;
+    let push = Push::to(&options.push)?;
     let name = options.command.first().ok_or_else(|| Error::usage("no program is given"))?;
     let program = Program::find(name)?;
     let library = Library::find().map_err(Error::new)?;
@@ -52,7 +55,7 @@ pub(crate) fn run(options: &args::Record) -> Result<ExitCode, Error> {
     let preload = program.can_preload().then(|| library.path());
     let child = Child::start(&options.command, &session, preload)?;
     let recording = Recording { options, format, program, pid: child.pid(), session };
-    recording.attend(child)
+    recording.attend(child, push)
 }
 
 fn check_folder(output: Option<&Path>) -> Result<(), Error> {
@@ -74,7 +77,8 @@ struct Recording<'a> {
 
 impl Recording<'_> {
     /// Waits for the program, or for the end of recording and then for the program.
-    fn attend(&self, mut child: Child) -> Result<ExitCode, Error> {
+    fn attend(&self, mut child: Child, push: Push) -> Result<ExitCode, Error> {
+        let mut push = Some(push);
         let end = self.options.duration.map(|duration| Instant::now() + duration);
         let mut outcome = None;
         loop {
@@ -82,13 +86,13 @@ impl Recording<'_> {
                 Event::Ended(code) => {
                     let written = match outcome {
                         Some(written) => written,
-                        None => self.finish(&child),
+                        None => self.finish(&child, push.take()),
                     };
                     return Ok(conclude(code, written));
                 }
                 Event::TimeUp => {
                     self.session.wait_for_processes(GRACE, LOOK);
-                    outcome = Some(self.finish(&child));
+                    outcome = Some(self.finish(&child, push.take()));
                 }
                 Event::Quit => {
                     output::say("interrupted twice: nothing was written");
@@ -99,7 +103,7 @@ impl Recording<'_> {
     }
 
     /// Merges what the processes wrote, writes it and prints the heaviest functions.
-    fn finish(&self, child: &Child) -> Result<(), Error> {
+    fn finish(&self, child: &Child, push: Option<Push>) -> Result<(), Error> {
         let mut collected = Collected::read(self.session.directory());
         collected.add_unseen(child.cpu_time());
         if collected.is_empty() {
@@ -117,6 +121,9 @@ impl Recording<'_> {
         output::show(&summary::table(profile, TOP));
         summary::notes(&collected).iter().for_each(|note| output::say(note));
         output::say(&format!("wrote {}", path.display()));
+        if let Some(push) = push {
+            push.send(profile)?.iter().for_each(|line| output::say(line));
+        }
         Ok(())
     }
 

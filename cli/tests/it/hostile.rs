@@ -76,6 +76,7 @@ fn wrong_arguments_are_usage_errors() {
         (vec!["record", "--hz", "0", "--", "true"], "--hz"),
         (vec!["record", "--label", "novalue", "--", "true"], "KEY=VALUE"),
         (vec!["record", "-d", "0", "--", "true"], "SECONDS"),
+        (vec!["record", "--push", "http://x", "--", "true"], "pyroscope+http://x"),
         (vec!["dance"], "dance"),
     ] {
         let output = sondage().args(&arguments).output().unwrap();

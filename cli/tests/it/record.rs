@@ -247,6 +247,23 @@ fn odd_paths_work_and_nothing_is_left_behind() {
 }
 
 #[test]
+fn the_profile_is_sent_where_push_says() {
+    let scratch = Scratch::new("push");
+    let shares = program(&scratch, "shares.c", &[]);
+    let (file, folder) = (scratch.path("out.pb.gz"), scratch.path("sent"));
+    let mut command = sondage();
+    command
+        .args(["record", "-o"])
+        .arg(&file)
+        .arg("--push")
+        .arg(format!("file:{}", folder.display()));
+    let output = command.arg("--").arg(&shares).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    let sent = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(report(&sent)["total"], report(&file)["total"]);
+}
+
+#[test]
 fn a_set_user_id_program_is_said_to_be_one() {
     let scratch = Scratch::new("raised");
     let raised = scratch.path("raised");

@@ -30,8 +30,9 @@ static int fail(const char *what) {
 }
 
 int main(int argc, char **argv) {
-    static const char *const settings[] = {"hz", "100", "labels", "tier=test"};
+    static const char *const settings[] = {"hz", "100", "labels", "tier=test", "push", "none"};
     static const char *const wrong[] = {"hz", "fast"};
+    static const char *const unknown[] = {"colour", "red"};
     static const char *const keys[] = {"route"};
     static const char *const checkout_values[] = {"/checkout"};
     static const char *const search_values[] = {"/search"};
@@ -44,15 +45,19 @@ int main(int argc, char **argv) {
         return fail("flush before start");
     if (sondage_start(wrong, 1) != SONDAGE_INVALID)
         return fail("a wrong setting");
+    if (sondage_start(unknown, 1) != SONDAGE_INVALID)
+        return fail("an unknown setting");
+    if (sondage_start(wrong, 1) != SONDAGE_INVALID)
+        return fail("a wrong setting again");
     if (sondage_last_error(text, sizeof text) == 0 || strstr(text, "fast") == NULL)
         return fail("the message about a wrong setting");
     if (sondage_last_error(cut, sizeof cut) < sizeof cut || strlen(cut) != 3)
         return fail("a message that is cut");
     if (sondage_start(NULL, 5) != SONDAGE_INVALID)
         return fail("a null pointer");
-    if (sondage_start(settings, 2) != SONDAGE_OK)
+    if (sondage_start(settings, 3) != SONDAGE_OK)
         return fail("start");
-    if (sondage_start(settings, 2) != SONDAGE_BUSY)
+    if (sondage_start(settings, 3) != SONDAGE_BUSY)
         return fail("a second start");
 
     checkout = sondage_label_set(keys, checkout_values, 1);

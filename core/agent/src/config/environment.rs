@@ -41,6 +41,9 @@ const VARIABLES: [Variable; 20] = [
     ("MAX_LABEL_SETS", |text| Ok(Setting::MaxLabelSets(value::number(text)?))),
 ];
 
+/// Variables of the `sondage` command, which the programs it runs see too.
+const OF_COMMAND: [&str; 2] = ["PRELOAD", "RECORD_DIR"];
+
 /// The variable whose value no message may show.
 const TOKEN: &str = "TOKEN";
 
@@ -144,7 +147,8 @@ impl Environment {
 
     /// Names every variable of ours that means nothing.
     fn warn(&self, config: &mut Config) {
-        let unknown = self.variables.keys().filter_map(|name| name.strip_prefix(PREFIX));
+        let ours = self.variables.keys().filter_map(|name| name.strip_prefix(PREFIX));
+        let unknown = ours.filter(|short| !OF_COMMAND.contains(short));
         for short in unknown.filter(|short| VARIABLES.iter().all(|(known, _)| known != short)) {
             let name = quoted(&format!("{PREFIX}{short}"));
             let name = name.trim_matches('"');

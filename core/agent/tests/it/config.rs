@@ -175,7 +175,9 @@ fn credentials_are_checked_at_start() {
 
 #[test]
 fn an_unknown_variable_is_a_warning_that_knows_what_was_meant() {
-    let variables = [("SONDAGE_LABLES", "a=b"), ("SONDAGE_COLOUR", "red"), ("OTHER_HZ", "1")];
+    let of_command = ("SONDAGE_RECORD_DIR", "/tmp/x");
+    let wrong = [("SONDAGE_LABLES", "a=b"), ("SONDAGE_COLOUR", "red")];
+    let variables = [wrong[0], wrong[1], ("OTHER_HZ", "1"), of_command];
     let warnings = config(&variables).unwrap().warnings;
     let expected = [
         "SONDAGE_COLOUR is unknown and has no effect",

@@ -1,0 +1,56 @@
+//! `--push`: sends the finished profile to where the user wants it too.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sondage::Config;
+use sondage::config::Target;
+use sondage::export::{self, ExportStats, Exporter, Options, Sink};
+use sondage::profile::Profile;
+
+use crate::error::Error;
+
+/// The longest that the end of the command waits for servers.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where to send to.
+pub(crate) struct Push {
+    sinks: Vec<Box<dyn Sink>>,
+}
+
+impl Push {
+    /// Checks targets and the settings of the environment that concern them. Nobody is contacted.
+    pub(crate) fn to(targets: &[Target]) -> Result<Self, Error> {
+        if targets.is_empty() {
+            return Ok(Self { sinks: Vec::new() });
+        }
+        let config = Config::builder().process_environment().targets(targets.iter().cloned());
+        let sinks = config.build().and_then(|config| export::sinks(&config));
+        Ok(Self { sinks: sinks.map_err(|error| Error::usage(format!("--push: {error}")))? })
+    }
+
+    /// Sends the profile; one line for each target that has it. Tries again while servers are
+    /// busy, for half a minute at most.
+    pub(crate) fn send(self, profile: &Profile) -> Result<Vec<String>, Error> {
+        if self.sinks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let exporter =
+            Exporter::start(self.sinks, &Options::default(), |builder, body| builder.spawn(body));
+        let exporter = exporter.map_err(|error| Error::new(error.to_string()))?;
+        exporter.submit(&Arc::new(profile.clone()));
+        let deadline = Instant::now() + PATIENCE;
+        exporter.drain(deadline);
+        let stats = exporter.stop(deadline);
+        let (sent, failed): (Vec<_>, Vec<_>) = stats.iter().partition(|stats| stats.lost() == 0);
+        match failed.first() {
+            Some(failed) => Err(Error::new(failure(failed))),
+            None => Ok(sent.iter().map(|stats| format!("sent to {}", stats.sink)).collect()),
+        }
+    }
+}
+
+fn failure(stats: &ExportStats) -> String {
+    let reason = stats.last_error.as_deref().unwrap_or("no answer in time");
+    format!("not sent to {}: {reason}", stats.sink)
+}
