@@ -64,7 +64,7 @@ impl Pool {
     pub(crate) fn current<'gate>() -> Option<&'gate Pool> {
         let pool = CURRENT.load(Ordering::Acquire);
         // SAFETY: a non-null pool is released only after the gate was seen empty since it was
-        // replaced (`Pool::release`), and the caller is inside.
+        // replaced (`Pool::withdraw`), and the caller is inside.
         unsafe { pool.as_ref() }
     }
 
@@ -111,17 +111,14 @@ impl Pool {
         Ok(pointer)
     }
 
-    /// Withdraws and unmaps the pool. Waits, at most for `attempts` yields of the processor, for
-    /// visitors to leave; when one does not, the mapping stays (its thread was stopped inside
-    /// the handler, for example by a debugger) and `false` is returned.
-    pub(crate) fn release(pointer: *mut Pool, attempts: u32) -> bool {
+    /// Withdraws the pool, so that nobody new reaches it, and waits for the visitors to leave, at
+    /// most for `attempts` yields of the processor. `false` when one did not (its thread was
+    /// stopped inside the handler, for example by a debugger): the pool must then stay mapped.
+    pub(crate) fn withdraw(pointer: *mut Pool, attempts: u32) -> bool {
         let _ =
             CURRENT.compare_exchange(pointer, ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire);
         for _ in 0..attempts {
             if GATE.is_empty() {
-                // SAFETY: nobody can reach the pool any more, and it is not used again.
-                let pool = unsafe { pointer.read() };
-                unmap(pointer.cast(), pool.mapping_len);
                 return true;
             }
             // SAFETY: takes no arguments.
@@ -130,12 +127,23 @@ impl Pool {
         false
     }
 
+    /// Unmaps the pool.
+    ///
+    /// # Safety
+    /// The pool must have been withdrawn with success, and not be used again.
+    pub(crate) unsafe fn release(pointer: *mut Pool) {
+        // SAFETY: the caller vouches that nobody else can reach the pool any more.
+        let pool = unsafe { pointer.read() };
+        unmap(pointer.cast(), pool.mapping_len);
+    }
+
     /// In a forked child: forgets the visitors, whose threads do not exist, and unmaps the copy.
     pub(crate) fn release_in_child() {
         GATE.reset();
         let pointer = CURRENT.load(Ordering::Acquire);
-        if !pointer.is_null() {
-            Self::release(pointer, 1);
+        if !pointer.is_null() && Self::withdraw(pointer, 1) {
+            // SAFETY: withdrawn; its owner's thread does not exist here.
+            unsafe { Self::release(pointer) };
         }
     }
 

@@ -105,7 +105,7 @@ impl Sampler {
     }
 
     fn pool(&self) -> &Pool {
-        // SAFETY: the pool lives until `drop`, which is the only place that releases it.
+        // SAFETY: the pool is mapped until `drop`, the only place that releases it.
         unsafe { &*self.pool }
     }
 
@@ -243,16 +243,24 @@ impl Sampler {
 impl Drop for Sampler {
     /// Deletes the timers, gives the signal back and releases the memory. Takes a few
     /// microseconds; waits at most about a second for a handler that is still running.
+    ///
+    /// The pool is withdrawn first: a thread that is registering itself at this moment has
+    /// finished when the gate is empty, and its timer is deleted with the others. A timer that
+    /// outlived its handler would kill the process.
     fn drop(&mut self) {
         if !self.own_process {
             return;
         }
+        let alone = Pool::withdraw(self.pool, 100_000);
         for (slot, _) in self.threads() {
             registration::stop_timer(self.pool(), slot);
             registration::free(slot);
         }
-        signal::restore();
-        Pool::release(self.pool, 100_000);
+        if alone {
+            signal::restore();
+            // SAFETY: withdrawn with success; `self` is not used after this.
+            unsafe { Pool::release(self.pool) };
+        }
     }
 }
 

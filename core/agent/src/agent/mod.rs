@@ -186,10 +186,9 @@ impl Running {
             }
         };
         let builder = std::thread::Builder::new().name("sondage".into()).stack_size(STACK_BYTES);
-        let thread =
-            sondage_sampler::with_signals_blocked(|| builder.spawn(body)).map_err(|error| {
-                Error::new(ErrorKind::Io, "no thread for the agent").with_source(error)
-            })?;
+        let thread = spawn_own(builder, Box::new(body)).map_err(|error| {
+            Error::new(ErrorKind::Io, "no thread for the agent").with_source(error)
+        })?;
         Ok((Self { commands, thread, stats, pid: std::process::id() }, started))
     }
 

@@ -173,10 +173,10 @@ impl Collector {
     }
 
     /// Does what is due, unless the process has been asleep since the last time: then there are
-    /// no samples, no new threads and no new code.
+    /// no samples and no new code.
     pub(crate) fn tick(&mut self) {
         let cpu = Clock::Process.now().unwrap_or(Duration::MAX);
-        if cpu.saturating_sub(self.cpu_at_work) > ASLEEP {
+        if cpu.saturating_sub(self.cpu_at_work) > ASLEEP || self.threads.have_changed() {
             self.work();
             self.cpu_at_work = Clock::Process.now().unwrap_or(cpu);
         }

@@ -59,6 +59,11 @@ pub(crate) fn own_cpu() -> Duration {
     own.iter().filter_map(|tid| Clock::Thread(*tid).now().ok()).sum()
 }
 
+/// A number that changes with the number of threads.
+fn task_count() -> u64 {
+    std::fs::metadata("/proc/self/task").map_or(0, |task| task.nlink())
+}
+
 /// What is known of one sampled thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThreadState {
@@ -96,10 +101,15 @@ impl Threads {
         }
     }
 
+    /// Whether the number of threads has changed since the last scan; costs one system call.
+    pub(crate) fn have_changed(&self) -> bool {
+        task_count() != self.last_count
+    }
+
     /// Starts sampling new threads. Reads the list only when the number of threads changed or a
     /// second has passed. Returns the slots of threads that have ended.
     pub(crate) fn scan(&mut self, sampler: &Sampler, now: Instant) -> Vec<SlotIndex> {
-        let count = std::fs::metadata("/proc/self/task").map_or(0, |task| task.nlink());
+        let count = task_count();
         let recent = self.last_scan.is_some_and(|last| now.duration_since(last) < FULL_SCAN);
         if recent && count == self.last_count {
             return Vec::new();

@@ -1,0 +1,401 @@
+//! What the host may rely on while it is sampled and after.
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "the scenarios are the host's own system calls"
+)]
+
+use crate::child::{PATIENCE, isolated, size};
+use crate::sys::{self, Timer};
+use crate::workload::{self, burn, spin};
+use sondage::profile::{LossCause, Profile};
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Waits on a socket and returns whether a signal ended it (`EINTR`).
+type Wait = fn(c_int) -> bool;
+
+/// Waits that a signal would interrupt.
+const WAITS: [(&str, Wait); 4] = [
+    ("poll", |socket| {
+        let mut entry = libc::pollfd { fd: socket, events: libc::POLLIN, revents: 0 };
+        interrupted(unsafe { libc::poll(&raw mut entry, 1, 1) } as isize)
+    }),
+    ("epoll_wait", |_| {
+        thread_local!(static EPOLL: c_int = unsafe { libc::epoll_create1(0) });
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        interrupted(unsafe { libc::epoll_wait(EPOLL.with(|fd| *fd), &raw mut event, 1, 1) } as isize)
+    }),
+    ("recv", |socket| {
+        let mut byte = 0u8;
+        interrupted(unsafe { libc::recv(socket, (&raw mut byte).cast(), 1, 0) })
+    }),
+    ("nanosleep", |_| {
+        let time = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        interrupted(unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) } as isize)
+    }),
+];
+
+fn interrupted(result: isize) -> bool {
+    result < 0 && sys::errno() == libc::EINTR
+}
+
+/// A socket on which nothing ever arrives and on which `recv` gives up after a millisecond.
+fn silent_socket() -> c_int {
+    let mut pair = [0; 2];
+    let timeout = libc::timeval { tv_sec: 0, tv_usec: 1000 };
+    unsafe {
+        assert_eq!(libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr()), 0);
+        let size = u32::try_from(size_of_val(&timeout)).unwrap();
+        let value = (&raw const timeout).cast();
+        let set = libc::setsockopt(pair[0], libc::SOL_SOCKET, libc::SO_RCVTIMEO, value, size);
+        assert_eq!(set, 0);
+    }
+    pair[0]
+}
+
+#[test]
+fn no_wait_of_the_host_is_interrupted() {
+    isolated(PATIENCE, || {
+        let agent = workload::start(1000);
+        let calls = size(1_000, 25_000);
+        let waiting: Vec<_> = WAITS
+            .iter()
+            .map(|(name, wait)| {
+                std::thread::spawn(move || {
+                    let (socket, mut count) = (silent_socket(), 0);
+                    for call in 0..calls {
+                        // From a blink to two ticks, so that waits begin at every phase.
+                        spin(if call % 16 == 0 { 400_000 } else { 2_000 + call % 7 * 4_000 });
+                        count += u64::from(wait(socket));
+                    }
+                    (*name, count, sys::thread_cpu())
+                })
+            })
+            .collect();
+        let mut sum = 0;
+        for thread in waiting {
+            let (name, count, cpu) = thread.join().unwrap();
+            println!("{name:>10}: {count} of {calls} calls returned EINTR ({cpu:?} of CPU time)");
+            sum += count;
+        }
+        let stats = workload::flushed(&agent, size(100, 2_000));
+        println!("{} samples of {:?}", stats.samples, stats.interval);
+        assert_eq!(sum, 0);
+        // The test can see one: our own signal, sent to a thread that waits, does interrupt.
+        assert!(interrupts_when_sent_to_a_waiting_thread());
+    });
+}
+
+fn interrupts_when_sent_to_a_waiting_thread() -> bool {
+    let (send, receive) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        sondage::register_thread();
+        send.send(sys::tid()).unwrap();
+        let mut entry = libc::pollfd { fd: -1, events: 0, revents: 0 };
+        interrupted(unsafe { libc::poll(&raw mut entry, 1, 2000) } as isize)
+    });
+    let timer = sys::timer_of(receive.recv().unwrap()).expect("registered threads have timers");
+    std::thread::sleep(Duration::from_millis(300));
+    timer.expire_now();
+    waiting.join().unwrap()
+}
+
+#[test]
+fn a_blocking_read_goes_on_after_a_sample() {
+    isolated(PATIENCE, || {
+        let agent = workload::start(100);
+        let mut pipe = [0; 2];
+        assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+        let (send, receive) = std::sync::mpsc::channel();
+        let reading = std::thread::spawn(move || {
+            sondage::register_thread();
+            send.send(sys::tid()).unwrap();
+            let mut byte = 0u8;
+            let count = unsafe { libc::read(pipe[0], (&raw mut byte).cast(), 1) };
+            (count, byte, sys::errno())
+        });
+        let timer = sys::timer_of(receive.recv().unwrap()).expect("registered threads have timers");
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_millis(10));
+            timer.expire_now();
+        }
+        assert_eq!(unsafe { libc::write(pipe[1], c"x".as_ptr().cast(), 1) }, 1);
+        let (count, byte, errno) = reading.join().unwrap();
+        assert_eq!((count, byte), (1, b'x'), "errno {errno}");
+        workload::flushed(&agent, 20);
+    });
+}
+
+#[test]
+fn dispositions_are_byte_for_byte_what_they_were_after_a_stop() {
+    isolated(PATIENCE, || {
+        // Whatever the host has installed is what must be there again, oddities included.
+        sys::install(libc::SIGUSR2, count_signal, libc::SA_NODEFER | libc::SA_RESETHAND);
+        let before = sys::dispositions();
+        let agent = workload::start(1000);
+        burn(Duration::from_millis(300));
+        let changed: Vec<_> = differing(&before, &sys::dispositions());
+        assert_eq!(changed, [libc::SIGPROF], "one signal is ours while we run");
+        workload::flushed(&agent, 3);
+        agent.stop().unwrap();
+        assert_eq!(differing(&before, &sys::dispositions()), Vec::<c_int>::new());
+    });
+}
+
+fn differing(before: &[sys::Disposition], after: &[sys::Disposition]) -> Vec<c_int> {
+    let pairs = sys::SIGNALS.zip(before.iter().zip(after));
+    pairs.filter(|(_, (before, after))| before != after).map(|(signal, _)| signal).collect()
+}
+
+#[test]
+fn a_signal_that_is_still_pending_at_the_stop_does_not_kill_the_process() {
+    isolated(PATIENCE, || {
+        let agent = workload::start(1000);
+        let (send, receive) = std::sync::mpsc::channel();
+        let (stopped, go_on) = std::sync::mpsc::channel::<()>();
+        let deaf = std::thread::spawn(move || {
+            sondage::register_thread();
+            sys::block_all_signals(true);
+            send.send(sys::tid()).unwrap();
+            go_on.recv().unwrap();
+            sys::block_all_signals(false);
+            spin(100_000)
+        });
+        let timer = sys::timer_of(receive.recv().unwrap()).expect("registered threads have timers");
+        burn(Duration::from_millis(300));
+        workload::flushed(&agent, 2);
+        assert!(timer.expire_now());
+        agent.stop().unwrap();
+        stopped.send(()).unwrap();
+        deaf.join().unwrap();
+    });
+}
+
+/// What a process holds: descriptors, timers, threads, and mappings by permissions and name.
+fn holdings() -> [Vec<String>; 4] {
+    let list = |path: &str, link: bool| {
+        let entries = std::fs::read_dir(path).unwrap().flatten();
+        let name = |entry: std::fs::DirEntry| match std::fs::read_link(entry.path()) {
+            Ok(target) if link => target.display().to_string(),
+            _ => entry.file_name().display().to_string(),
+        };
+        let mut names: Vec<_> = entries.map(name).filter(|name| !name.ends_with("/fd")).collect();
+        names.sort();
+        names
+    };
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut maps: Vec<_> = maps
+        .lines()
+        .map(|line| line.split_ascii_whitespace().skip(1).collect::<Vec<_>>().join(" "))
+        .collect();
+    maps.sort();
+    let timers = sys::timers().iter().map(|timer| format!("{timer:?}")).collect();
+    [list("/proc/self/fd", true), timers, list("/proc/self/task", false), maps]
+}
+
+#[test]
+fn a_thousand_starts_and_stops_leave_no_descriptor_timer_thread_or_mapping() {
+    isolated(PATIENCE, || {
+        let working = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while working.load(Relaxed) {
+                        spin(20_000);
+                        std::thread::sleep(Duration::from_micros(500));
+                    }
+                });
+            }
+            let cycle = || {
+                let agent = workload::start(1000);
+                burn(Duration::from_millis(2));
+                agent.stop().unwrap();
+            };
+            (0..8).for_each(|_| cycle());
+            let before = holdings();
+            (0..size(50, 1_000)).for_each(|_| cycle());
+            let after = holdings();
+            for (kind, (before, after)) in ["descriptors", "timers", "threads", "mappings"]
+                .iter()
+                .zip(before.iter().zip(&after))
+            {
+                println!("{kind}: {} before, {} after", before.len(), after.len());
+                assert_eq!(before, after, "{kind}");
+            }
+            let agent = workload::start(1000);
+            burn(Duration::from_millis(100));
+            workload::flushed(&agent, 2);
+            working.store(false, Relaxed);
+        });
+    });
+}
+
+static COUNTED: AtomicU64 = AtomicU64::new(0);
+static FROM_TIMERS: AtomicU64 = AtomicU64::new(0);
+
+/// The host's own handler.
+unsafe extern "C" fn count_signal(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+    let from_timer = unsafe { (*info).si_code } == libc::SI_TIMER;
+    FROM_TIMERS.fetch_add(u64::from(from_timer), Relaxed);
+    COUNTED.fetch_add(1, Relaxed);
+}
+
+/// Signals this process as `kill` does and as `setitimer` does; returns how many the host's
+/// handler saw, and how many came from timers of ours.
+fn signals_seen_by_the_host() -> (u64, u64) {
+    COUNTED.store(0, Relaxed);
+    FROM_TIMERS.store(0, Relaxed);
+    sys::signal_self(libc::SIGPROF);
+    let every = libc::timeval { tv_sec: 0, tv_usec: 5_000 };
+    let on = libc::itimerval { it_interval: every, it_value: every };
+    let off = libc::itimerval {
+        it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 },
+        it_value: libc::timeval { tv_sec: 0, tv_usec: 0 },
+    };
+    let set = |value: &libc::itimerval| unsafe {
+        libc::syscall(libc::SYS_setitimer, libc::ITIMER_PROF, &raw const *value, 0usize)
+    };
+    assert_eq!(set(&on), 0);
+    burn(Duration::from_millis(300));
+    assert_eq!(set(&off), 0);
+    (COUNTED.load(Relaxed), FROM_TIMERS.load(Relaxed))
+}
+
+#[test]
+fn a_host_that_handles_sigprof_before_us_keeps_it() {
+    isolated(PATIENCE, || {
+        sys::install(libc::SIGPROF, count_signal, libc::SA_RESTART);
+        let before = sys::dispositions();
+        let agent = workload::start(1000);
+        let signals: Vec<c_int> = sys::timers().iter().map(|timer| timer.signal).collect();
+        assert!(!signals.is_empty() && !signals.contains(&libc::SIGPROF), "{signals:?}");
+        assert_eq!(sys::disposition(libc::SIGPROF), before[libc::SIGPROF as usize - 1]);
+        let (seen, from_timers) = signals_seen_by_the_host();
+        println!("the host's handler saw {seen} signals");
+        assert!(seen > 10, "one from kill, the others from setitimer: {seen}");
+        assert_eq!(from_timers, 0);
+        workload::flushed(&agent, 3);
+        agent.stop().unwrap();
+        assert_eq!(differing(&before, &sys::dispositions()), Vec::<c_int>::new());
+    });
+}
+
+#[test]
+fn a_host_that_handles_sigprof_after_us_gets_it_and_sampling_goes_on_with_another_signal() {
+    isolated(PATIENCE, || {
+        let agent = workload::start(1000);
+        let is_ours = |timer: &Timer| timer.signal == libc::SIGPROF;
+        assert!(sys::timers().iter().all(is_ours));
+        sys::install(libc::SIGPROF, count_signal, libc::SA_RESTART);
+        let theirs = sys::disposition(libc::SIGPROF);
+        let start = Instant::now();
+        while sys::timers().iter().any(is_ours) {
+            assert!(start.elapsed() < Duration::from_secs(2), "the agent did not notice");
+            burn(Duration::from_millis(10));
+        }
+        let strays = FROM_TIMERS.load(Relaxed);
+        println!(
+            "noticed after {:?}; until then the host's handler saw {strays} of our signals",
+            start.elapsed()
+        );
+        assert_eq!(sys::disposition(libc::SIGPROF), theirs);
+        let before = workload::flushed(&agent, 0).samples;
+        let (seen, from_timers) = signals_seen_by_the_host();
+        assert!(seen > 10, "{seen}");
+        assert_eq!(from_timers, 0, "no signal of ours reaches the host any more");
+        let stats = workload::flushed(&agent, before + 10);
+        println!("{} samples since", stats.samples - before);
+        agent.stop().unwrap();
+        assert_eq!(sys::disposition(libc::SIGPROF), theirs);
+    });
+}
+
+#[test]
+fn a_foreign_sigprof_changes_nothing_while_the_signal_is_ours() {
+    isolated(PATIENCE, || {
+        let agent = workload::start(1000);
+        for _ in 0..100 {
+            sys::signal_self(libc::SIGPROF);
+            sys::raise(libc::SIGPROF);
+        }
+        burn(Duration::from_millis(200));
+        let stats = workload::flushed(&agent, 3);
+        println!("{} foreign signals, {} samples", stats.foreign_signals, stats.samples);
+        assert!(stats.foreign_signals > 100, "those sent by raise cannot merge");
+        assert!(stats.sampled_cpu <= stats.host_cpu + stats.host_cpu / 10, "none was a sample");
+    });
+}
+
+#[test]
+fn a_handler_of_sigsegv_is_untouched_before_and_after_us() {
+    isolated(PATIENCE, || {
+        sys::install(libc::SIGSEGV, count_signal, libc::SA_ONSTACK);
+        let before = sys::disposition(libc::SIGSEGV);
+        let agent = workload::start(1000);
+        assert_eq!(sys::disposition(libc::SIGSEGV), before);
+        sys::raise(libc::SIGSEGV);
+        assert_eq!(COUNTED.load(Relaxed), 1);
+        sys::install(libc::SIGSEGV, count_signal, libc::SA_ONSTACK | libc::SA_NODEFER);
+        let after = sys::disposition(libc::SIGSEGV);
+        burn(Duration::from_millis(200));
+        sys::raise(libc::SIGSEGV);
+        workload::flushed(&agent, 3);
+        agent.stop().unwrap();
+        assert_eq!(COUNTED.load(Relaxed), 2);
+        assert_eq!(sys::disposition(libc::SIGSEGV), after);
+    });
+}
+
+/// CPU time that a profile says was lost to a cause, and the largest of its stacks.
+fn loss_and_largest(profile: &Profile, causes: &[LossCause]) -> (u64, u64) {
+    let losses = profile.losses();
+    let lost = losses.iter().filter(|loss| causes.contains(&loss.cause)).map(|loss| loss.value);
+    let named = |sample: &&sondage::profile::Sample| {
+        let frames = profile.frames(sample.stack);
+        frames.iter().any(|frame| profile.locations()[frame.index()].address != 0)
+    };
+    let stacks = profile.samples().iter().filter(named).map(|sample| sample.values[1]);
+    (lost.sum(), stacks.max().unwrap_or(0).unsigned_abs())
+}
+
+#[test]
+fn the_time_of_a_thread_that_blocks_every_signal_is_lost_openly_and_not_put_on_one_stack() {
+    isolated(PATIENCE, || {
+        let agent = workload::start(1000);
+        let (blocked, done) = (Duration::from_millis(size(700, 3_000)), AtomicBool::new(false));
+        let open = std::thread::scope(|scope| {
+            let deaf = scope.spawn(|| {
+                sys::block_all_signals(true);
+                std::thread::sleep(Duration::from_millis(300));
+                burn(blocked);
+                let profile = agent.flush().unwrap();
+                // One signal is pending now; its overruns tell of all the time before.
+                sys::block_all_signals(false);
+                burn(Duration::from_millis(20));
+                done.store(true, Relaxed);
+                profile
+            });
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    burn(Duration::from_millis(1));
+                }
+            });
+            let profile = deaf.join().unwrap();
+            let (lost, _) = loss_and_largest(&profile, &[LossCause::Unsampled]);
+            println!("{blocked:?} deaf: {:?} unsampled", Duration::from_nanos(lost));
+            assert!(Duration::from_nanos(lost) > blocked * 9 / 10);
+            agent.flush().unwrap()
+        });
+        let (_, largest) = loss_and_largest(&open, &[]);
+        let stats = workload::flushed(&agent, 20);
+        println!(
+            "then {:?} missed, largest stack {:?}",
+            Duration::from_nanos(stats.missed_cpu),
+            Duration::from_nanos(largest)
+        );
+        assert!(Duration::from_nanos(stats.missed_cpu) > blocked / 2);
+        assert!(Duration::from_nanos(largest) <= Duration::from_millis(150));
+    });
+}

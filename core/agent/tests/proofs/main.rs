@@ -1,0 +1,28 @@
+//! What the agent promises its host, proven on real processes.
+//!
+//! Each scenario runs in a process of its own under a watchdog (`child.rs`). By default the sizes
+//! are small enough for every change; `SONDAGE_STORM=full` runs the sizes that are published.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
+
+#[cfg(target_arch = "x86_64")]
+mod alive;
+mod child;
+#[cfg(target_arch = "x86_64")]
+mod handler;
+#[cfg(target_arch = "x86_64")]
+mod host;
+#[cfg(target_arch = "x86_64")]
+mod lifecycle;
+#[cfg(target_arch = "x86_64")]
+mod oracle;
+#[cfg(target_arch = "x86_64")]
+mod shares;
+#[cfg(target_arch = "x86_64")]
+mod stacks;
+#[cfg(target_arch = "x86_64")]
+mod stepper;
+#[cfg(target_arch = "x86_64")]
+mod steps;
+mod sys;
+mod workload;
