@@ -15,8 +15,10 @@ pub mod signal;
 pub mod spin;
 
 mod settings;
+mod uploads;
 
 pub use settings::Settings;
+pub use uploads::Uploads;
 
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -12,7 +12,7 @@ pub fn table(context: &Context) {
 
 /// Handler time and the agent thread's CPU time, of the CPU time of 8 busy threads.
 fn accounted(context: &Context) {
-    let mut columns: [Spread; 6] = Default::default();
+    let mut columns: [Spread; 7] = Default::default();
     for _ in 0..context.rounds(3) {
         let settings = "threads=8 rounds=40000 accounts=1";
         let figures = SONDAGE.figures("fixed", settings, &context.sink);
@@ -26,6 +26,7 @@ fn accounted(context: &Context) {
             100.0 * (account("handler_time") + account("agent_cpu")) / host,
             account("handler_p50") / 1e3,
             host / 1e9,
+            account("slowdowns"),
         ];
         columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
     }
@@ -37,6 +38,7 @@ fn accounted(context: &Context) {
         "sum",
         "median handler, µs",
         "host's CPU time, s",
+        "slowdowns",
     ]);
     row(columns.iter().map(|column| column.show(3)));
 }

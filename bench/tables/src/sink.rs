@@ -1,4 +1,4 @@
-//! Where pyroscope-rs uploads to: answers 200 to everything and keeps the bodies as files.
+//! Where Sondage and pyroscope-rs upload to: answers 200 to everything and keeps the bodies as files.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,35 +1,42 @@
-//! The loads under Sondage.
+//! The loads under Sondage, which uploads to the sink of `tables`.
 
+use bench_load::Uploads;
 use bench_load::clock::thread_cpu;
-use sondage::profile::pprof::encode_gz;
 use sondage::{Agent, Config};
 use std::time::Duration;
 
 /// Far away: the profiles are asked for.
 const NEVER: Duration = Duration::from_secs(3600);
 
-struct Sondage(Agent);
+struct Sondage {
+    agent: Agent,
+    uploads: Uploads,
+}
 
 impl bench_load::Profiler for Sondage {
     fn start(hz: u32, _interval: Duration) -> Self {
-        let config = Config { hz, interval: NEVER, ..Config::default() };
-        Self(Agent::start(config).expect("the agent starts"))
+        let (address, uploads) = Uploads::open();
+        let target = format!("pyroscope+{address}").parse().expect("a target");
+        let config = Config { hz, interval: NEVER, targets: vec![target], ..Config::default() };
+        Self { agent: Agent::start(config).expect("the agent starts"), uploads }
     }
 
     fn interval(&mut self, interval: Duration) -> (Vec<Vec<u8>>, Duration) {
         std::thread::sleep(interval);
         let before = thread_cpu();
-        let profile = self.0.flush().expect("the agent answers");
-        let bytes = encode_gz(&profile);
-        (vec![bytes], thread_cpu() - before)
+        self.agent.flush().expect("the agent answers");
+        let asking = thread_cpu() - before;
+        (self.uploads.wait(), asking)
     }
 
     fn stop(self) -> Vec<Vec<u8>> {
-        vec![encode_gz(&self.0.stop().expect("the agent answers"))]
+        let Self { agent, mut uploads } = self;
+        agent.stop().expect("the agent answers");
+        uploads.fresh()
     }
 
     fn accounts(&self) -> serde_json::Value {
-        let stats = self.0.stats();
+        let stats = self.agent.stats();
         serde_json::json!({
             "samples": stats.samples,
             "host_cpu": stats.host_cpu,
@@ -40,6 +47,7 @@ impl bench_load::Profiler for Sondage {
             "agent_cpu": stats.agent_cpu,
             "handler_time": stats.handler_time,
             "handler_p50": stats.handler_p50,
+            "slowdowns": stats.slowdowns,
             "table_bytes": stats.table_bytes,
         })
     }
