@@ -66,8 +66,9 @@ fn no_wait_of_the_host_is_interrupted() {
                 std::thread::spawn(move || {
                     let (socket, mut count) = (silent_socket(), 0);
                     for call in 0..calls {
-                        // From a blink to two ticks, so that waits begin at every phase.
-                        spin(if call % 16 == 0 { 400_000 } else { 2_000 + call % 7 * 4_000 });
+                        // From a blink to a tick, so that waits begin at every phase.
+                        let busy = if call % 16 == 0 { 4_000 } else { 50 + call % 7 * 100 };
+                        burn(Duration::from_micros(busy));
                         count += u64::from(wait(socket));
                     }
                     (*name, count, sys::thread_cpu())
