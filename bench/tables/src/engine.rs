@@ -28,6 +28,9 @@ pub const PYROSCOPE: Engine = Engine { program: "engine-pyroscope", name: "pyros
 /// Everyone that samples.
 pub const PROFILERS: [Engine; 4] = [SONDAGE, PPROF, FRAMEHOP, PYROSCOPE];
 
+/// What `timeout` exits with when it had to end a run.
+const HUNG: i32 = 124;
+
 /// How a run ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -35,6 +38,8 @@ pub enum Outcome {
     Figures(Value),
     /// By this signal.
     Killed(i32),
+    /// Not within 120 s.
+    Hung,
 }
 
 impl Engine {
@@ -53,6 +58,9 @@ impl Engine {
             .output()
             .unwrap_or_else(|error| panic!("{}: {error}; run make bench", program.display()));
         let code = output.status.code().unwrap_or(0);
+        if code == HUNG {
+            return Outcome::Hung;
+        }
         let signal = output.status.signal().or((code > 128).then_some(code - 128));
         match (signal, serde_json::from_slice(&output.stdout)) {
             (None, Ok(figures)) => Outcome::Figures(figures),
@@ -65,7 +73,7 @@ impl Engine {
     pub fn figures(self, scenario: &str, settings: &str, sink: &Sink) -> Value {
         match self.run(scenario, settings, sink) {
             Outcome::Figures(figures) => figures,
-            Outcome::Killed(signal) => panic!("{}: {scenario}: signal {signal}", self.program),
+            outcome => panic!("{}: {scenario}: {outcome:?}", self.program),
         }
     }
 }

@@ -13,11 +13,12 @@ pub fn table(context: &Context) {
         "runs",
         "killed by SIGSEGV",
         "otherwise",
+        "hung",
         "CPU time told, % of true",
         "placed in the load, %",
     ]);
     for hz in [100, 999] {
-        let mut killed = [[0; 2]; PROFILERS.len()];
+        let mut ended = [[0; 3]; PROFILERS.len()];
         let mut told: [Spread; PROFILERS.len()] = Default::default();
         let mut placed: [Spread; PROFILERS.len()] = Default::default();
         let rounds = context.rounds(5);
@@ -25,8 +26,9 @@ pub fn table(context: &Context) {
             for (index, engine) in PROFILERS.iter().enumerate() {
                 let settings = format!("threads=8 hz={hz} seconds=10");
                 match engine.run("survive", &settings, &context.sink) {
-                    Outcome::Killed(11) => killed[index][0] += 1,
-                    Outcome::Killed(_) => killed[index][1] += 1,
+                    Outcome::Killed(11) => ended[index][0] += 1,
+                    Outcome::Killed(_) => ended[index][1] += 1,
+                    Outcome::Hung => ended[index][2] += 1,
                     Outcome::Figures(figures) => {
                         let value = |key: &str| figures[key].as_f64().unwrap_or(f64::NAN);
                         told[index].push(100.0 * value("told") / value("truth"));
@@ -40,8 +42,9 @@ pub fn table(context: &Context) {
                 engine.name.to_owned(),
                 format!("{hz} Hz"),
                 rounds.to_string(),
-                killed[index][0].to_string(),
-                killed[index][1].to_string(),
+                ended[index][0].to_string(),
+                ended[index][1].to_string(),
+                ended[index][2].to_string(),
                 told[index].show(1),
                 placed[index].show(1),
             ]);
