@@ -45,11 +45,11 @@ impl Drop for OwnThread {
     }
 }
 
-/// In a forked child: the parent's threads are not here. A lock that is held stays held, and
-/// costs only that the agent samples itself.
+/// In a forked child: the parent's threads are not here; those that the child has excluded since
+/// stay. A lock that is held stays held, and costs only that the agent samples itself.
 pub(crate) fn forget_own_threads() {
     if let Ok(mut own) = OWN_THREADS.try_lock() {
-        own.clear();
+        own.retain(|tid| std::path::Path::new(&format!("/proc/self/task/{tid}")).exists());
     }
 }
 
