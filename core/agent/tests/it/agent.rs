@@ -73,7 +73,8 @@ fn in_forked_child(work: impl FnOnce()) -> i32 {
 
 #[inline(never)]
 fn only_in_the_child() -> u64 {
-    burn(Duration::from_millis(400))
+    // Not a tail call: this frame must stay on the stack.
+    burn(Duration::from_millis(400)).wrapping_add(1)
 }
 
 #[test]
@@ -82,8 +83,8 @@ fn a_forked_child_profiles_itself_and_the_parent_goes_on() {
     let agent = Agent::start(Config { hz: 250, ..quiet() }).unwrap();
     let status = in_forked_child(|| {
         sondage::labels([("process", "child")]).scope(|| {
-            // The first change of labels started an agent; it needs a moment.
-            burn(Duration::from_millis(100));
+            // The change of labels has started an agent; this waits until it answers.
+            agent.flush().unwrap();
             black_box(only_in_the_child());
         });
         let profile = agent.flush().unwrap();
