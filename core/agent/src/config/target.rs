@@ -128,7 +128,8 @@ fn endpoint(url: &str) -> Result<Endpoint, &'static str> {
         _ => return Err("the URL must begin with http:// or https://"),
     };
     let (authority, prefix) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    if authority.contains('@') {
+    // Anywhere: in `user/:password@host` the password looks like a path.
+    if rest.contains('@') {
         return Err("a URL may not hold a password, which would show up in logs: \
              use SONDAGE_BASIC_AUTH_FILE or SONDAGE_TOKEN_FILE");
     }

@@ -94,7 +94,7 @@ fn no_program_started_from_a_sampled_thread_dies_of_a_stray_timer() {
                 assert_eq!(status.code(), Some(7), "signal {:?}", status.signal());
             }
         });
-        let stats = workload::flushed(&agent, size(50, 500));
+        let stats = workload::flushed(&agent, size(15, 500));
         println!("{} samples in the parent", stats.samples);
     });
 }
