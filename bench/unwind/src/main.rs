@@ -2,7 +2,7 @@
 //! signal interrupted. Prints the table of docs/performance.md.
 //!
 //! *Warm* is the best of 25 series of 400 walks inside one handler. *First* is the first walk of
-//! the process by that method. *Cold* is one walk a signal, after 4 MiB of other memory were
+//! the process by that method. *Cold* is one walk a signal, after 64 MiB of other memory were
 //! touched; the median of 60.
 
 mod code;
@@ -159,7 +159,7 @@ fn measure(signal: &ProfilingSignal, method: Method, scale: f64) -> Figures {
     };
     let first = shoot(1);
     let warm = (0..25).map(|_| shoot(400)).fold(f64::INFINITY, f64::min);
-    let mut cache = vec![1u8; 4 << 20];
+    let mut cache = vec![1u8; 64 << 20];
     let mut cold: Vec<f64> = (0..60)
         .map(|_| {
             cache.iter_mut().step_by(64).for_each(|byte| *byte = byte.wrapping_add(1));
