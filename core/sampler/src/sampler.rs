@@ -68,7 +68,6 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Sampler {
     pool: *mut Pool,
-    own_process: bool,
 }
 
 // SAFETY: the pool is plain memory with atomics; what only the owner may do takes `&mut self`.
@@ -90,12 +89,11 @@ impl Sampler {
             Err(Errno(libc::EBUSY)) => return Err(StartError::AlreadyRunning),
             Err(errno) => return Err(StartError::Memory(errno)),
         };
-        let mut sampler = Self { pool, own_process: true };
+        let sampler = Self { pool };
         sampler.pool().weight_cap.store(options.weight_cap.max(1), Ordering::Relaxed);
         let signal = signal::install().ok_or(StartError::NoFreeSignal)?;
         registration::begin(signal, options.interval);
         sampler.try_timer(signal).map_err(StartError::Timer)?;
-        sampler.own_process = true;
         Ok(sampler)
     }
 
@@ -232,12 +230,6 @@ impl Sampler {
         });
         pool.publish_modules(entries)
     }
-
-    /// Forgets the sampler without touching anything: for a forked child, where
-    /// [`after_fork_in_child`] has already released the memory.
-    pub fn forget(mut self) {
-        self.own_process = false;
-    }
 }
 
 impl Drop for Sampler {
@@ -248,14 +240,9 @@ impl Drop for Sampler {
     /// finished when the gate is empty, and its timer is deleted with the others. A timer that
     /// outlived its handler would kill the process.
     fn drop(&mut self) {
-        if !self.own_process {
-            return;
-        }
         let alone = Pool::withdraw(self.pool, 100_000);
-        for (slot, _) in self.threads() {
-            registration::stop_timer(self.pool(), slot);
-            registration::free(slot);
-        }
+        self.stop_timers();
+        self.threads().for_each(|(slot, _)| registration::free(slot));
         if alone {
             signal::restore();
             // SAFETY: withdrawn with success; `self` is not used after this.

@@ -1,7 +1,7 @@
 //! The agent thread's work: keep the picture of the process fresh, drain rings, make profiles.
 
 use super::assemble::Assembly;
-use super::cpu::{CpuAccount, Reconciler};
+use super::cpu::{CpuAccount, Reconciler, nanos};
 use super::governor::Governor;
 use super::stacks::Stacks;
 use super::threads::Threads;
@@ -387,8 +387,4 @@ fn next_drain_interval(current: Duration, fullest: usize) -> Duration {
         words if words < RING_WORDS / 8 => current * 2,
         _ => current,
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -70,6 +70,7 @@ impl Reconciler {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// A duration in nanoseconds; `u64::MAX` beyond 584 years.
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
