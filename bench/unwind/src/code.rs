@@ -2,7 +2,7 @@
 
 use crate::Framehop;
 use framehop::{ExplicitModuleSectionInfo, Module, Unwinder};
-use sondage::resolve::{EhFrameInput, Image, OwnedTable, Section};
+use sondage::resolve::{Image, OwnedTable, Section};
 use sondage_sampler::ModuleEntry;
 use std::ops::Range;
 use std::path::Path;
@@ -96,14 +96,6 @@ fn read(line: &str) -> Option<Code> {
         Some((address..address + size, bytes.to_vec()))
     };
     let (text, eh_frame) = (section(".text"), section(".eh_frame"));
-    let table = eh_frame.as_ref().and_then(|(at, bytes)| {
-        OwnedTable::build(&EhFrameInput {
-            eh_frame: bytes,
-            eh_frame_address: at.start,
-            text_address: text.as_ref().map_or(0, |(at, _)| at.start),
-            code_start: segment.address,
-            code_end: segment.address + segment.memory_size,
-        })
-    });
+    let table = OwnedTable::build(&image).ok()?;
     Some(Code { range, bias, table, text, eh_frame })
 }

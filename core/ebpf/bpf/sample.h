@@ -51,6 +51,7 @@ enum cfa {
 	CFA_SIGNAL = 5,
 	CFA_UNSUPPORTED = 6,
 	CFA_SP_DEREF = 7,
+	CFA_FP_DEREF = 8,
 };
 
 /* `Rule` in table.rs. */

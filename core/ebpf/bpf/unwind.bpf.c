@@ -111,12 +111,6 @@ INLINE int is_code(u64 address)
 	return address >= LOWEST_CODE && address < BEYOND_CODE;
 }
 
-/* A null return address marks the end of a stack by convention. */
-INLINE long stop_at(struct walk *walk, u64 return_address)
-{
-	return stop(walk, return_address ? END_CORRUPT : END_ROOT);
-}
-
 /* Restores the caller's registers, given the frame's CFA. */
 INLINE long return_to_caller(struct walk *walk, const struct rule *rule, u64 cfa)
 {
@@ -125,8 +119,9 @@ INLINE long return_to_caller(struct walk *walk, const struct rule *rule, u64 cfa
 		return stop(walk, END_CORRUPT);
 	if (!read_word(cfa - 8, &return_address))
 		return stop(walk, END_MEMORY);
+	/* A null one marks the end of the stack by convention, where a table says that it is one. */
 	if (!is_code(return_address))
-		return stop_at(walk, return_address);
+		return stop(walk, return_address ? END_CORRUPT : END_ROOT);
 	/* A slot below the stack pointer was popped already: the register holds the caller's. */
 	if (rule->fp && slot >= walk->sp && !read_word(slot, &walk->fp))
 		return stop(walk, END_MEMORY);
@@ -144,11 +139,23 @@ INLINE long step_by_frame_pointer(struct walk *walk)
 	if (!read_word(fp + 8, &return_address))
 		return stop(walk, END_MEMORY);
 	if (!is_code(return_address))
-		return stop_at(walk, return_address);
+		return stop(walk, END_CORRUPT);
 	if (!read_word(fp, &walk->fp))
 		return stop(walk, END_MEMORY);
 	walk->pc = return_address;
 	walk->sp = cfa;
+	return 0;
+}
+
+/* A frame that keeps its CFA below the saved frame pointer. */
+INLINE long step_over_realigned(struct walk *walk, const struct rule *rule)
+{
+	u64 cfa, caller;
+	if (!read_word(walk->fp + (s64)rule->offset, &cfa) || !read_word(walk->fp, &caller))
+		return stop(walk, END_MEMORY);
+	if (return_to_caller(walk, rule, cfa))
+		return 1;
+	walk->fp = caller;
 	return 0;
 }
 
@@ -194,6 +201,8 @@ INLINE long step(struct walk *walk)
 		return stop(walk, END_ROOT);
 	case CFA_SIGNAL:
 		return step_over_signal(walk);
+	case CFA_FP_DEREF:
+		return step_over_realigned(walk, rule);
 	case CFA_SP_DEREF:
 		if (!read_word(walk->sp + (s64)rule->offset, &cfa))
 			return stop(walk, END_MEMORY);

@@ -166,6 +166,7 @@ mod tests {
             ("CFA_SIGNAL", Rule::SIGNAL),
             ("CFA_UNSUPPORTED", Rule::UNSUPPORTED),
             ("CFA_SP_DEREF", Rule::SP_DEREF),
+            ("CFA_FP_DEREF", Rule::FP_DEREF),
         ];
         for (name, rule) in rules {
             assert_eq!(number(name), usize::from(rule), "{name}");

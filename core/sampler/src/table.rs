@@ -39,6 +39,9 @@ impl Rule {
     pub const UNSUPPORTED: u8 = 6;
     /// CFA = the word at (stack pointer + offset).
     pub const SP_DEREF: u8 = 7;
+    /// CFA = the word at (frame pointer + offset), and the caller's frame pointer lies where the
+    /// frame pointer points: gcc's frames that are both realigned and of variable size.
+    pub const FP_DEREF: u8 = 8;
 }
 
 /// The unwind table of one module.

@@ -1,11 +1,10 @@
 //! The executable mappings of this process, with the file and the unwind table of each.
 
 use super::elf::Segment;
-use super::error::ResolveError;
 use super::maps::MapLine;
 use super::source::FileIdentity;
 use super::symbols::ModuleFile;
-use super::tables::{EhFrameInput, OwnedTable};
+use super::tables::{MAX_EH_FRAME, OwnedTable};
 use sondage_sampler::{MARKER_PREFIX, Sampler};
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,9 +16,6 @@ use std::sync::Arc;
 /// `.eh_frame` up to this size is turned into a table when the module appears; a larger one when
 /// a sample first meets the module, because building takes 0.1 s a megabyte or more.
 const EAGER_EH_FRAME: u64 = 1 << 20;
-
-/// `.eh_frame` beyond this size is never read.
-const MAX_EH_FRAME: u64 = 128 << 20;
 
 /// The vDSO is two pages on every kernel so far.
 const MAX_VDSO: u64 = 64 << 10;
@@ -136,7 +132,8 @@ impl Modules {
             _ => None,
         });
         let Some((_, index)) = pending.min() else { return false };
-        let built = Self::build(&self.files[index]);
+        let file = &self.files[index].module;
+        let built = file.open().and_then(|image| OwnedTable::build(&image));
         self.files[index].table = match built {
             Ok(Some(table)) => match sampler.add_table(&table.as_table()) {
                 Some(number) => TableState::Built(number),
@@ -230,28 +227,6 @@ impl Modules {
         self.files.push(file);
         self.by_key.insert(key, index);
         index
-    }
-
-    fn build(file: &KnownFile) -> Result<Option<OwnedTable>, ResolveError> {
-        let image = file.module.open()?;
-        let Some(section) = image.section(".eh_frame") else { return Ok(None) };
-        let eh_frame_address = section.address;
-        let text_address = image.section(".text").map_or(0, |section| section.address);
-        let Some(eh_frame) = image.section_bytes(".eh_frame", MAX_EH_FRAME)? else {
-            return Ok(None);
-        };
-        let code = file.segments.iter().filter(|segment| segment.flags & 1 != 0);
-        let range = code.fold((u64::MAX, 0), |(start, end), segment| {
-            let segment_end = segment.address.saturating_add(segment.memory_size);
-            (segment.address.min(start), segment_end.max(end))
-        });
-        Ok(OwnedTable::build(&EhFrameInput {
-            eh_frame: &eh_frame,
-            eh_frame_address,
-            text_address,
-            code_start: range.0,
-            code_end: range.1,
-        }))
     }
 }
 

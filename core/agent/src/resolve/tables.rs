@@ -1,4 +1,4 @@
-//! Builds the sampler's compact unwind tables from `.eh_frame`.
+//! Builds the sampler's compact unwind tables from `.eh_frame` and the linker's stubs.
 //!
 //! Pure computation over bytes that were read from a file and may be anything: a function whose
 //! unwind information is damaged is left out and counted, the others are kept.
@@ -9,10 +9,17 @@ use gimli::{
 use sondage_sampler::{Rule, Table};
 use std::collections::HashMap;
 
+use super::error::ResolveError;
+use super::image::Image;
+use super::stubs;
+
 type Bytes<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
 
 /// Rows beyond this are not built (about 100 times the largest library measured).
 const MAX_ROWS: usize = 64 << 20;
+
+/// `.eh_frame` beyond this size is never read.
+pub(super) const MAX_EH_FRAME: u64 = 128 << 20;
 
 /// Code pages of one table: 4 GiB of code.
 const MAX_PAGES: u64 = 1 << 16;
@@ -46,40 +53,61 @@ pub struct OwnedTable {
     pub unsupported: usize,
 }
 
-/// Where `.eh_frame` lies and what it describes, in addresses of the file.
-#[derive(Clone, Copy, Debug)]
-pub struct EhFrameInput<'a> {
-    /// The bytes of the section.
-    pub eh_frame: &'a [u8],
-    /// The section's address.
-    pub eh_frame_address: u64,
-    /// The address of `.text`, or 0; few producers refer to it.
-    pub text_address: u64,
-    /// First address of executable code.
-    pub code_start: u64,
-    /// One past the last.
-    pub code_end: u64,
+/// Where unwind information lies and what it describes, in addresses of the file.
+struct Input<'a> {
+    eh_frame: &'a [u8],
+    eh_frame_address: u64,
+    /// Few producers refer to it; 0 where the file has none.
+    text_address: u64,
+    /// The executable segments, from the first address to one past the last.
+    code: std::ops::Range<u64>,
+    /// The linker's stubs, with the address of each section.
+    stubs: Vec<(u64, &'a [u8])>,
 }
 
 impl OwnedTable {
-    /// Builds the table: about 0.2 µs a row, 4 ms for libc. Returns `None` when the input
-    /// describes no code at all.
-    pub fn build(input: &EhFrameInput<'_>) -> Option<Self> {
+    /// Builds the table of a module: about 0.2 µs a row, 4 ms for libc. Returns `None` when the
+    /// file describes none of its code.
+    ///
+    /// # Errors
+    /// Where `.eh_frame` cannot be read or is larger than 128 MiB.
+    pub fn build(image: &Image) -> Result<Option<Self>, ResolveError> {
+        let address = |name| image.section(name).map_or(0, |section| section.address);
+        let Some(eh_frame) = image.section_bytes(".eh_frame", MAX_EH_FRAME)? else {
+            return Ok(None);
+        };
+        let code = image.load_segments().filter(|segment| segment.is_executable());
+        let code = code.map(|it| it.address..it.address.saturating_add(it.memory_size));
+        let code = code.reduce(|all, it| all.start.min(it.start)..all.end.max(it.end));
+        let Some(code) = code else { return Ok(None) };
+        let stubs = stubs::SECTIONS.into_iter().filter_map(|name| {
+            let bytes = image.section_bytes(name, stubs::MAX_SECTION).ok()??;
+            Some((address(name), bytes))
+        });
+        let stubs: Vec<_> = stubs.collect();
+        Ok(Self::from_input(&Input {
+            eh_frame: &eh_frame,
+            eh_frame_address: address(".eh_frame"),
+            text_address: address(".text"),
+            code,
+            stubs: stubs.iter().map(|(address, bytes)| (*address, &**bytes)).collect(),
+        }))
+    }
+
+    fn from_input(input: &Input<'_>) -> Option<Self> {
         let mut rows = Rows::default();
         rows.collect(input);
-        let base = input.code_start & !0xffff;
-        let pages = input.code_end.checked_sub(base)?.div_ceil(1 << 16);
+        rows.add_stubs(input);
+        let base = input.code.start & !0xffff;
+        let pages = input.code.end.checked_sub(base)?.div_ceil(1 << 16);
         if rows.items.is_empty() || pages == 0 || pages > MAX_PAGES {
             return None;
         }
+        let is_unsupported = |item: &&(u64, Rule)| item.1.cfa == Rule::UNSUPPORTED;
         let mut table = Self {
             base,
             damaged: rows.damaged,
-            unsupported: rows
-                .items
-                .iter()
-                .filter(|(_, rule)| rule.cfa == Rule::UNSUPPORTED)
-                .count(),
+            unsupported: rows.items.iter().filter(is_unsupported).count(),
             ..Self::default()
         };
         table.lay_out(&rows.finish(), pages);
@@ -142,7 +170,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn collect(&mut self, input: &EhFrameInput<'_>) {
+    fn collect(&mut self, input: &Input<'_>) {
         let section = EhFrame::new(input.eh_frame, gimli::LittleEndian);
         let bases = BaseAddresses::default()
             .set_eh_frame(input.eh_frame_address)
@@ -162,7 +190,7 @@ impl Rows {
                 continue;
             };
             let (start, end) = (fde.initial_address(), fde.end_address());
-            if start < input.code_start || end > input.code_end || end <= start {
+            if start < input.code.start || end > input.code.end || end <= start {
                 continue;
             }
             if self.items.len() >= MAX_ROWS {
@@ -205,6 +233,24 @@ impl Rows {
         }
     }
 
+    /// Adds the stubs that `.eh_frame` says nothing about, or nothing that the compact form can
+    /// express.
+    fn add_stubs(&mut self, input: &Input<'_>) {
+        for (start, code) in &input.stubs {
+            let (start, end) = (*start, start.saturating_add(code.len() as u64));
+            let inside = |(address, rule): &(u64, Rule)| {
+                (start..end).contains(address) && rule.cfa == Rule::UNSUPPORTED
+            };
+            let described = self.functions.iter().any(|it| it.0 < end && it.1 > start);
+            let understood = described && !self.items.iter().any(inside);
+            if !understood && input.code.start <= start && end <= input.code.end {
+                self.items.retain(|(address, _)| !(start..end).contains(address));
+                self.functions.push((start, end));
+                self.items.extend(stubs::rows(code, start));
+            }
+        }
+    }
+
     /// Sorts, marks the gaps between functions, and merges equal neighbours.
     fn finish(mut self) -> Vec<(u64, Rule)> {
         self.functions.sort_unstable();
@@ -238,7 +284,13 @@ fn compact(
     let Some((cfa, offset)) = compact_cfa(row.cfa(), section, encoding) else {
         return UNSUPPORTED;
     };
-    let Some(fp) = saved_in_words(row.register(registers::FP)) else { return UNSUPPORTED };
+    let fp = row.register(registers::FP);
+    let fp = if cfa == Rule::FP_DEREF {
+        saved_at_fp(fp.as_ref(), section, encoding).then_some(0)
+    } else {
+        saved_in_words(fp)
+    };
+    let Some(fp) = fp else { return UNSUPPORTED };
     let Some(ra) = saved_in_words(row.register(registers::RA)) else { return UNSUPPORTED };
     let ra = if cfg!(target_arch = "x86_64") { 0 } else { ra.saturating_sub(fp) };
     let (Ok(offset), Ok(fp), Ok(ra)) = (i32::try_from(offset), i16::try_from(fp), i8::try_from(ra))
@@ -260,20 +312,29 @@ fn compact_cfa(
             _ => None,
         },
         CfaRule::Expression(expression) => {
-            let mut operations = expression.get(section).ok()?.operations(encoding);
-            let mut list = Vec::new();
-            while let Some(operation) = operations.next().ok()? {
-                list.push(operation);
-                if list.len() > 16 {
-                    return None;
-                }
-            }
-            compact_expression(&list)
+            compact_expression(&operations(expression, section, encoding)?)
         }
     }
 }
 
-/// The two CFA expressions that compilers and linkers emit.
+/// The operations of an expression, if they are few.
+fn operations<'a>(
+    expression: &gimli::UnwindExpression<usize>,
+    section: &EhFrame<Bytes<'a>>,
+    encoding: gimli::Encoding,
+) -> Option<Vec<Operation<Bytes<'a>>>> {
+    let mut operations = expression.get(section).ok()?.operations(encoding);
+    let mut list = Vec::new();
+    while let Some(operation) = operations.next().ok()? {
+        list.push(operation);
+        if list.len() > 16 {
+            return None;
+        }
+    }
+    Some(list)
+}
+
+/// The three CFA expressions that compilers and linkers emit.
 fn compact_expression(operations: &[Operation<Bytes<'_>>]) -> Option<(u8, i64)> {
     match operations {
         // "The word at sp + offset": functions that realign their stack.
@@ -281,6 +342,12 @@ fn compact_expression(operations: &[Operation<Bytes<'_>>]) -> Option<(u8, i64)> 
             if *register == registers::SP =>
         {
             Some((Rule::SP_DEREF, *offset))
+        }
+        // "The word at fp + offset": gcc's functions that do so and call `alloca`.
+        [Operation::RegisterOffset { register, offset, .. }, Operation::Deref { .. }]
+            if *register == registers::FP =>
+        {
+            Some((Rule::FP_DEREF, *offset))
         }
         // Linkers' lazy-binding stubs: sp + 8 + ((pc & 15) >= 11) * 8.
         [
@@ -296,6 +363,19 @@ fn compact_expression(operations: &[Operation<Bytes<'_>>]) -> Option<(u8, i64)> 
         ] if cfg!(target_arch = "x86_64") => Some((Rule::PLT, 0)),
         _ => None,
     }
+}
+
+/// Whether the caller's frame pointer lies where the frame pointer points, said by an expression.
+fn saved_at_fp(
+    rule: Option<&RegisterRule<usize>>,
+    section: &EhFrame<Bytes<'_>>,
+    encoding: gimli::Encoding,
+) -> bool {
+    let Some(RegisterRule::Expression(expression)) = rule else { return false };
+    matches!(
+        operations(expression, section, encoding).as_deref(),
+        Some([Operation::RegisterOffset { register: registers::FP, offset: 0, .. }])
+    )
 }
 
 /// Where a register is saved, in words from the CFA: 0 if it is unchanged, `None` if the compact

@@ -2,7 +2,7 @@
 
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
 use framehop::{ExplicitModuleSectionInfo, Module, MustNotAllocateDuringUnwind, Unwinder};
-use sondage::resolve::{EhFrameInput, Image, OwnedTable};
+use sondage::resolve::{Image, OwnedTable};
 use sondage_sampler::walk::{Walked, walk};
 use sondage_sampler::{End, MemoryReader, ModuleEntry, Registers};
 use std::ops::Range;
@@ -139,14 +139,7 @@ impl Code {
             Some((section.address..section.address + section.size, bytes))
         };
         self.sections = [read(".text"), read(".eh_frame")];
-        let (frames, bytes) = self.sections[1].as_ref()?;
-        self.table = OwnedTable::build(&EhFrameInput {
-            eh_frame: bytes,
-            eh_frame_address: frames.start,
-            text_address: self.sections[0].as_ref().map_or(0, |(text, _)| text.start),
-            code_start: executable().map(|s| s.address).min()?,
-            code_end: executable().map(|s| s.address + s.memory_size).max()?,
-        });
+        self.table = OwnedTable::build(image).ok()?;
         Some(())
     }
 

@@ -82,7 +82,7 @@ long every_shape(long a) {
 "#;
 
 /// Compiler options; the shapes differ with each.
-const OPTIONS: [&[&str]; 7] = [
+const OPTIONS: [&[&str]; 9] = [
     &["-O0"],
     &["-O1"],
     &["-O2"],
@@ -90,6 +90,8 @@ const OPTIONS: [&[&str]; 7] = [
     &["-Os"],
     &["-O2", "-fstack-protector-all", "-fstack-clash-protection"],
     &["-O2", "-fcf-protection=full", "-Wl,-z,ibtplt"],
+    &["-O2", "-fuse-ld=lld"],
+    &["-O2", "-fuse-ld=lld", "-fcf-protection=full", "-Wl,-z,force-ibt"],
 ];
 
 type Work = fn(u64) -> u64;
@@ -205,10 +207,8 @@ fn check(modules: &[ModuleEntry<'_>], work: &mut dyn FnMut()) -> Outcome {
 ///
 /// * `_dl_runtime_resolve` of the loader addresses its frame by a register that only it uses. It
 ///   runs once for each function of a lazily bound library.
-/// * Lazily bound stubs of the control-flow-protected kind, the same.
-/// * A frame that is both realigned and of variable size keeps its caller's address by a detour.
-const KNOWN_TO_END_EARLY: [(&str, &str); 3] =
-    [("ld-linux", ""), ("shapes-ibt", ""), ("shapes", "realigned_alloca")];
+/// * The few instructions that build a frame both realigned and of variable size, the same.
+const KNOWN_TO_END_EARLY: [(&str, &str); 2] = [("ld-linux", ""), ("shapes", "realigned_alloca")];
 
 /// Prints an outcome by the functions in which walks were lost. Returns its counts: exact,
 /// truncated where that is known, all else.
@@ -238,9 +238,7 @@ fn every_instruction_of_prologues_and_epilogues_gives_the_callers_of_a_shadow_st
     isolated(PATIENCE, || {
         let mut total = [0; 3];
         for flags in OPTIONS {
-            let protected = flags.iter().any(|flag| flag.contains("cf-protection"));
-            let name = if protected { "shapes-ibt" } else { "shapes" };
-            let path = workload::compile(name, SHAPES, &[flags, &["-Wl,-z,lazy"]].concat());
+            let path = workload::compile("shapes", SHAPES, &[flags, &["-Wl,-z,lazy"]].concat());
             let library = workload::Library::open(&path);
             let every_shape = library.function("every_shape");
             let map = CodeMap::of_this_process();

@@ -156,11 +156,22 @@ pub fn compile(name: &str, source: &str, flags: &[&str]) -> PathBuf {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     let mut command = Command::new(compiler);
     command.args(["-shared", "-fPIC", "-w", "-o"]).arg(&library).arg(&code).args(flags);
+    if flags.contains(&"-fuse-ld=lld") {
+        command.arg(format!("-B{}", folder_of_lld().display()));
+    }
     let output = command.output().expect("the C compiler that rustc links with");
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{flags:?}: {message}");
     let _ = std::fs::remove_file(&code);
     library
+}
+
+/// The linker that comes with the Rust toolchain, as C compilers look for it.
+fn folder_of_lld() -> PathBuf {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc");
+    let sysroot = String::from_utf8(output.stdout).expect("a path in UTF-8");
+    let target = format!("lib/rustlib/{}-unknown-linux-gnu", std::env::consts::ARCH);
+    Path::new(sysroot.trim()).join(target).join("bin/gcc-ld")
 }
 
 /// A loaded library.

@@ -1,6 +1,6 @@
 //! The modules of the running test, with the unwind tables that the agent builds.
 
-use sondage::resolve::{EhFrameInput, Image, ModuleFile, Modules, OwnedTable, symbols_at};
+use sondage::resolve::{Image, ModuleFile, Modules, OwnedTable, symbols_at};
 use sondage_sampler::ModuleEntry;
 use std::fs;
 use std::ops::Range;
@@ -46,16 +46,7 @@ fn build_table(file: &ModuleFile) -> Option<OwnedTable> {
         Some(bytes) => Image::from_bytes(bytes.clone()).ok()?,
         None => Image::open(&file.path, file.identity).ok()?,
     };
-    let code = image.load_segments().filter(|segment| segment.is_executable());
-    let code = code.map(|segment| (segment.address, segment.address + segment.memory_size));
-    let (code_start, code_end) = code.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
-    OwnedTable::build(&EhFrameInput {
-        eh_frame: &image.section_bytes(".eh_frame", 128 << 20).ok()??,
-        eh_frame_address: image.section(".eh_frame")?.address,
-        text_address: image.section(".text").map_or(0, |section| section.address),
-        code_start,
-        code_end,
-    })
+    OwnedTable::build(&image).ok()?
 }
 
 /// The mangled names of these addresses, by the symbol table of the test's own executable; empty

@@ -88,6 +88,7 @@ impl<'m, 't> Cursor<'m, 't> {
                 sp.wrapping_add(8).wrapping_add(pushed)
             }
             Rule::SP_DEREF => memory.word(sp.wrapping_add(offset)).ok_or(End::Memory)?,
+            Rule::FP_DEREF => return self.step_over_realigned(rule, memory),
             _ => return Err(End::Unsupported),
         };
         self.return_to_caller(rule, cfa, memory)
@@ -116,6 +117,7 @@ impl<'m, 't> Cursor<'m, 't> {
         Ok(())
     }
 
+    /// A null one marks the end of the stack by convention, where a table says that it is one.
     #[inline(always)]
     fn return_address<M: MemoryReader>(
         &mut self,
@@ -134,6 +136,9 @@ impl<'m, 't> Cursor<'m, 't> {
             let slot = cfa.wrapping_add(words.wrapping_mul(8) as u64);
             strip_authentication(memory.word(slot).ok_or(End::Memory)?)
         };
+        if address == 0 {
+            return Err(End::Root);
+        }
         check_return_address(address)
     }
 
@@ -148,6 +153,22 @@ impl<'m, 't> Cursor<'m, 't> {
         let return_address = check_return_address(strip_authentication(return_address))?;
         let caller = memory.word(fp).ok_or(End::Memory)?;
         self.registers = Registers { pc: return_address, sp: cfa, fp: caller, lr: None };
+        Ok(())
+    }
+
+    /// See [`Rule::FP_DEREF`].
+    #[cold]
+    fn step_over_realigned<M: MemoryReader>(
+        &mut self,
+        rule: Rule,
+        memory: &mut M,
+    ) -> Result<(), End> {
+        let fp = self.registers.fp;
+        let cfa_slot = fp.wrapping_add(i64::from(rule.offset) as u64);
+        let cfa = memory.word(cfa_slot).ok_or(End::Memory)?;
+        let caller = memory.word(fp).ok_or(End::Memory)?;
+        self.return_to_caller(rule, cfa, memory)?;
+        self.registers.fp = caller;
         Ok(())
     }
 
@@ -183,14 +204,9 @@ impl<'m, 't> Cursor<'m, 't> {
     }
 }
 
-/// A null return address marks the end of a stack by convention.
 #[inline(always)]
 fn check_return_address(address: u64) -> Result<u64, End> {
-    match address {
-        0 => Err(End::Root),
-        LOWEST_CODE..BEYOND_CODE => Ok(address),
-        _ => Err(End::Corrupt),
-    }
+    if (LOWEST_CODE..BEYOND_CODE).contains(&address) { Ok(address) } else { Err(End::Corrupt) }
 }
 
 /// Removes a pointer authentication code; a no-op on processors without.

@@ -20,7 +20,7 @@ const STACK: u64 = 0x7000_0000;
 const CODE: u64 = 0x10000;
 
 /// One function each 16 bytes, in this order.
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule { cfa: Rule::SP, ra: -1, fp: 0, offset: 16 },
     Rule { cfa: Rule::SP, ra: 1, fp: -2, offset: 32 },
     Rule { cfa: Rule::FP, ra: 1, fp: -2, offset: 16 },
@@ -30,6 +30,7 @@ const RULES: [Rule; 9] = [
     Rule { cfa: Rule::NONE, ra: 0, fp: 0, offset: 0 },
     Rule { cfa: Rule::SP_DEREF, ra: -1, fp: 0, offset: 8 },
     Rule { cfa: Rule::PLT, ra: -1, fp: 0, offset: 0 },
+    Rule { cfa: Rule::FP_DEREF, ra: -1, fp: 0, offset: -8 },
 ];
 
 const fn code(function: u64) -> u64 {
@@ -43,6 +44,7 @@ const SIGNAL: u64 = code(4);
 const UNSUPPORTED: u64 = code(5);
 const NO_RULE: u64 = code(6);
 const DEREF: u64 = code(7);
+const REALIGNED: u64 = code(9);
 
 fn run(registers: Registers, words: &[(u64, u64)], limit: usize) -> (Vec<u64>, Walked) {
     let rows: Vec<u32> = (0..RULES.len() as u32).map(|rule| (rule * 16) | (rule << 16)).collect();
@@ -111,6 +113,19 @@ fn the_interrupted_function_below_a_signal_frame_is_looked_up_at_its_own_address
 }
 
 #[test]
+fn a_realigned_frame_of_variable_size_is_left_by_the_address_it_keeps() {
+    let (fp, cfa, outer) = (STACK + 64, STACK + 128, STACK + 256);
+    let words =
+        [(fp, outer), (fp - 8, cfa), (cfa - 8, FP16_SAVES_FP), (outer, 0), (outer + 8, ROOT)];
+    let (frames, walked) = run(Registers { fp, ..at(REALIGNED) }, &words, 9);
+    assert_eq!(frames, [REALIGNED, FP16_SAVES_FP, ROOT]);
+    assert_eq!(walked.end, End::Root);
+    let end = |words: &[(u64, u64)]| run(Registers { fp, ..at(REALIGNED) }, words, 9).1.end;
+    assert_eq!(end(&words[..1]), End::Memory);
+    assert_eq!(end(&[(fp, outer), (fp - 8, STACK - 64)]), End::Corrupt);
+}
+
+#[test]
 fn what_cannot_be_walked_is_named() {
     let end = |registers, words: &[(u64, u64)]| run(registers, words, 100).1.end;
     assert_eq!(end(at(UNSUPPORTED), &[]), End::Unsupported);
@@ -118,6 +133,8 @@ fn what_cannot_be_walked_is_named() {
     assert_eq!(end(at(SP16), &[]), End::Memory);
     assert_eq!(end(at(SP16), &[(STACK + 8, 7)]), End::Corrupt, "no code below 4096");
     assert_eq!(end(at(SP16), &[(STACK + 8, 0)]), End::Root, "a null return address");
+    let no_rule = Registers { fp: STACK + 8, ..at(NO_RULE) };
+    assert_eq!(end(no_rule, &[(STACK + 16, 0)]), End::Corrupt, "no table says it is one");
     let below = Registers { fp: STACK - 64, ..at(FP16_SAVES_FP) };
     assert_eq!(end(below, &[]), End::Corrupt, "a frame below the last one");
     let unaligned = Registers { fp: STACK + 3, ..at(FP16_SAVES_FP) };
