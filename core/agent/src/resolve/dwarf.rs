@@ -1,19 +1,22 @@
 //! Inlined frames, files and lines from DWARF, for a batch of addresses.
 //!
-//! Debug information is streamed, unit by unit, against the addresses of the batch: besides the
-//! sections' bytes (bounded by a budget, dropped after the batch) memory holds only what was
-//! found. Nothing here recurses, so that a file with a million nested entries costs an error and
-//! not the host's stack.
+//! Only the units that hold an address of the batch are read, in blocks, through a small cache;
+//! `.debug_aranges` tells which they are, or the root entry of each unit that it leaves out. Only
+//! sections that are compressed are held whole, within a budget and for the time of the batch.
+//! Nothing here recurses, so that a file with a million nested entries costs an error and not the
+//! host's stack.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use gimli::DwarfSections;
-use gimli::EndianSlice;
-use gimli::LittleEndian;
+use gimli::DebugAbbrevOffset;
+use gimli::DebugInfoOffset;
 use gimli::SectionId;
 
+use super::aranges::Aranges;
 use super::bytes::Bytes;
 use super::clock::Clock;
 use super::error::ResolveError;
@@ -22,24 +25,31 @@ use super::image::Image;
 use super::inlines;
 use super::lines::Lines;
 use super::origins::Functions;
-use super::strings::Strings;
+use super::paged::Pages;
+use super::paged::Reader;
 
 /// Debug information as gimli reads it.
-pub(crate) type Slice<'a> = EndianSlice<'a, LittleEndian>;
-pub(crate) type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
+pub(crate) type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
+pub(crate) type Unit<'a> = gimli::Unit<Reader<'a>>;
+pub(crate) type UnitRef<'u, 'a> = gimli::UnitRef<'u, Reader<'a>>;
 
-/// The sections that are read whole: functions, inlining, files and lines. Types' locations, macros
-/// and indexes are not needed, strings are read one by one.
-const SECTIONS: [SectionId; 8] = [
+/// The sections that are read: functions, inlining, files and lines. Locations of variables, macros
+/// and names are not needed.
+const SECTIONS: [SectionId; 10] = [
     SectionId::DebugAbbrev,
     SectionId::DebugAddr,
+    SectionId::DebugAranges,
     SectionId::DebugInfo,
     SectionId::DebugLine,
     SectionId::DebugLineStr,
     SectionId::DebugRanges,
     SectionId::DebugRngLists,
+    SectionId::DebugStr,
     SectionId::DebugStrOffsets,
 ];
+
+/// Sections of which gimli keeps what it parses: a hostile one must not be large.
+const KEPT: [SectionId; 2] = [SectionId::DebugAbbrev, SectionId::DebugLine];
 
 /// A place in a source file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,16 +90,16 @@ pub struct DebugFrames {
     pub place: SourceLine,
 }
 
-/// A file's debug information, read into memory.
+/// A file's debug information.
 pub struct DebugInfo<'a> {
-    sections: DwarfSections<Bytes>,
-    strings: Strings<'a>,
-    bytes: u64,
+    image: &'a Image,
+    /// The sections that cannot be read in parts, as they are compressed.
+    unpacked: HashMap<SectionId, Rc<Bytes>>,
 }
 
 impl std::fmt::Debug for DebugInfo<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DebugInfo").field("bytes", &self.bytes).finish_non_exhaustive()
+        f.debug_struct("DebugInfo").field("unpacked", &self.unpacked).finish_non_exhaustive()
     }
 }
 
@@ -99,35 +109,35 @@ impl<'a> DebugInfo<'a> {
         image.section_size(SectionId::DebugInfo.name()).is_ok_and(|size| size > 0)
     }
 
-    /// Reads the debug sections of a file, decompressed; `None` when it has none.
+    /// Finds the debug sections of a file, and decompresses those that are compressed; `None`
+    /// when it has none.
     ///
     /// # Errors
-    /// [`TooLarge`](ResolveErrorKind::TooLarge) when they take more than `limit` bytes together,
-    /// known before they are read. Strings count only where they are compressed: else they stay
-    /// in the file.
+    /// [`TooLarge`](ResolveErrorKind::TooLarge) when those that are compressed take more than
+    /// `limit` bytes together, known before they are read, or `.debug_line` does or
+    /// `.debug_abbrev` does.
     pub fn load(image: &'a Image, limit: u64) -> Result<Option<Self>, ResolveError> {
-        let mut bytes = match image.plain_section(SectionId::DebugStr.name())? {
-            Some(_) => 0,
-            None => image.section_size(SectionId::DebugStr.name())?,
-        };
-        for section in SECTIONS {
-            bytes = bytes.saturating_add(image.section_size(section.name())?);
-        }
         if !Self::is_in(image) {
             return Ok(None);
         }
-        if bytes > limit {
-            return Err(ResolveError::too_large("debug information", bytes, limit));
-        }
-        let load = |section: SectionId| {
-            if !SECTIONS.contains(&section) {
-                return Ok(Bytes::default());
+        let mut packed = 0_u64;
+        for section in SECTIONS {
+            let size = image.section_size(section.name())?;
+            let plain = image.plain_section(section.name())?.is_some();
+            packed = packed.saturating_add(if plain { 0 } else { size });
+            let taken = if KEPT.contains(&section) { size.max(packed) } else { packed };
+            if taken > limit {
+                return Err(ResolveError::too_large("debug information", taken, limit));
             }
-            Ok(image.section_bytes(section.name(), limit)?.unwrap_or_default())
-        };
-        let sections = guarded(|| DwarfSections::load(load))?;
-        let strings = guarded(|| Strings::load(image, limit))?;
-        Ok(Some(Self { sections, strings, bytes }))
+        }
+        let mut unpacked = HashMap::new();
+        for section in SECTIONS {
+            if image.plain_section(section.name())?.is_none() {
+                let bytes = guarded(|| image.section_bytes(section.name(), limit))?;
+                unpacked.insert(section, Rc::new(bytes.unwrap_or_default()));
+            }
+        }
+        Ok(Some(Self { image, unpacked }))
     }
 
     /// Finds the frames of each address (in the file's own address space), in order.
@@ -136,9 +146,10 @@ impl<'a> DebugInfo<'a> {
     /// addresses empty; the first such error comes along.
     pub fn frames_at(&self, addresses: &[u64]) -> (Vec<DebugFrames>, Option<ResolveError>) {
         let mut batch = Batch::new(addresses);
+        let pages = Pages::new(&self.image.source);
         let error = guarded(|| {
-            let dwarf = self.sections.borrow(|bytes: &Bytes| EndianSlice::new(bytes, LittleEndian));
-            batch.search(&dwarf, &self.strings)
+            let dwarf = Dwarf::load(|section| self.reader(&pages, section))?;
+            batch.search(&dwarf)
         })
         .err();
         let of = |address: &u64| batch.sorted.binary_search(address).ok();
@@ -146,6 +157,21 @@ impl<'a> DebugInfo<'a> {
             .iter()
             .map(|address| of(address).map(|i| batch.found[i].clone()).unwrap_or_default());
         (frames.collect(), error.or(batch.error))
+    }
+
+    fn reader<'p>(
+        &self,
+        pages: &'p Pages<'_>,
+        section: SectionId,
+    ) -> Result<Reader<'p>, ResolveError> {
+        if let Some(bytes) = self.unpacked.get(&section) {
+            return Ok(Reader::of_bytes(bytes.clone()));
+        }
+        let place = SECTIONS.contains(&section).then(|| self.image.plain_section(section.name()));
+        Ok(match place.transpose()?.flatten() {
+            Some((offset, size)) => Reader::of_file(pages, offset, size),
+            None => Reader::of_bytes(Rc::default()),
+        })
     }
 }
 
@@ -172,19 +198,19 @@ impl Batch {
         Self { sorted, found, error: None }
     }
 
-    fn search(&mut self, dwarf: &Dwarf<'_>, strings: &Strings<'_>) -> Result<(), ResolveError> {
+    fn search(&mut self, dwarf: &Dwarf<'_>) -> Result<(), ResolveError> {
         let mut clock = Clock::start();
-        let mut functions = Functions::new(dwarf, strings, &mut clock)?;
-        let mut units = dwarf.units();
+        let aranges = Aranges::read(dwarf, &self.sorted, &mut clock);
+        let mut functions = Functions::new(dwarf, &mut clock)?;
         let mut abbreviations = Abbreviations::default();
-        while let Some(header) = units.next().map_err(damaged)? {
-            clock.check()?;
-            let kind = header.type_();
-            if !matches!(kind, gimli::UnitType::Compilation | gimli::UnitType::Skeleton(_)) {
+        for offset in functions.units().to_vec() {
+            clock.spend(1)?;
+            if aranges.says_no_address_is_in(offset) {
                 continue;
             }
             // A unit without a readable root entry has nothing to tell; the next may have.
-            let Some(unit) = abbreviations.unit(dwarf, header) else { continue };
+            let Some(unit) = abbreviations.unit(dwarf, offset) else { continue };
+            clock.check()?;
             let picked = self.pick(dwarf, &unit, &mut clock)?;
             if picked.is_empty() {
                 continue;
@@ -205,7 +231,7 @@ impl Batch {
     fn pick(
         &self,
         dwarf: &Dwarf<'_>,
-        unit: &gimli::Unit<Slice<'_>>,
+        unit: &Unit<'_>,
         clock: &mut Clock,
     ) -> Result<Vec<usize>, ResolveError> {
         let mut picked = Vec::new();
@@ -235,7 +261,7 @@ impl Batch {
     fn search_unit<'a>(
         &mut self,
         picked: &[usize],
-        unit: gimli::Unit<Slice<'a>>,
+        unit: Unit<'a>,
         functions: &mut Functions<'_, 'a>,
         clock: &mut Clock,
     ) -> Result<(), ResolveError> {
@@ -243,7 +269,7 @@ impl Batch {
         let dwarf = functions.dwarf();
         let unit_ref = unit.unit_ref(dwarf);
         let stacks = inlines::stacks_at(unit_ref, &addresses, clock)?;
-        let mut lines = Lines::new(unit_ref, functions.strings());
+        let mut lines = Lines::new(unit_ref);
         let places = lines.places_at(&addresses, clock)?;
         for ((&i, stack), place) in picked.iter().zip(&stacks).zip(places) {
             let found = &mut self.found[i];
@@ -263,16 +289,17 @@ impl Batch {
 
 /// The abbreviations of the last unit: units made by link-time optimisation share theirs.
 #[derive(Default)]
-struct Abbreviations {
-    last: Option<(gimli::DebugAbbrevOffset, Arc<gimli::Abbreviations>)>,
+pub(crate) struct Abbreviations {
+    last: Option<(DebugAbbrevOffset, Arc<gimli::Abbreviations>)>,
 }
 
 impl Abbreviations {
-    fn unit<'d>(
-        &mut self,
-        dwarf: &Dwarf<'d>,
-        header: gimli::UnitHeader<Slice<'d>>,
-    ) -> Option<gimli::Unit<Slice<'d>>> {
+    /// The unit that starts at `offset`, if it is one of code and can be read.
+    pub(crate) fn unit<'d>(&mut self, dwarf: &Dwarf<'d>, offset: usize) -> Option<Unit<'d>> {
+        let header = dwarf.debug_info.header_from_offset(DebugInfoOffset(offset)).ok()?;
+        if !matches!(header.type_(), gimli::UnitType::Compilation | gimli::UnitType::Skeleton(_)) {
+            return None;
+        }
         let offset = header.debug_abbrev_offset();
         let abbreviations = match &self.last {
             Some((last, abbreviations)) if *last == offset => abbreviations.clone(),

@@ -3,12 +3,12 @@
 use gimli::AttributeValue;
 use gimli::EntriesRaw;
 use gimli::UnitOffset;
-use gimli::UnitRef;
 
 use super::clock::Clock;
-use super::dwarf::Slice;
+use super::dwarf::UnitRef;
 use super::dwarf::damaged;
 use super::error::ResolveError;
+use super::paged::Reader;
 
 /// Inlined calls deeper than this are left out of a stack.
 const MAX_INLINES: usize = 64;
@@ -34,7 +34,7 @@ pub(crate) struct Call {
 
 /// The functions that cover each of `addresses` (ascending, distinct), outermost first.
 pub(crate) fn stacks_at(
-    unit: UnitRef<'_, Slice<'_>>,
+    unit: UnitRef<'_, '_>,
     addresses: &[u64],
     clock: &mut Clock,
 ) -> Result<Vec<Vec<Level>>, ResolveError> {
@@ -60,7 +60,7 @@ struct Scope {
 }
 
 struct Walk<'a, 'd> {
-    unit: UnitRef<'a, Slice<'d>>,
+    unit: UnitRef<'a, 'd>,
     addresses: &'a [u64],
     stacks: Vec<Vec<Level>>,
     scopes: Vec<Scope>,
@@ -69,7 +69,7 @@ struct Walk<'a, 'd> {
 impl<'d> Walk<'_, 'd> {
     fn step(
         &mut self,
-        entries: &mut EntriesRaw<'_, Slice<'d>>,
+        entries: &mut EntriesRaw<'_, Reader<'d>>,
         clock: &mut Clock,
     ) -> Result<(), ResolveError> {
         let (entry, depth) = (entries.next_offset(), entries.next_depth());
@@ -148,9 +148,9 @@ struct Code {
 impl Code {
     fn take<'d>(
         &mut self,
-        unit: UnitRef<'_, Slice<'d>>,
+        unit: UnitRef<'_, 'd>,
         name: gimli::DwAt,
-        value: AttributeValue<Slice<'d>>,
+        value: AttributeValue<Reader<'d>>,
     ) {
         match name {
             gimli::DW_AT_low_pc => self.low = unit.attr_address(value).ok().flatten(),
@@ -177,7 +177,7 @@ impl Code {
 
     fn each_range(
         &self,
-        unit: UnitRef<'_, Slice<'_>>,
+        unit: UnitRef<'_, '_>,
         mut visit: impl FnMut(gimli::Range) -> Result<(), ResolveError>,
     ) -> Result<(), ResolveError> {
         if let Some(offset) = self.ranges {

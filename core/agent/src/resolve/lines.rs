@@ -4,22 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gimli::AttributeValue;
-use gimli::UnitRef;
 
 use super::clock::Clock;
-use super::dwarf::Slice;
 use super::dwarf::SourceLine;
+use super::dwarf::UnitRef;
 use super::dwarf::damaged;
 use super::error::ResolveError;
-use super::strings::Strings;
+use super::paged::Reader;
+use super::strings;
 
 /// The longest source path that is kept, in bytes; a longer one is left out.
 const MAX_PATH: usize = 4096;
 
 /// The line program of one unit, and the paths of the files it names.
 pub(crate) struct Lines<'a, 'd> {
-    unit: UnitRef<'a, Slice<'d>>,
-    strings: &'a Strings<'a>,
+    unit: UnitRef<'a, 'd>,
     directory: Option<String>,
     paths: HashMap<u64, Option<Arc<str>>>,
 }
@@ -33,8 +32,8 @@ struct Row {
 }
 
 impl<'a, 'd> Lines<'a, 'd> {
-    pub(crate) fn new(unit: UnitRef<'a, Slice<'d>>, strings: &'a Strings<'a>) -> Self {
-        Self { unit, strings, directory: None, paths: HashMap::new() }
+    pub(crate) fn new(unit: UnitRef<'a, 'd>) -> Self {
+        Self { unit, directory: None, paths: HashMap::new() }
     }
 
     /// The place of each of `addresses` (ascending, distinct).
@@ -102,9 +101,9 @@ impl<'a, 'd> Lines<'a, 'd> {
         self.directory.as_deref().unwrap_or_default()
     }
 
-    fn text(&self, value: AttributeValue<Slice<'d>>) -> Option<String> {
+    fn text(&self, value: AttributeValue<Reader<'d>>) -> Option<String> {
         // One byte more than fits, so that a path too long is seen as such.
-        self.strings.read(self.unit, value, MAX_PATH + 1)
+        strings::read(self.unit, value, MAX_PATH + 1)
     }
 }
 

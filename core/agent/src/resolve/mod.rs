@@ -4,6 +4,7 @@
 //! sizes and times bounded, nothing is mapped into memory, nothing recurses over what a file
 //! says. A file that cannot be read costs its names and is counted; it never fails a profile.
 
+mod aranges;
 mod bytes;
 mod cache;
 mod clock;
@@ -18,6 +19,7 @@ mod maps;
 mod modules;
 mod names;
 mod origins;
+mod paged;
 mod perf_map;
 mod source;
 mod strings;

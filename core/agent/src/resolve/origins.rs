@@ -7,15 +7,17 @@ use std::sync::Arc;
 use gimli::AttributeValue;
 use gimli::DebugInfoOffset;
 use gimli::UnitOffset;
-use gimli::UnitRef;
 
 use super::clock::Clock;
+use super::dwarf::Abbreviations;
 use super::dwarf::DebugFunction;
 use super::dwarf::Dwarf;
-use super::dwarf::Slice;
+use super::dwarf::Unit;
+use super::dwarf::UnitRef;
 use super::error::ResolveError;
 use super::names;
-use super::strings::Strings;
+use super::paged::Reader;
+use super::strings;
 
 /// Units beyond this many are implausible.
 const MAX_UNITS: usize = 1 << 20;
@@ -27,10 +29,10 @@ const MAX_OPEN_UNITS: usize = 32;
 /// The functions of one batch, each described once.
 pub(crate) struct Functions<'a, 'd> {
     dwarf: &'a Dwarf<'d>,
-    strings: &'a Strings<'a>,
     /// Where units start, ascending.
     units: Vec<usize>,
-    open: HashMap<usize, gimli::Unit<Slice<'d>>>,
+    abbreviations: Abbreviations,
+    open: HashMap<usize, Unit<'d>>,
     /// What references lead to, by unit and entry.
     known: HashMap<(usize, usize), DebugFunction>,
 }
@@ -42,11 +44,7 @@ struct Reference {
 }
 
 impl<'a, 'd> Functions<'a, 'd> {
-    pub(crate) fn new(
-        dwarf: &'a Dwarf<'d>,
-        strings: &'a Strings<'a>,
-        clock: &mut Clock,
-    ) -> Result<Self, ResolveError> {
+    pub(crate) fn new(dwarf: &'a Dwarf<'d>, clock: &mut Clock) -> Result<Self, ResolveError> {
         let mut units = Vec::new();
         let mut headers = dwarf.units();
         // What stands behind a damaged header cannot be found; what stands before it can.
@@ -57,25 +55,28 @@ impl<'a, 'd> Functions<'a, 'd> {
             }
             units.extend(header.debug_info_offset().map(|offset| offset.0));
         }
-        Ok(Self { dwarf, strings, units, open: HashMap::new(), known: HashMap::new() })
+        Ok(Self {
+            dwarf,
+            units,
+            abbreviations: Abbreviations::default(),
+            open: HashMap::new(),
+            known: HashMap::new(),
+        })
     }
 
     pub(crate) fn dwarf(&self) -> &'a Dwarf<'d> {
         self.dwarf
     }
 
-    pub(crate) fn strings(&self) -> &'a Strings<'a> {
-        self.strings
+    /// Where units start, ascending.
+    pub(crate) fn units(&self) -> &[usize] {
+        &self.units
     }
 
     /// Describes the function at `entry` of `unit`. What cannot be read stays unknown.
-    pub(crate) fn describe(
-        &mut self,
-        unit: UnitRef<'_, Slice<'d>>,
-        entry: UnitOffset,
-    ) -> DebugFunction {
+    pub(crate) fn describe(&mut self, unit: UnitRef<'_, 'd>, entry: UnitOffset) -> DebugFunction {
         let mut function = DebugFunction::default();
-        let next = read(self.strings, unit, entry, &mut function);
+        let next = read(unit, entry, &mut function);
         if function.linkage_name.is_some() {
             return function;
         }
@@ -102,16 +103,15 @@ impl<'a, 'd> Functions<'a, 'd> {
     }
 
     /// Describes what `reference`, found in `unit`, leads to.
-    fn follow(&mut self, unit: UnitRef<'_, Slice<'d>>, mut reference: Reference) -> DebugFunction {
-        let strings = self.strings;
+    fn follow(&mut self, unit: UnitRef<'_, 'd>, mut reference: Reference) -> DebugFunction {
         let mut function = DebugFunction::default();
         let mut current = None;
         for _ in 0..MAX_REFERENCES {
             current = reference.unit.or(current);
             let next = match current {
-                None => read(strings, unit, reference.entry, &mut function),
+                None => read(unit, reference.entry, &mut function),
                 Some(offset) => match self.open_unit(offset) {
-                    Some(other) => read(strings, other, reference.entry, &mut function),
+                    Some(other) => read(other, reference.entry, &mut function),
                     None => None,
                 },
             };
@@ -123,7 +123,7 @@ impl<'a, 'd> Functions<'a, 'd> {
         function
     }
 
-    fn target(&self, value: AttributeValue<Slice<'d>>) -> Option<Reference> {
+    fn target(&self, value: AttributeValue<Reader<'d>>) -> Option<Reference> {
         match value {
             AttributeValue::UnitRef(entry) => Some(Reference { unit: None, entry }),
             AttributeValue::DebugInfoRef(DebugInfoOffset(offset)) => {
@@ -135,13 +135,12 @@ impl<'a, 'd> Functions<'a, 'd> {
         }
     }
 
-    fn open_unit(&mut self, offset: usize) -> Option<UnitRef<'_, Slice<'d>>> {
+    fn open_unit(&mut self, offset: usize) -> Option<UnitRef<'_, 'd>> {
         if !self.open.contains_key(&offset) {
             if self.open.len() >= MAX_OPEN_UNITS {
                 self.open.clear();
             }
-            let header = self.dwarf.debug_info.header_from_offset(DebugInfoOffset(offset)).ok()?;
-            self.open.insert(offset, self.dwarf.unit(header).ok()?);
+            self.open.insert(offset, self.abbreviations.unit(self.dwarf, offset)?);
         }
         self.open.get(&offset).map(|unit| unit.unit_ref(self.dwarf))
     }
@@ -150,14 +149,13 @@ impl<'a, 'd> Functions<'a, 'd> {
 /// Takes what the entry tells and `function` lacks; gives the reference to the entry that tells
 /// more. The name in the source is read only where there is no linkage name.
 fn read<'d>(
-    strings: &Strings<'_>,
-    unit: UnitRef<'_, Slice<'d>>,
+    unit: UnitRef<'_, 'd>,
     entry: UnitOffset,
     function: &mut DebugFunction,
-) -> Option<AttributeValue<Slice<'d>>> {
+) -> Option<AttributeValue<Reader<'d>>> {
     let mut entries = unit.entries_raw(Some(entry)).ok()?;
     let abbrev = entries.read_abbreviation().ok()??;
-    let text = |value| strings.read(unit, value, names::MAX_LINKAGE_NAME).map(Arc::from);
+    let text = |value| strings::read(unit, value, names::MAX_LINKAGE_NAME).map(Arc::from);
     let (mut next, mut name) = (None, None);
     for &spec in abbrev.attributes() {
         let attribute = entries.read_attribute(spec).ok()?;

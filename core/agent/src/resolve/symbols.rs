@@ -26,7 +26,8 @@ const OWN_EXECUTABLE: &str = "/proc/self/exe";
 pub struct Budget {
     /// Bytes of names kept between calls. Default 24 MiB.
     pub cache_bytes: usize,
-    /// Bytes of debug sections read for one call, per file; a file with more gets names from its
+    /// Bytes that a file's compressed debug sections may take for the time of one call, and each
+    /// of `.debug_line` and `.debug_abbrev` in any form; a file with more gets names from its
     /// symbol table only. 0 never reads debug sections. Default 64 MiB.
     pub debug_bytes: u64,
     /// Where separate debug files stand. Default `/usr/lib/debug`.
