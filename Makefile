@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint storm page
+.PHONY: demo test lint storm page servers
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -17,6 +17,10 @@ lint: ## Formatting and lints only
 
 storm: ## The proofs at the sizes that are published: an hour, best on an idle machine
 	SONDAGE_STORM=full $(CARGO) test --release -p sondage --all-features --test proofs -- --nocapture --test-threads=1
+
+servers: ## Profiles pushed to real servers and read back; builds them first (8 minutes, needs Go)
+	tools/servers/build
+	$(CARGO) test -p sondage --all-features --test servers -- --nocapture
 
 page: ## Rebuilds viewer/dist/page.html
 	node viewer/build.mjs
