@@ -53,8 +53,8 @@ typedef unsigned int sondage_labels;
  *             pyroscope+http://HOST:PORT, pyroscope+https://HOST, or none; file:./sondage-profiles
  *   interval  time between two profiles: 100ms to 1h; 10s
  *
- * Takes some milliseconds. Samples are taken by a signal (SIGPROF, or a real-time signal where the
- * program handles SIGPROF itself) and collected by one thread named "sondage".
+ * Takes some milliseconds. Samples are taken by a signal (SIGURG, or SIGPROF or a real-time signal
+ * where the program handles that itself) and collected by one thread named "sondage".
  */
 int sondage_start(const char *const *settings, size_t pairs);
 

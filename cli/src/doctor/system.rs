@@ -8,8 +8,8 @@ use super::check::Check;
 /// Fewer sampled threads than this are worth a word.
 const FEW_THREADS: u64 = 256;
 
-/// The number of SIGPROF on Linux.
-const SIGPROF: u32 = 27;
+/// The number of SIGURG on Linux.
+const SIGURG: u32 = 23;
 
 /// A line of `/proc/self/status`, without its name.
 pub(super) fn status_line(name: &str) -> Option<String> {
@@ -23,20 +23,20 @@ pub(super) fn status_bits(name: &str) -> Option<u64> {
     u64::from_str_radix(&status_line(name)?, 16).ok()
 }
 
-/// The signal that samples are taken by.
+/// The signal that samples are taken by, if it is free.
 pub(super) fn signal() -> Check {
     const NAME: &str = "signal";
     let is_set =
-        |set: &str| status_bits(set).is_some_and(|signals| signals & (1 << (SIGPROF - 1)) != 0);
+        |set: &str| status_bits(set).is_some_and(|signals| signals & (1 << (SIGURG - 1)) != 0);
     if is_set("SigBlk") {
-        let remedy = "unblock SIGPROF in the program that starts this one";
-        return Check::warn(NAME, "SIGPROF is blocked in this process", remedy);
+        let remedy = "unblock SIGURG in the program that starts this one";
+        return Check::warn(NAME, "SIGURG is blocked in this process", remedy);
     }
     if is_set("SigIgn") || is_set("SigCgt") {
-        let remedy = "nothing needs to be done: a real-time signal is used instead";
-        return Check::warn(NAME, "SIGPROF is used by others in this process", remedy);
+        let remedy = "nothing needs to be done: another signal is used instead";
+        return Check::warn(NAME, "SIGURG is used by others in this process", remedy);
     }
-    Check::ok(NAME, "SIGPROF is free")
+    Check::ok(NAME, "SIGURG is free")
 }
 
 /// Each timer takes one of the user's queued signals.

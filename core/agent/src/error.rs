@@ -87,7 +87,7 @@ impl From<StartError> for Error {
             }
             StartError::NoFreeSignal => Self::new(
                 ErrorKind::Unsupported,
-                "the host handles SIGPROF and every real-time signal itself",
+                "the host handles SIGURG, SIGPROF and every real-time signal itself",
             ),
             StartError::Timer(errno) => {
                 Self::new(ErrorKind::Unsupported, format!("no CPU timers: {errno}"))

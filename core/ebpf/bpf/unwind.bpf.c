@@ -150,8 +150,10 @@ INLINE long step_by_frame_pointer(struct walk *walk)
 /* A frame that keeps its CFA below the saved frame pointer. */
 INLINE long step_over_realigned(struct walk *walk, const struct rule *rule)
 {
-	u64 cfa, caller;
-	if (!read_word(walk->fp + (s64)rule->offset, &cfa) || !read_word(walk->fp, &caller))
+	u64 cfa, caller, cfa_slot = walk->fp + (s64)rule->offset;
+	if (cfa_slot < walk->sp || walk->fp < walk->sp)
+		return stop(walk, END_CORRUPT);
+	if (!read_word(cfa_slot, &cfa) || !read_word(walk->fp, &caller))
 		return stop(walk, END_MEMORY);
 	if (return_to_caller(walk, rule, cfa))
 		return 1;

@@ -5,7 +5,7 @@
 //! ours, no lock, no allocation. `docs/signal-safety.md` explains each step.
 
 use crate::arch::{self, Registers};
-use crate::memory::SelfMemory;
+use crate::memory::{self, SelfMemory};
 use crate::pool::{GATE, Pool};
 use crate::sample::{End, HEADER_WORDS, Header, Source};
 use crate::signal;
@@ -60,7 +60,7 @@ fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
     let room = record.free().saturating_sub(HEADER_WORDS);
     let depth = pool.limits.max_depth as usize;
     let proven = slot.stack_low.load(Ordering::Relaxed)..slot.stack_high.load(Ordering::Relaxed);
-    // SAFETY: the range is part of this thread's own stack (`learn_stack`).
+    // SAFETY: the range is part of this thread's own stack (`learn_stack`), which stays mapped.
     let mut memory = unsafe { SelfMemory::trusting(proven) };
     let walked = walk(pool.modules(), registers, &mut memory, depth.min(room), |index, frame| {
         record.put(index.wrapping_add(HEADER_WORDS), frame);
@@ -88,27 +88,39 @@ fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
     Tally::add(&slot.tally.weight, u64::from(weight));
 }
 
-/// Remembers that everything from `sp` up to the root frame is this thread's own stack, so that
-/// later walks may load from there without asking the kernel.
+/// Extends what is known to be this thread's own stack down to `sp`, so that later walks may load
+/// from there without asking the kernel.
 ///
-/// A walk that reached the root without leaving its stack has read words from `sp` to the root's
-/// stack pointer, and frames in between are live. That this is the *thread's* stack, and not a
-/// coroutine's that may be unmapped while the thread lives on, is known when the thread control
-/// block lies right above (where the C library puts it), or when it is the main thread's.
+/// A walk that reached the root may have crossed other stacks on its way (a coroutine's, a
+/// segment that a deep recursion was given), which may be unmapped while the thread lives on. So
+/// only what lies in one piece below the stack's top is trusted: every page is probed once, and
+/// the guard page below the stack ends it.
 #[inline(always)]
 fn learn_stack(pool: &Pool, slot: &Slot, sp: u64, walked: Walked) {
     let Some(root) = walked.root else { return };
-    let (low, high) =
-        (slot.stack_low.load(Ordering::Relaxed), slot.stack_high.load(Ordering::Relaxed));
-    if sp >= low && root <= high {
+    let low = slot.stack_low.load(Ordering::Relaxed);
+    let high = slot.stack_high.load(Ordering::Relaxed);
+    if low <= sp && root <= high {
         return;
     }
+    let high = if high == 0 { top_of_stack(pool, root) } else { high };
+    if sp < root && root <= high {
+        let from = if low == 0 { high } else { low };
+        slot.stack_low.store(memory::readable_down_from(from, sp), Ordering::Relaxed);
+        slot.stack_high.store(high, Ordering::Relaxed);
+    }
+}
+
+/// The top of the thread's stack, if `root` is the root frame of that: the thread control block
+/// lies right above it, where the C library puts it, or it is the main thread's. Otherwise 0.
+#[inline(always)]
+fn top_of_stack(pool: &Pool, root: u64) -> u64 {
     let control_block = arch::thread_pointer();
-    let own_stack = control_block.wrapping_sub(root) < MAX_STATIC_TLS
-        || (pool.main_stack.contains(&root) && pool.main_stack.contains(&sp));
-    if sp < root && own_stack {
-        let low = if high == 0 { sp } else { low.min(sp) };
-        slot.stack_low.store(low, Ordering::Relaxed);
-        slot.stack_high.store(root.max(high), Ordering::Relaxed);
+    if control_block.wrapping_sub(root) < MAX_STATIC_TLS {
+        control_block
+    } else if pool.main_stack.contains(&root) {
+        pool.main_stack.end
+    } else {
+        0
     }
 }

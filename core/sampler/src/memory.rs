@@ -59,6 +59,23 @@ impl SelfMemory {
     }
 }
 
+/// Pages that one call of [`readable_down_from`] probes at most, so that it takes microseconds.
+const MAX_PROVEN: usize = 64;
+
+/// The lowest address such that everything from it up to `from` can be read, as far down as the
+/// page of `to`; higher where a page cannot be read or many would have to be probed.
+pub(crate) fn readable_down_from(from: u64, to: u64) -> u64 {
+    let mut proven = from;
+    for _ in 0..MAX_PROVEN {
+        let page = proven.wrapping_sub(1) & PAGE.wrapping_neg();
+        if proven <= to || !is_readable(page) {
+            break;
+        }
+        proven = page;
+    }
+    proven
+}
+
 /// Whether the 8 bytes at `address` can be read. `rt_sigprocmask` copies the new mask from there
 /// before it looks at `how`, which is invalid, so nothing is changed either way. A null pointer
 /// means "no mask" to it and would pass, so page 0 is refused here.
@@ -120,6 +137,9 @@ mod tests {
         let mut memory = SelfMemory::probing();
         assert_eq!(memory.word(base + PAGE - 8), Some(0));
         assert_eq!(memory.word(base + PAGE), None);
+        assert_eq!(readable_down_from(base + PAGE, base + 8), base);
+        assert_eq!(readable_down_from(base + PAGE, base + PAGE), base + PAGE, "nothing to prove");
+        assert_eq!(readable_down_from(base + 2 * PAGE, base), base + 2 * PAGE, "a guard page");
         // SAFETY: the mapping made above.
         unsafe { libc::munmap(base as *mut _, len) };
     }

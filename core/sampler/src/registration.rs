@@ -40,12 +40,13 @@ pub(crate) enum AddError {
     Timer(Errno),
 }
 
-struct Held;
+/// Keeps others from registering threads while it lives.
+pub(crate) struct Held(());
 
-impl Held {
-    fn take() -> Option<Self> {
-        BUSY.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok().map(|_| Self)
-    }
+/// Tries to be the only one that registers threads.
+pub(crate) fn hold() -> Option<Held> {
+    let taken = BUSY.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+    taken.ok().map(|_| Held(()))
 }
 
 impl Drop for Held {
@@ -104,7 +105,7 @@ pub(crate) unsafe fn add(tid: i32, labels: *mut AtomicU32) -> Result<SlotIndex, 
 }
 
 fn add_inside(pool: &Pool, tid: i32, labels: *mut AtomicU32) -> Result<SlotIndex, AddError> {
-    let _held = Held::take().ok_or(AddError::Busy)?;
+    let _held = hold().ok_or(AddError::Busy)?;
     if let Some((index, _)) = threads().find(|(_, thread)| *thread == tid) {
         let slot = pool.slot(index.0).ok_or(AddError::Full)?;
         if Timer(slot.timer.load(Ordering::Relaxed)).is_running() {

@@ -29,6 +29,9 @@ pub struct Options {
     pub weight_cap: u32,
     /// The main thread's stack as `/proc/self/maps` lists it; empty if not known.
     pub main_stack: Range<u64>,
+    /// Signals not to take where another is free, such as those that the host blocks to wait for
+    /// them: bit 0 is signal 1.
+    pub avoided_signals: u64,
 }
 
 /// Why sampling could not start.
@@ -38,7 +41,7 @@ pub enum StartError {
     AlreadyRunning,
     /// The address space for rings and tables was refused.
     Memory(Errno),
-    /// SIGPROF and every real-time signal have handlers of the host.
+    /// SIGURG, SIGPROF and every real-time signal have handlers of the host.
     NoFreeSignal,
     /// The kernel refuses CPU timers.
     Timer(Errno),
@@ -91,6 +94,7 @@ impl Sampler {
         };
         let sampler = Self { pool };
         sampler.pool().weight_cap.store(options.weight_cap.max(1), Ordering::Relaxed);
+        signal::avoid(options.avoided_signals);
         let signal = signal::install().ok_or(StartError::NoFreeSignal)?;
         registration::begin(signal, options.interval);
         sampler.try_timer(signal).map_err(StartError::Timer)?;
@@ -191,9 +195,11 @@ impl Sampler {
         signal::is_ours()
     }
 
-    /// Takes another signal and moves every timer to it. Returns `false`, with all timers
-    /// stopped, when there is none.
+    /// Takes another signal and moves every timer to it. Returns `false` when there is none, with
+    /// all timers stopped, or when a thread is just being registered: try again later.
     pub fn move_to_free_signal(&self) -> bool {
+        // A thread that registers meanwhile would get a timer with the signal given up.
+        let Some(_held) = registration::hold() else { return false };
         self.stop_timers();
         let Some(signal) = signal::install() else { return false };
         registration::set_signal(signal);

@@ -19,9 +19,18 @@ struct Disposition {
     mask: u64,
 }
 
-/// Faults must stay deliverable inside the handler: a blocked one kills the process.
-const NEVER_MASKED: [c_int; 5] =
-    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
+/// What is blocked while the handler runs: all but the faults, as a blocked one kills the process.
+/// The C library's own signals (32, 33) are, which its functions would leave out: a thread that is
+/// cancelled inside the handler would be unwound through it.
+const MASK: u64 = !(set(libc::SIGSEGV)
+    | set(libc::SIGBUS)
+    | set(libc::SIGILL)
+    | set(libc::SIGFPE)
+    | set(libc::SIGTRAP));
+
+const fn set(signal: c_int) -> u64 {
+    1 << (signal as u32).wrapping_sub(1)
+}
 
 /// The signal that is ours, or 0.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
@@ -51,12 +60,29 @@ fn our_handler() -> usize {
     handler as usize
 }
 
-/// SIGPROF if nobody uses it, else the highest free real-time signal.
+/// Signals that the host waits for, as a set: it blocks them, and reads them some other way.
+static AVOIDED: AtomicU64 = AtomicU64::new(0);
+
+/// Makes later choices of a signal prefer those that are not in this set (bit 0 is signal 1).
+pub(crate) fn avoid(signals: u64) {
+    AVOIDED.store(signals, Ordering::Relaxed);
+}
+
+/// The first that nobody uses of SIGURG, SIGPROF and the real-time signals from the highest down.
+///
+/// SIGURG comes first as its default is to be ignored: should the host set all signals to their
+/// defaults while timers run, that ends the sampling for a moment and not the process. And SIGPROF
+/// is what other profilers use, Java's and V8's own among them.
 fn choose() -> Option<c_int> {
     let real_time = (libc::SIGRTMIN().saturating_add(2)..=libc::SIGRTMAX()).rev();
-    core::iter::once(libc::SIGPROF).chain(real_time).find(|signal| {
+    let candidates = [libc::SIGURG, libc::SIGPROF].into_iter().chain(real_time);
+    let is_free = |signal: &c_int| {
         read(*signal).is_ok_and(|now| now.handler == libc::SIG_DFL || now.handler == our_handler())
-    })
+    };
+    let avoided = AVOIDED.load(Ordering::Relaxed);
+    let mut free = candidates.filter(is_free);
+    let first = free.clone().next()?;
+    Some(free.find(|signal| avoided & set(*signal) == 0).unwrap_or(first))
 }
 
 /// Takes a free signal and returns its number; `None` when the host uses them all.
@@ -73,12 +99,8 @@ pub(crate) fn install() -> Option<c_int> {
     let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
     action.sa_sigaction = our_handler();
     action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
-    // SAFETY: the pointer is to a local.
-    unsafe { libc::sigfillset(&raw mut action.sa_mask) };
-    for fault in NEVER_MASKED {
-        // SAFETY: as above.
-        unsafe { libc::sigdelset(&raw mut action.sa_mask, fault) };
-    }
+    // SAFETY: the first word of the C library's set is the kernel's; the others mean nothing.
+    unsafe { (&raw mut action.sa_mask).cast::<u64>().write(MASK) };
     // SAFETY: `action` is complete; the handler is async-signal-safe (docs/signal-safety.md).
     if unsafe { libc::sigaction(signal, &raw const action, core::ptr::null_mut()) } != 0 {
         return None;
@@ -128,5 +150,20 @@ pub(crate) unsafe fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *
         // SAFETY: the kernel accepted this address as a one-argument handler.
         let handler: extern "C" fn(c_int) = unsafe { core::mem::transmute(handler) };
         handler(signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_the_host_waits_for_is_taken_only_if_no_other_is_free() {
+        assert_eq!(choose(), Some(libc::SIGURG));
+        avoid(set(libc::SIGURG) | set(libc::SIGRTMAX()));
+        assert_eq!(choose(), Some(libc::SIGPROF));
+        avoid(u64::MAX);
+        assert_eq!(choose(), Some(libc::SIGURG));
+        avoid(0);
     }
 }

@@ -31,8 +31,15 @@ fn max_stacks(memory_bytes: u64) -> usize {
     usize::try_from(memory_bytes / 4 / (64 * 8)).unwrap_or(usize::MAX)
 }
 
-/// Names are kept within the configured bytes; debug information is read in one go for at most
-/// half of the memory.
+/// The signals that the main thread blocks: a host that waits for one blocks it in every thread.
+fn blocked_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Names are kept within the configured bytes; compressed debug information is unpacked for at
+/// most half of the memory.
 fn symbol_budget(config: &Config) -> Budget {
     let debug = config.inlines && config.limits.symbol_bytes > 0;
     Budget {
@@ -138,6 +145,7 @@ impl Collector {
             max_depth: options.max_depth,
             weight_cap: weight_cap(interval),
             main_stack: modules.main_stack(),
+            avoided_signals: blocked_signals(),
         })?;
         while modules.build_next(&mut sampler) {}
         modules.publish(&mut sampler);

@@ -66,6 +66,10 @@ impl Reconciler {
         let covered = account.sampled + account.dropped + account.missed + self.surplus;
         account.unsampled = account.host.saturating_sub(covered);
         self.surplus = covered.saturating_sub(account.host);
+        // What a thread missed while it blocked the signal, earlier accounts told as unsampled.
+        let told = account.missed.min(self.surplus);
+        account.missed -= told;
+        self.surplus -= told;
         account
     }
 }
@@ -73,4 +77,19 @@ impl Reconciler {
 /// A duration in nanoseconds; `u64::MAX` beyond 584 years.
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_told_as_unsampled_is_not_told_again_as_missed() {
+        let mut reconciler = Reconciler::new(Counters::default());
+        let hour = Counters { weight: 1, missed: 3_600, ..Counters::default() };
+        reconciler.add(hour, Duration::from_secs(1));
+        let account = reconciler.close();
+        assert!(account.missed <= account.host, "{account:?}");
+        assert_eq!((account.sampled, account.unsampled), (1_000_000_000, 0));
+    }
 }

@@ -9,6 +9,7 @@ use crate::child::{PATIENCE, isolated, size};
 use crate::oracle::{CodeMap, DEPTH, Frames};
 use crate::sys;
 use crate::workload::{self, Library};
+use sondage::profile::LossCause;
 use sondage_sampler::{Registers, SelfMemory};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -122,6 +123,66 @@ fn a_storm_of_signals_on_threads_that_allocate_panic_load_and_spawn_is_survived_
             (handled, storm.join().unwrap())
         });
         println!("{handled} signals handled of {sent} sent; the others merged with a pending one");
+        let _ = std::fs::remove_file(path);
+    });
+}
+
+/// Code that runs on a stack segment which the walk crosses, as deep recursions are given one, and
+/// then with a frame pointer that points into the guard page between the two stacks.
+const SEGMENT: &str = r#"
+static long top, guard;
+long set_top(long address) { return top = address; }
+long set_guard(long address) { return guard = address; }
+__attribute__((noinline)) static long spin(long n) {
+    volatile long sum = 0;
+    for (long i = 0; i < n; i++) sum += i;
+    return sum;
+}
+__attribute__((noinline)) static long lead_astray(long n) {
+    volatile long needs_a_frame = n;
+    __asm__ volatile("push %%rbp; mov %1, %%rbp; 1: dec %0; jnz 1b; pop %%rbp"
+                     : "+r"(n) : "r"(guard) : "memory", "cc");
+    return n + needs_a_frame;
+}
+__attribute__((noinline)) static long on_segment(long n) { return spin(n) + lead_astray(n); }
+long work(long n) {
+    long result;
+    __asm__ volatile("mov %%rsp, %%rbx; mov %2, %%rsp; mov %1, %%rdi; call *%3;"
+                     "mov %%rbx, %%rsp"
+                     : "=a"(result) : "r"(n), "r"(top), "r"(on_segment)
+                     : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
+    return result;
+}
+"#;
+
+#[test]
+fn a_stack_segment_does_not_make_the_gap_above_it_trusted() {
+    isolated(PATIENCE, || {
+        let flags = ["-O1", "-fno-omit-frame-pointer", "-mno-red-zone"];
+        let path = workload::compile("segment", SEGMENT, &flags);
+        let library = Library::open(&path);
+        let agent = workload::start(1000);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                sondage::register_thread();
+                let stack = sys::own_stack();
+                let segments = std::iter::repeat_with(|| sys::map(1 << 20));
+                let mut tops = segments.take(100).map(|segment| segment.as_ptr_range().end as u64);
+                let top = tops.find(|top| *top < stack.start).expect("a mapping below the stack");
+                library.function("set_top")(top.cast_signed());
+                library.function("set_guard")((stack.start - 64).cast_signed());
+                let work = library.function("work");
+                while sys::thread_cpu() < Duration::from_millis(400) {
+                    work(10_000_000);
+                }
+            });
+        });
+        let profile = agent.flush().unwrap();
+        let losses = profile.losses();
+        let truncated = losses.iter().filter(|loss| loss.cause == LossCause::Truncated);
+        let astray = Duration::from_nanos(truncated.map(|loss| loss.value).sum());
+        println!("{astray:?} of walks that were led astray");
+        assert!(astray > Duration::from_millis(50));
         let _ = std::fs::remove_file(path);
     });
 }

@@ -153,7 +153,7 @@ fn a_sampled_process_exits_with_its_own_code_however_it_exits() {
                     std::process::exit(3);
                 }
                 "terminate" => sys::signal_self(libc::SIGTERM),
-                _ => sys::signal_self(libc::SIGPROF),
+                _ => sys::signal_self(libc::SIGURG),
             }
             burn(Duration::from_millis(50));
             std::process::exit(3);
@@ -182,13 +182,13 @@ fn a_forked_child_may_profile_itself() {
         if pid == 0 {
             let profiled = std::panic::catch_unwind(|| {
                 let own = workload::start(1000);
-                burn(Duration::from_millis(200));
-                workload::flushed(&own, 10);
+                burn(Duration::from_millis(300));
+                workload::flushed(&own, 5);
             });
             unsafe { libc::_exit(if profiled.is_ok() { 7 } else { 1 }) };
         }
         assert_eq!(wait(pid), Ok(7));
-        burn(Duration::from_millis(100));
-        workload::flushed(&agent, 20);
+        burn(Duration::from_millis(300));
+        workload::flushed(&agent, 10);
     });
 }

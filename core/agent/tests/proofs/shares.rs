@@ -134,8 +134,9 @@ fn threads_that_live_shorter_than_a_period_are_sampled_too() {
             "{threads} threads used {cpu:?}, {sampled:?} of it sampled, {} samples",
             stats.samples
         );
-        // What falls after a thread's last tick is lost: with 250 ticks a second, a third here.
-        assert!(sampled > cpu / 3, "{sampled:?} of {cpu:?}");
+        // What falls after a thread's last tick is lost: with 250 ticks a second, a third here, and
+        // most of it where other processes leave each thread less than a tick at a time.
+        assert!(sampled > cpu / size(12, 3), "{sampled:?} of {cpu:?}");
         assert!(sampled < cpu * 3 / 2, "{sampled:?} of {cpu:?}");
     });
 }

@@ -163,8 +163,11 @@ impl<'m, 't> Cursor<'m, 't> {
         rule: Rule,
         memory: &mut M,
     ) -> Result<(), End> {
-        let fp = self.registers.fp;
+        let Registers { sp, fp, .. } = self.registers;
         let cfa_slot = fp.wrapping_add(i64::from(rule.offset) as u64);
+        if cfa_slot < sp || fp < sp {
+            return Err(End::Corrupt);
+        }
         let cfa = memory.word(cfa_slot).ok_or(End::Memory)?;
         let caller = memory.word(fp).ok_or(End::Memory)?;
         self.return_to_caller(rule, cfa, memory)?;

@@ -123,6 +123,8 @@ fn a_realigned_frame_of_variable_size_is_left_by_the_address_it_keeps() {
     let end = |words: &[(u64, u64)]| run(Registers { fp, ..at(REALIGNED) }, words, 9).1.end;
     assert_eq!(end(&words[..1]), End::Memory);
     assert_eq!(end(&[(fp, outer), (fp - 8, STACK - 64)]), End::Corrupt);
+    let below = Registers { fp: STACK, ..at(REALIGNED) };
+    assert_eq!(run(below, &[], 9).1.end, End::Corrupt, "it keeps it below its last word");
 }
 
 #[test]
