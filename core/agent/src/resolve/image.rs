@@ -1,6 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use flate2::Decompress;
+use flate2::FlushDecompress;
+use flate2::Status;
 use object::LittleEndian;
 use object::elf;
 use object::read::CompressedData;
@@ -130,12 +133,18 @@ impl Image {
         if layout.format == CompressionFormat::None {
             return Ok(Some(bytes));
         }
-        let packed =
-            CompressedData { format: layout.format, data: &bytes, uncompressed_size: layout.size };
-        let unpacked = packed
-            .decompress()
-            .map_err(|e| ResolveError::malformed(format!("cannot decompress {name}: {e}")))?;
-        Ok(Some(Bytes::from(unpacked.into_owned())))
+        let unpacked = match layout.format {
+            CompressionFormat::Zlib => inflate(&bytes, layout.size)?,
+            format => {
+                let packed =
+                    CompressedData { format, data: &bytes, uncompressed_size: layout.size };
+                packed.decompress().ok().map(|unpacked| Bytes::from(unpacked.into_owned()))
+            }
+        };
+        match unpacked {
+            Some(unpacked) => Ok(Some(unpacked)),
+            None => Err(ResolveError::malformed(format!("cannot decompress {name}"))),
+        }
     }
 
     /// The bytes this section takes once decompressed, 0 when the file has none of it.
@@ -226,6 +235,17 @@ impl Image {
         let text = self.source.read_string(strings.offset + name, end, MAX_SONAME).ok()?;
         String::from_utf8(text).ok().filter(|text| !text.is_empty())
     }
+}
+
+/// Unpacks a zlib stream of `size` bytes, outside the host's allocator; `None` when it is none.
+fn inflate(packed: &[u8], size: u64) -> Result<Option<Bytes>, ResolveError> {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut unpacked = Bytes::zeroed(size)?;
+    let mut stream = Decompress::new(true);
+    let status =
+        stream.decompress(packed, unpacked.as_mut_slice(), FlushDecompress::Finish).ok();
+    let whole = status == Some(Status::StreamEnd) && stream.total_out() == size as u64;
+    Ok(whole.then_some(unpacked))
 }
 
 /// How a section's bytes lie in the file.
