@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::source::FileIdentity;
 use super::symbols::Resolved;
 use super::symbols::SymbolFrame;
+use super::units::Units;
 
 /// Map entry, its slot in the table and the reference counts of its frames.
 const ENTRY_BYTES: usize = 96;
@@ -49,6 +50,8 @@ pub(crate) struct Cache {
     modules: HashMap<ModuleKey, ModuleId>,
     next_module: u64,
     strings: HashSet<Arc<str>>,
+    /// The debug information of modules that were looked into.
+    units: HashMap<ModuleId, Arc<Units>>,
     bytes: usize,
     round: u64,
     evicted: u64,
@@ -62,13 +65,14 @@ impl Cache {
             modules: HashMap::new(),
             next_module: 0,
             strings: HashSet::new(),
+            units: HashMap::new(),
             bytes: 0,
             round: 0,
             evicted: 0,
         }
     }
 
-    /// Bytes accounted: entries, frames, distinct strings and modules.
+    /// Bytes accounted: entries, frames, distinct strings, modules and their indexes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -102,6 +106,19 @@ impl Cache {
         self.bytes += entry_bytes(&entry);
         if let Some(old) = self.entries.insert((module, address), entry) {
             self.bytes -= entry_bytes(&old);
+        }
+    }
+
+    /// The index of the module's debug information, if it was kept.
+    pub(crate) fn units(&self, module: ModuleId) -> Option<Arc<Units>> {
+        self.units.get(&module).cloned()
+    }
+
+    /// Keeps that index.
+    pub(crate) fn keep_units(&mut self, module: ModuleId, units: Arc<Units>) {
+        self.bytes += units.bytes();
+        if let Some(old) = self.units.insert(module, units) {
+            self.bytes -= old.bytes();
         }
     }
 
@@ -144,7 +161,7 @@ impl Cache {
 
     /// Drops strings and modules that nothing refers to.
     fn sweep(&mut self) {
-        let Self { strings, modules, entries, bytes, .. } = self;
+        let Self { strings, modules, entries, units, bytes, .. } = self;
         strings.retain(|string| {
             let held = Arc::strong_count(string) > 1;
             if !held {
@@ -153,6 +170,13 @@ impl Cache {
             held
         });
         let live: HashSet<ModuleId> = entries.keys().map(|(module, _)| *module).collect();
+        units.retain(|id, units| {
+            let held = live.contains(id);
+            if !held {
+                *bytes -= units.bytes();
+            }
+            held
+        });
         modules.retain(|key, id| {
             let held = live.contains(id);
             if !held {

@@ -1,8 +1,8 @@
 //! Inlined frames, files and lines from DWARF, for a batch of addresses.
 //!
-//! Only the units that hold an address of the batch are read, in blocks, through a small cache;
-//! `.debug_aranges` tells which they are, or the root entry of each unit that it leaves out. Only
-//! sections that are compressed are held whole, within a budget and for the time of the batch.
+//! Only the units that hold an address of the batch are read, in blocks, through a small cache; an
+//! index of the units tells which they are, and stays from batch to batch. Only sections that are
+//! compressed are held whole, within a budget and for the time of the batch.
 //! Nothing here recurses, so that a file with a million nested entries costs an error and not the
 //! host's stack.
 
@@ -16,7 +16,6 @@ use gimli::DebugAbbrevOffset;
 use gimli::DebugInfoOffset;
 use gimli::SectionId;
 
-use super::aranges::Aranges;
 use super::bytes::Bytes;
 use super::clock::Clock;
 use super::error::ResolveError;
@@ -27,6 +26,7 @@ use super::lines::Lines;
 use super::origins::Functions;
 use super::paged::Pages;
 use super::paged::Reader;
+use super::units::Units;
 
 /// Debug information as gimli reads it.
 pub(crate) type Dwarf<'a> = gimli::Dwarf<Reader<'a>>;
@@ -109,6 +109,11 @@ impl<'a> DebugInfo<'a> {
         image.section_size(SectionId::DebugInfo.name()).is_ok_and(|size| size > 0)
     }
 
+    /// Whether the file's debug information can be read in parts: it is not compressed.
+    pub(crate) fn is_plain(image: &Image) -> bool {
+        image.plain_section(SectionId::DebugInfo.name()).is_ok_and(|place| place.is_some())
+    }
+
     /// Finds the debug sections of a file, and decompresses those that are compressed; `None`
     /// when it has none.
     ///
@@ -145,11 +150,26 @@ impl<'a> DebugInfo<'a> {
     /// A unit that cannot be read, or has come too late for the time allowed, leaves its
     /// addresses empty; the first such error comes along.
     pub fn frames_at(&self, addresses: &[u64]) -> (Vec<DebugFrames>, Option<ResolveError>) {
+        self.frames_by(&mut None, addresses)
+    }
+
+    /// As [`frames_at`](Self::frames_at), with the index of the file's units, which is made where
+    /// there is none yet.
+    pub(crate) fn frames_by(
+        &self,
+        units: &mut Option<Arc<Units>>,
+        addresses: &[u64],
+    ) -> (Vec<DebugFrames>, Option<ResolveError>) {
         let mut batch = Batch::new(addresses);
         let pages = Pages::new(&self.image.source);
         let error = guarded(|| {
+            let mut clock = Clock::start();
             let dwarf = Dwarf::load(|section| self.reader(&pages, section))?;
-            batch.search(&dwarf)
+            let units = match units {
+                Some(units) => units.clone(),
+                None => units.insert(Arc::new(Units::read(&dwarf, &mut clock)?)).clone(),
+            };
+            batch.search(&dwarf, &units, &mut clock)
         })
         .err();
         let of = |address: &u64| batch.sorted.binary_search(address).ok();
@@ -198,24 +218,24 @@ impl Batch {
         Self { sorted, found, error: None }
     }
 
-    fn search(&mut self, dwarf: &Dwarf<'_>) -> Result<(), ResolveError> {
-        let mut clock = Clock::start();
-        let aranges = Aranges::read(dwarf, &self.sorted, &mut clock);
-        let mut functions = Functions::new(dwarf, &mut clock)?;
+    fn search(
+        &mut self,
+        dwarf: &Dwarf<'_>,
+        units: &Units,
+        clock: &mut Clock,
+    ) -> Result<(), ResolveError> {
+        let mut functions = Functions::new(dwarf, units);
         let mut abbreviations = Abbreviations::default();
-        for offset in functions.units().to_vec() {
-            clock.spend(1)?;
-            if aranges.says_no_address_is_in(offset) {
-                continue;
-            }
+        let addresses = self.sorted.clone();
+        for offset in units.holding(&addresses) {
             // A unit without a readable root entry has nothing to tell; the next may have.
             let Some(unit) = abbreviations.unit(dwarf, offset) else { continue };
             clock.check()?;
-            let picked = self.pick(dwarf, &unit, &mut clock)?;
+            let picked = self.pick(dwarf, &unit, clock)?;
             if picked.is_empty() {
                 continue;
             }
-            if let Err(error) = self.search_unit(&picked, unit, &mut functions, &mut clock) {
+            if let Err(error) = self.search_unit(&picked, unit, &mut functions, clock) {
                 let fatal = error.kind() == ResolveErrorKind::TooSlow;
                 self.error.get_or_insert(error);
                 if fatal {

@@ -242,8 +242,7 @@ fn inflate(packed: &[u8], size: u64) -> Result<Option<Bytes>, ResolveError> {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let mut unpacked = Bytes::zeroed(size)?;
     let mut stream = Decompress::new(true);
-    let status =
-        stream.decompress(packed, unpacked.as_mut_slice(), FlushDecompress::Finish).ok();
+    let status = stream.decompress(packed, unpacked.as_mut_slice(), FlushDecompress::Finish).ok();
     let whole = status == Some(Status::StreamEnd) && stream.total_out() == size as u64;
     Ok(whole.then_some(unpacked))
 }

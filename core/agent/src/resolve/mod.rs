@@ -4,7 +4,6 @@
 //! sizes and times bounded, nothing is mapped into memory, nothing recurses over what a file
 //! says. A file that cannot be read costs its names and is counted; it never fails a profile.
 
-mod aranges;
 mod bytes;
 mod cache;
 mod clock;
@@ -27,6 +26,7 @@ mod stubs;
 mod symbols;
 mod symtab;
 mod tables;
+mod units;
 
 pub use bytes::Bytes;
 pub use dwarf::DebugFrame;

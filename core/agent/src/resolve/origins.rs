@@ -8,19 +8,16 @@ use gimli::AttributeValue;
 use gimli::DebugInfoOffset;
 use gimli::UnitOffset;
 
-use super::clock::Clock;
 use super::dwarf::Abbreviations;
 use super::dwarf::DebugFunction;
 use super::dwarf::Dwarf;
 use super::dwarf::Unit;
 use super::dwarf::UnitRef;
-use super::error::ResolveError;
 use super::names;
 use super::paged::Reader;
 use super::strings;
+use super::units::Units;
 
-/// Units beyond this many are implausible.
-const MAX_UNITS: usize = 1 << 20;
 /// References followed from an entry; compilers write two.
 const MAX_REFERENCES: usize = 16;
 /// Units of other entries that are kept parsed.
@@ -29,8 +26,7 @@ const MAX_OPEN_UNITS: usize = 32;
 /// The functions of one batch, each described once.
 pub(crate) struct Functions<'a, 'd> {
     dwarf: &'a Dwarf<'d>,
-    /// Where units start, ascending.
-    units: Vec<usize>,
+    units: &'a Units,
     abbreviations: Abbreviations,
     open: HashMap<usize, Unit<'d>>,
     /// What references lead to, by unit and entry.
@@ -44,33 +40,18 @@ struct Reference {
 }
 
 impl<'a, 'd> Functions<'a, 'd> {
-    pub(crate) fn new(dwarf: &'a Dwarf<'d>, clock: &mut Clock) -> Result<Self, ResolveError> {
-        let mut units = Vec::new();
-        let mut headers = dwarf.units();
-        // What stands behind a damaged header cannot be found; what stands before it can.
-        while let Ok(Some(header)) = headers.next() {
-            clock.spend(4)?;
-            if units.len() >= MAX_UNITS {
-                return Err(ResolveError::malformed("implausible number of debug units"));
-            }
-            units.extend(header.debug_info_offset().map(|offset| offset.0));
-        }
-        Ok(Self {
+    pub(crate) fn new(dwarf: &'a Dwarf<'d>, units: &'a Units) -> Self {
+        Self {
             dwarf,
             units,
             abbreviations: Abbreviations::default(),
             open: HashMap::new(),
             known: HashMap::new(),
-        })
+        }
     }
 
     pub(crate) fn dwarf(&self) -> &'a Dwarf<'d> {
         self.dwarf
-    }
-
-    /// Where units start, ascending.
-    pub(crate) fn units(&self) -> &[usize] {
-        &self.units
     }
 
     /// Describes the function at `entry` of `unit`. What cannot be read stays unknown.
@@ -127,8 +108,7 @@ impl<'a, 'd> Functions<'a, 'd> {
         match value {
             AttributeValue::UnitRef(entry) => Some(Reference { unit: None, entry }),
             AttributeValue::DebugInfoRef(DebugInfoOffset(offset)) => {
-                let after = self.units.partition_point(|&unit| unit <= offset);
-                let unit = self.units[after.checked_sub(1)?];
+                let unit = self.units.start_of(offset)?;
                 Some(Reference { unit: Some(unit), entry: UnitOffset(offset - unit) })
             }
             _ => None,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cache::Cache;
+use super::cache::ModuleId;
 use super::cache::ModuleKey;
 use super::debug_file;
 use super::dwarf::DebugFrame;
@@ -29,6 +30,10 @@ pub struct Budget {
     /// Bytes that a file's compressed debug sections may take for the time of one call, and each
     /// of `.debug_line` and `.debug_abbrev` in any form; a file with more gets names from its
     /// symbol table only. 0 never reads debug sections. Default 64 MiB.
+    ///
+    /// Separate debug files that are compressed, as distributions make them, only give their
+    /// symbol table whatever this says: the inlined frames of a C library are not worth 9 MB and
+    /// 30 ms at every call with a new address.
     pub debug_bytes: u64,
     /// Where separate debug files stand. Default `/usr/lib/debug`.
     pub debug_directory: PathBuf,
@@ -194,7 +199,7 @@ impl Symbols {
         missing.dedup();
         if !missing.is_empty() {
             self.counters.looked_up += missing.len() as u64;
-            let (found, keep) = self.look_up(module, &missing);
+            let (found, keep) = self.look_up(module, id, &missing);
             for (&address, resolved) in missing.iter().zip(found) {
                 self.counters.unresolved += u64::from(resolved.frames.is_empty());
                 if keep {
@@ -217,7 +222,12 @@ impl Symbols {
     }
 
     /// Names for distinct addresses, and whether the answer will be the same next time.
-    fn look_up(&mut self, module: &ModuleFile, addresses: &[u64]) -> (Vec<Resolved>, bool) {
+    fn look_up(
+        &mut self,
+        module: &ModuleFile,
+        id: ModuleId,
+        addresses: &[u64],
+    ) -> (Vec<Resolved>, bool) {
         let image = match module.open() {
             Ok(image) => image,
             Err(error) => {
@@ -240,7 +250,12 @@ impl Symbols {
             self.note(module, error);
             vec![None; addresses.len()]
         });
-        let debug = self.debug(module, separate.as_ref().unwrap_or(&image), addresses);
+        let debug = match &separate {
+            Some(separate) if !DebugInfo::is_plain(separate) => {
+                vec![DebugFrames::default(); addresses.len()]
+            }
+            separate => self.debug(module, id, separate.as_ref().unwrap_or(&image), addresses),
+        };
         let mut names = Names { cache: &mut self.cache, demangled: HashMap::new() };
         let found = symbols
             .iter()
@@ -250,7 +265,13 @@ impl Symbols {
         (found, true)
     }
 
-    fn debug(&mut self, module: &ModuleFile, image: &Image, addresses: &[u64]) -> Vec<DebugFrames> {
+    fn debug(
+        &mut self,
+        module: &ModuleFile,
+        id: ModuleId,
+        image: &Image,
+        addresses: &[u64],
+    ) -> Vec<DebugFrames> {
         let nothing = vec![DebugFrames::default(); addresses.len()];
         if self.budget.debug_bytes == 0 {
             return nothing;
@@ -258,7 +279,12 @@ impl Symbols {
         match DebugInfo::load(image, self.budget.debug_bytes) {
             Ok(None) => nothing,
             Ok(Some(info)) => {
-                let (frames, error) = info.frames_at(addresses);
+                let mut units = self.cache.units(id);
+                let is_new = units.is_none();
+                let (frames, error) = info.frames_by(&mut units, addresses);
+                if let Some(units) = units.filter(|_| is_new) {
+                    self.cache.keep_units(id, units);
+                }
                 if let Some(error) = error {
                     self.note(module, error);
                 }
