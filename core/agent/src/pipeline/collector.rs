@@ -131,9 +131,7 @@ impl Collector {
     pub(crate) fn start(options: Options) -> Result<Self, StartError> {
         let mut modules = Modules::default();
         let loader_generation = sondage_sampler::loader_generation();
-        if let Err(error) = modules.refresh() {
-            modules.last_error = Some(format!("/proc/self/maps: {error}"));
-        }
+        modules.refresh();
         if modules.other_agent.is_some() {
             return Err(StartError::AlreadyRunning);
         }
@@ -283,12 +281,7 @@ impl Collector {
             // What was sampled before must be read by the old list.
             self.drain_all(Instant::now());
             self.settle();
-            match self.picture.modules.refresh() {
-                Ok(changed) => self.picture.published &= !changed,
-                Err(error) => {
-                    self.picture.modules.last_error = Some(format!("/proc/self/maps: {error}"));
-                }
-            }
+            self.picture.published &= !self.picture.modules.refresh();
         }
         if self.picture.modules.build_next(&mut self.sampler) {
             self.picture.published = false;

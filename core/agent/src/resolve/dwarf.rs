@@ -167,7 +167,11 @@ impl<'a> DebugInfo<'a> {
             let dwarf = Dwarf::load(|section| self.reader(&pages, section))?;
             let units = match units {
                 Some(units) => units.clone(),
-                None => units.insert(Arc::new(Units::read(&dwarf, &mut clock)?)).clone(),
+                None => {
+                    // A file that takes too long is not tried again.
+                    *units = Some(Arc::default());
+                    units.insert(Arc::new(Units::read(&dwarf, &mut clock)?)).clone()
+                }
             };
             batch.search(&dwarf, &units, &mut clock)
         })

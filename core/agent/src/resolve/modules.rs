@@ -75,12 +75,16 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// Reads `/proc/self/maps` again. Returns whether the list of modules changed.
-    ///
-    /// # Errors
-    /// When `/proc` is not there; the list stays as it was.
-    pub fn refresh(&mut self) -> std::io::Result<bool> {
-        let text = std::fs::read("/proc/self/maps")?;
+    /// Reads `/proc/self/maps` again. Returns whether the list of modules changed. When it cannot
+    /// be read the list stays as it was, and `last_error` tells.
+    pub fn refresh(&mut self) -> bool {
+        let text = match std::fs::read("/proc/self/maps") {
+            Ok(text) => text,
+            Err(error) => {
+                self.last_error = Some(format!("/proc/self/maps: {error}"));
+                return false;
+            }
+        };
         let text = String::from_utf8_lossy(&text);
         let mut list = Vec::new();
         for line in text.lines().filter_map(MapLine::parse) {
@@ -98,7 +102,7 @@ impl Modules {
         let same = |(a, b): (&Module, &Module)| a.range == b.range && a.file == b.file;
         let changed = list.len() != self.list.len() || !list.iter().zip(&self.list).all(same);
         self.list = list;
-        Ok(changed)
+        changed
     }
 
     /// The main thread's stack; empty before the first refresh.

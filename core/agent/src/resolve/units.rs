@@ -13,7 +13,7 @@ const MAX_UNITS: usize = 1 << 20;
 
 /// The units of one file. Made once for a file: reading the root entry of each of 3,500 units takes
 /// 10 ms.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Units {
     /// Ascending by offset.
     units: Vec<Unit>,

@@ -6,10 +6,12 @@
 )]
 
 use crate::child::{PATIENCE, isolated, size};
+use crate::stepper::{is_system_call, step_through};
 use crate::sys;
 use crate::workload::{self, burn, spin};
 use sondage::Agent;
 use sondage::profile::{LossCause, Profile};
+use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -445,5 +447,66 @@ fn the_time_of_a_thread_that_blocks_every_signal_is_lost_openly_once_and_not_put
         let lost = Duration::from_nanos(stats.missed_cpu + stats.unsampled_cpu);
         println!("twice {blocked:?} deaf: {lost:?} lost");
         assert!(lost > blocked * 17 / 10 && lost < blocked * 25 / 10, "{lost:?}");
+    });
+}
+
+/// System calls that return at once; those of the allocator are the host's own. The standard library
+/// seeds its hash maps with `getrandom`, told not to wait.
+const RETURN_AT_ONCE: [i64; 12] = [
+    libc::SYS_getrandom,
+    libc::SYS_sched_yield,
+    libc::SYS_gettid,
+    libc::SYS_timer_create,
+    libc::SYS_timer_settime,
+    libc::SYS_timer_gettime,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_brk,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_madvise,
+];
+
+#[test]
+fn labels_and_registration_block_no_host_thread_however_contended() {
+    isolated(PATIENCE, || {
+        let _agent = workload::start(1000);
+        let stop = AtomicBool::new(false);
+        let mut calls: Vec<u64> = Vec::with_capacity(1 << 16);
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let stop = &stop;
+                scope.spawn(move || {
+                    for number in 0u64.. {
+                        let value = format!("{thread}/{number}");
+                        sondage::labels([("contended", value.as_str())]).scope(|| ());
+                        if stop.load(Relaxed) {
+                            break;
+                        }
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let values: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+                let mut work = || {
+                    for value in &values {
+                        sondage::register_thread();
+                        sondage::labels([("stepped", value.as_str())]).scope(|| spin(3));
+                    }
+                };
+                step_through(&mut work, &mut |registers, rax| {
+                    if unsafe { is_system_call(registers.pc) } && calls.len() < calls.capacity() {
+                        calls.push(rax);
+                    }
+                });
+                stop.store(true, Relaxed);
+            });
+        });
+        let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
+        calls.iter().for_each(|call| *counts.entry(*call).or_default() += 1);
+        println!("system calls by number: {counts:?}");
+        let blocking =
+            |call: &&u64| !RETURN_AT_ONCE.iter().any(|at_once| at_once.cast_unsigned() == **call);
+        assert_eq!(counts.keys().find(blocking), None);
     });
 }

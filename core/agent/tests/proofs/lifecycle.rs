@@ -99,6 +99,45 @@ fn no_program_started_from_a_sampled_thread_dies_of_a_stray_timer() {
     });
 }
 
+/// Children that share the memory of the thread which they suspend: some end at once, others work a
+/// little first, and others become a program.
+const VFORKS: &str = r#"
+#include <sys/wait.h>
+#include <unistd.h>
+long vforks(long rounds) {
+    char *arguments[] = {"/bin/true", 0};
+    for (long round = 0; round < rounds; round++) {
+        volatile long sum = 0;
+        int status = 0;
+        int child = vfork();
+        if (child == 0) {
+            for (long i = 0; round % 2 && i < 100000; i++) sum += i;
+            if (round % 3 == 0) execv(arguments[0], arguments);
+            _exit(0);
+        }
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return status + 1;
+    }
+    return 0;
+}
+"#;
+
+#[test]
+fn no_child_of_a_vfork_dies_of_a_signal_and_the_parent_keeps_sampling() {
+    isolated(PATIENCE, || {
+        let path = workload::compile("vforks", VFORKS, &["-O1"]);
+        let library = workload::Library::open(&path);
+        let vforks = library.function("vforks");
+        let agent = workload::start(1000);
+        among_busy_threads(|_| {
+            let rounds = size(200, 3_000);
+            assert_eq!(vforks(rounds), 0, "a child ended in another way");
+        });
+        let stats = workload::flushed(&agent, size(15, 500));
+        println!("{} samples in the parent", stats.samples);
+        let _ = std::fs::remove_file(path);
+    });
+}
+
 #[test]
 fn a_sampled_process_that_execs_becomes_a_program_without_timers() {
     isolated(PATIENCE, || {

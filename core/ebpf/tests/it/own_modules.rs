@@ -15,7 +15,7 @@ pub(crate) struct OwnModule {
 /// The executable mappings of this process.
 pub(crate) fn own_modules() -> Vec<OwnModule> {
     let mut modules = Modules::default();
-    modules.refresh().unwrap();
+    assert!(modules.refresh());
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let starts = maps.lines().filter_map(|line| line.split_once('-'));
     let starts = starts.map(|(start, _)| u64::from_str_radix(start, 16).unwrap());
