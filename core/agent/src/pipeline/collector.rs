@@ -18,9 +18,6 @@ const MIN_DRAIN_INTERVAL: Duration = Duration::from_millis(4);
 /// A process that has used less CPU time than this since the last look was asleep.
 const ASLEEP: Duration = Duration::from_micros(500);
 
-/// How often it is checked that the signal is still ours.
-const SIGNAL_CHECK: Duration = Duration::from_secs(1);
-
 /// A single sample may stand for this much CPU time; the rest is counted as missed. Longer gaps
 /// mean a blocked signal, and the stack at its end says nothing about the time before.
 const MAX_SAMPLE_WEIGHT: Duration = Duration::from_millis(100);
@@ -108,7 +105,6 @@ pub(crate) struct Collector {
     reconciler: Reconciler,
     governor: Governor,
     period_start: (Instant, SystemTime),
-    signal_checked: Instant,
     /// The process' CPU clock at the end of the last work.
     cpu_at_work: Duration,
     drain_interval: Duration,
@@ -162,7 +158,6 @@ impl Collector {
             reconciler,
             governor: Governor::new(interval, now),
             period_start: (now, SystemTime::now()),
-            signal_checked: now,
             cpu_at_work: Duration::ZERO,
             drain_interval: longest,
             max_drain_interval: longest,
@@ -204,11 +199,8 @@ impl Collector {
                 self.change_interval(interval);
             }
         }
-        if now.duration_since(self.signal_checked) >= SIGNAL_CHECK {
-            self.signal_checked = now;
-            if !self.sampler.owns_signal() {
-                self.sampler.move_to_free_signal();
-            }
+        if !self.sampler.owns_signal() {
+            self.sampler.move_to_free_signal();
         }
     }
 

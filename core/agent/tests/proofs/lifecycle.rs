@@ -11,7 +11,7 @@ use crate::workload::{self, burn, spin};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Waits for a child and returns how it ended: exit code or the signal it died of.
 fn wait(pid: i32) -> Result<i32, i32> {
@@ -27,6 +27,15 @@ fn wait(pid: i32) -> Result<i32, i32> {
         Ok(libc::WEXITSTATUS(status))
     } else {
         Err(libc::WTERMSIG(status))
+    }
+}
+
+/// Works until so many threads of this process are sampled.
+fn wait_until_sampled(threads: usize) {
+    let start = Instant::now();
+    while sys::timers().len() < threads {
+        assert!(start.elapsed() < Duration::from_secs(10), "{} are", sys::timers().len());
+        burn(Duration::from_millis(10));
     }
 }
 
@@ -152,8 +161,7 @@ fn a_sampled_process_that_execs_becomes_a_program_without_timers() {
                         }
                     });
                 }
-                burn(Duration::from_millis(100));
-                assert!(sys::timers().len() > 2, "threads are sampled");
+                wait_until_sampled(3);
                 burn(Duration::from_micros(u64::from(std::process::id()) % 5000));
                 let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exit 7";
                 panic!("{}", Command::new("/bin/sh").args(["-c", script]).exec());
@@ -179,8 +187,7 @@ fn a_sampled_process_exits_with_its_own_code_however_it_exits() {
                     }
                 });
             }
-            burn(Duration::from_millis(100));
-            assert!(sys::timers().len() > 4, "threads are sampled");
+            wait_until_sampled(5);
             match role.as_str() {
                 "exit" => std::process::exit(3),
                 "exit on a thread" => {
