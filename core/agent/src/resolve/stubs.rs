@@ -19,6 +19,7 @@ enum Effect {
     Leave,
     Push,
     /// Only the first stub pushes a word of memory; the others jump to it after a push.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "x86_64 alone has it"))]
     PushInFirst,
 }
 
@@ -125,5 +126,31 @@ mod tests {
     fn a_section_cut_short_ends_there() {
         assert_eq!(offsets(b"\xff"), [(0, 0)]);
         assert_eq!(offsets(b""), []);
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "aarch64")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_stub_saves_the_link_register() {
+        const FIRST: [u32; 8] = [
+            0xa9bf_7bf0, // stp x16, x30, [sp, #-16]!
+            0x9000_0090, // adrp x16, …
+            0xf947_fe11, // ldr x17, [x16, …]
+            0x913f_e210, // add x16, x16, …
+            0xd61f_0220, // br x17
+            0xd503_201f, // nop
+            0xd503_201f,
+            0xd503_201f,
+        ];
+        const ENTRY: [u32; 4] = [0x9000_0090, 0xf940_0211, 0x9100_0210, 0xd61f_0220];
+        let code: Vec<u8> =
+            FIRST.iter().chain(&ENTRY).flat_map(|word| word.to_le_bytes()).collect();
+        let rows = rows(&code, 0x1000);
+        let rule = |ra, offset| Rule { cfa: Rule::SP, ra, fp: 0, offset };
+        assert_eq!(rows, [(0x1000, rule(0, 0)), (0x1004, rule(-1, 16)), (0x1014, rule(0, 0))]);
     }
 }
