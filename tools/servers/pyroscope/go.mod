@@ -1,4 +1,4 @@
-module sondage.dev/tools/servers/pyroscope
+module pyroscope-server
 
 go 1.25.7
 
