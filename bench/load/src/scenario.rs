@@ -33,16 +33,21 @@ fn kind(settings: &Settings) -> Kind {
     }
 }
 
+/// The profiles of a load that runs for so many seconds, unless the settings say otherwise.
+fn profiles_of<P: Profiler>(load: &Load, settings: &Settings, seconds: f64) -> Vec<Vec<u8>> {
+    let profiler = P::start(settings.number("hz", 100), INTERVAL);
+    std::thread::sleep(Duration::from_millis(300));
+    load.start();
+    std::thread::sleep(settings.seconds("seconds", seconds));
+    load.stop();
+    profiler.stop()
+}
+
 /// CPU time by thread as the profile tells it and as the threads' clocks tell it. `cpu` counts
 /// only samples of the load's functions: not what a profiler adds to make sums agree.
 pub fn accuracy<P: Profiler>(settings: &Settings) -> Value {
     let load = Load::gather(settings.number("threads", 8), kind(settings));
-    let profiler = P::start(settings.number("hz", 100), INTERVAL);
-    std::thread::sleep(Duration::from_millis(300));
-    load.start();
-    std::thread::sleep(settings.seconds("seconds", 5.0));
-    load.stop();
-    let profiles = profiler.stop();
+    let profiles = profiles_of::<P>(&load, settings, 5.0);
     let truth: Vec<u64> = load.dismiss().iter().map(|account| nanos(account.cpu)).collect();
     let mut told = vec![0i64; truth.len()];
     let mut samples = 0;
@@ -241,12 +246,7 @@ fn cold_shots(signal: &ProfilingSignal, cache: &mut [u8]) -> Option<f64> {
 /// Whether it lives through panics in every thread, and what it saw of their CPU time.
 pub fn survive<P: Profiler>(settings: &Settings) -> Value {
     let load = Load::gather(settings.number("threads", 8), Kind::Panics);
-    let profiler = P::start(settings.number("hz", 100), INTERVAL);
-    std::thread::sleep(Duration::from_millis(300));
-    load.start();
-    std::thread::sleep(settings.seconds("seconds", 10.0));
-    load.stop();
-    let profiles = profiler.stop();
+    let profiles = profiles_of::<P>(&load, settings, 10.0);
     let truth: u64 = load.dismiss().iter().map(|account| nanos(account.cpu)).sum();
     let panics = |stack: &&Stack| stack.frames.iter().any(|name| name.contains("load::panics"));
     let stacks = stacks(&profiles);

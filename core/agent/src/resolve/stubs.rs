@@ -4,6 +4,7 @@
 //! on aarch64. A thread caught in one would lose its caller, so the rows are made here, from the
 //! few instructions that stubs consist of.
 
+use super::tables::UNSUPPORTED;
 use sondage_sampler::Rule;
 
 /// The sections that hold stubs.
@@ -34,7 +35,7 @@ pub(super) fn rows(code: &[u8], address: u64) -> Vec<(u64, Rule)> {
         if matches!(known, Some((_, Effect::PushInFirst))) {
             pushed = 1;
         }
-        let rule = known.as_ref().map_or(UNKNOWN, |_| after_pushes(pushed));
+        let rule = known.as_ref().map_or(UNSUPPORTED, |_| after_pushes(pushed));
         if rows.last().is_none_or(|(_, last)| *last != rule) {
             rows.push((address + at as u64, rule));
         }
@@ -48,8 +49,6 @@ pub(super) fn rows(code: &[u8], address: u64) -> Vec<(u64, Rule)> {
     }
     rows
 }
-
-const UNKNOWN: Rule = Rule { cfa: Rule::UNSUPPORTED, ra: 0, fp: 0, offset: 0 };
 
 #[cfg(target_arch = "x86_64")]
 fn after_pushes(count: i32) -> Rule {

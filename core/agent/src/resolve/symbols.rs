@@ -250,12 +250,12 @@ impl Symbols {
             self.note(module, error);
             vec![None; addresses.len()]
         });
-        let debug = match &separate {
-            Some(separate) if !DebugInfo::is_plain(separate) => {
-                vec![DebugFrames::default(); addresses.len()]
-            }
-            separate => self.debug(module, id, separate.as_ref().unwrap_or(&image), addresses),
+        let described_in = match &separate {
+            Some(separate) => Some(separate).filter(|separate| DebugInfo::is_plain(separate)),
+            None => Some(&image),
         };
+        let debug = described_in.and_then(|image| self.debug(module, id, image, addresses));
+        let debug = debug.unwrap_or_else(|| vec![DebugFrames::default(); addresses.len()]);
         let mut names = Names { cache: &mut self.cache, demangled: HashMap::new() };
         let found = symbols
             .iter()
@@ -265,19 +265,19 @@ impl Symbols {
         (found, true)
     }
 
+    /// What debug information tells of the addresses, where the file has any that may be read.
     fn debug(
         &mut self,
         module: &ModuleFile,
         id: ModuleId,
         image: &Image,
         addresses: &[u64],
-    ) -> Vec<DebugFrames> {
-        let nothing = vec![DebugFrames::default(); addresses.len()];
+    ) -> Option<Vec<DebugFrames>> {
         if self.budget.debug_bytes == 0 {
-            return nothing;
+            return None;
         }
         match DebugInfo::load(image, self.budget.debug_bytes) {
-            Ok(None) => nothing,
+            Ok(None) => None,
             Ok(Some(info)) => {
                 let mut units = self.cache.units(id);
                 let is_new = units.is_none();
@@ -288,11 +288,11 @@ impl Symbols {
                 if let Some(error) = error {
                     self.note(module, error);
                 }
-                frames
+                Some(frames)
             }
             Err(error) => {
                 self.note(module, error);
-                nothing
+                None
             }
         }
     }

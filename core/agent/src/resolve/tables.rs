@@ -270,7 +270,7 @@ impl Rows {
     }
 }
 
-const UNSUPPORTED: Rule = Rule { cfa: Rule::UNSUPPORTED, ra: 0, fp: 0, offset: 0 };
+pub(super) const UNSUPPORTED: Rule = Rule { cfa: Rule::UNSUPPORTED, ra: 0, fp: 0, offset: 0 };
 
 /// Translates one row of the call frame information.
 fn compact(

@@ -19,6 +19,8 @@ mod oracle;
 #[cfg(target_arch = "x86_64")]
 mod shares;
 #[cfg(target_arch = "x86_64")]
+mod signals;
+#[cfg(target_arch = "x86_64")]
 mod stacks;
 #[cfg(target_arch = "x86_64")]
 mod stepper;
