@@ -39,7 +39,7 @@ fn wait_until_sampled(threads: usize) {
     }
 }
 
-/// Runs `work` on three threads while two others burn, all sampled.
+/// Runs `work` on three threads while two others burn; it begins when all five are sampled.
 fn among_busy_threads(work: impl Fn(u64) + Sync) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -54,7 +54,10 @@ fn among_busy_threads(work: impl Fn(u64) + Sync) {
             .map(|i| {
                 scope.spawn({
                     let work = &work;
-                    move || work(i)
+                    move || {
+                        wait_until_sampled(5);
+                        work(i);
+                    }
                 })
             })
             .collect();
@@ -81,7 +84,7 @@ fn no_forked_child_dies_of_a_signal_and_the_parent_keeps_sampling() {
                 assert_eq!(wait(pid), Ok(7));
             }
         });
-        let stats = workload::flushed(&agent, size(50, 500));
+        let stats = workload::still_sampling(&agent, size(50, 500));
         println!("{} samples in the parent", stats.samples);
     });
 }
@@ -103,7 +106,7 @@ fn no_program_started_from_a_sampled_thread_dies_of_a_stray_timer() {
                 assert_eq!(status.code(), Some(7), "signal {:?}", status.signal());
             }
         });
-        let stats = workload::flushed(&agent, size(15, 500));
+        let stats = workload::still_sampling(&agent, size(15, 500));
         println!("{} samples in the parent", stats.samples);
     });
 }
@@ -141,7 +144,7 @@ fn no_child_of_a_vfork_dies_of_a_signal_and_the_parent_keeps_sampling() {
             let rounds = size(200, 3_000);
             assert_eq!(vforks(rounds), 0, "a child ended in another way");
         });
-        let stats = workload::flushed(&agent, size(15, 500));
+        let stats = workload::still_sampling(&agent, size(15, 500));
         println!("{} samples in the parent", stats.samples);
         let _ = std::fs::remove_file(path);
     });
