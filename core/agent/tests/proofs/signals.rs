@@ -25,7 +25,7 @@ fn dispositions_are_byte_for_byte_what_they_were_after_a_stop() {
         burn(Duration::from_millis(300));
         let changed: Vec<_> = differing(&before, &sys::dispositions());
         assert_eq!(changed, [libc::SIGURG], "one signal is ours while we run");
-        workload::flushed(&agent, 3);
+        workload::still_sampling(&agent, 3);
         agent.stop().unwrap();
         assert_eq!(differing(&before, &sys::dispositions()), Vec::<c_int>::new());
     });
@@ -52,7 +52,7 @@ fn a_signal_that_is_still_pending_at_the_stop_does_not_kill_the_process() {
         });
         let timer = sys::timer_of(receive.recv().unwrap()).expect("registered threads have timers");
         burn(Duration::from_millis(300));
-        workload::flushed(&agent, 2);
+        workload::still_sampling(&agent, 2);
         assert!(timer.expire_now());
         agent.stop().unwrap();
         stopped.send(()).unwrap();
@@ -111,7 +111,7 @@ fn a_host_that_handles_a_signal_before_us_keeps_it() {
             println!("the host's handler saw {seen} times signal {theirs}, we use {signals:?}");
             assert!(seen >= 30, "{seen}");
             assert_eq!(from_timers, 0);
-            workload::flushed(&agent, 3);
+            workload::still_sampling(&agent, 3);
             agent.stop().unwrap();
             assert_eq!(differing(&before, &sys::dispositions()), Vec::<c_int>::new());
         }
@@ -145,7 +145,7 @@ fn a_host_that_handles_our_signal_after_us_gets_it_and_sampling_goes_on_with_ano
             let (seen, from_timers) = signals_seen_by_the_host(taken);
             assert!(seen >= 30, "{seen}");
             assert_eq!(from_timers, 0, "no signal of ours reaches the host any more");
-            workload::flushed(&agent, before + 5);
+            workload::still_sampling(&agent, before + 5);
         }
         let theirs = WANTED.map(sys::disposition);
         agent.stop().unwrap();
@@ -171,7 +171,7 @@ fn a_host_that_sets_every_signal_to_its_default_lives_and_is_sampled_again() {
         }
         let before = workload::flushed(&agent, 0).samples;
         burn(Duration::from_millis(300));
-        workload::flushed(&agent, before + 5);
+        workload::still_sampling(&agent, before + 5);
     });
 }
 
@@ -184,7 +184,7 @@ fn a_foreign_signal_changes_nothing_while_the_signal_is_ours() {
             sys::raise(libc::SIGURG);
         }
         burn(Duration::from_millis(200));
-        let stats = workload::flushed(&agent, 3);
+        let stats = workload::still_sampling(&agent, 3);
         println!("{} foreign signals, {} samples", stats.foreign_signals, stats.samples);
         assert!(stats.foreign_signals > 100, "those sent by raise cannot merge");
         assert!(stats.sampled_cpu <= stats.host_cpu + stats.host_cpu / 10, "none was a sample");
@@ -204,7 +204,7 @@ fn a_handler_of_sigsegv_is_untouched_before_and_after_us() {
         let after = sys::disposition(libc::SIGSEGV);
         burn(Duration::from_millis(200));
         sys::raise(libc::SIGSEGV);
-        workload::flushed(&agent, 3);
+        workload::still_sampling(&agent, 3);
         agent.stop().unwrap();
         assert_eq!(COUNTED.load(Relaxed), 2);
         assert_eq!(sys::disposition(libc::SIGSEGV), after);
@@ -266,7 +266,7 @@ fn the_time_of_a_thread_that_blocks_every_signal_is_lost_openly_once_and_not_put
             assert!(!flush || Duration::from_nanos(largest) <= Duration::from_millis(150));
             assert_eq!(missed > blocked / 2, !flush, "told as unsampled before: {flush}");
         }
-        let stats = workload::flushed(&agent, 10);
+        let stats = workload::still_sampling(&agent, 10);
         let lost = Duration::from_nanos(stats.missed_cpu + stats.unsampled_cpu);
         println!("twice {blocked:?} deaf: {lost:?} lost");
         assert!(lost > blocked * 17 / 10 && lost < blocked * 25 / 10, "{lost:?}");
