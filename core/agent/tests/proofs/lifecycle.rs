@@ -11,7 +11,7 @@ use crate::workload::{self, burn, spin};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Waits for a child and returns how it ended: exit code or the signal it died of.
 fn wait(pid: i32) -> Result<i32, i32> {
@@ -32,11 +32,10 @@ fn wait(pid: i32) -> Result<i32, i32> {
 
 /// Works until so many threads of this process are sampled.
 fn wait_until_sampled(threads: usize) {
-    let start = Instant::now();
-    while sys::timers().len() < threads {
-        assert!(start.elapsed() < Duration::from_secs(10), "{} are", sys::timers().len());
-        burn(Duration::from_millis(10));
-    }
+    workload::work_until(Duration::from_secs(10), || {
+        let sampled = sys::timers().len();
+        if sampled >= threads { Ok(()) } else { Err(format!("{sampled} threads are sampled")) }
+    });
 }
 
 /// Runs `work` on three threads while two others burn; it begins when all five are sampled.
@@ -106,7 +105,7 @@ fn no_program_started_from_a_sampled_thread_dies_of_a_stray_timer() {
                 assert_eq!(status.code(), Some(7), "signal {:?}", status.signal());
             }
         });
-        let stats = workload::still_sampling(&agent, size(15, 500));
+        let stats = workload::still_sampling(&agent, size(50, 500));
         println!("{} samples in the parent", stats.samples);
     });
 }
@@ -231,13 +230,11 @@ fn a_forked_child_may_profile_itself() {
         if pid == 0 {
             let profiled = std::panic::catch_unwind(|| {
                 let own = workload::start(1000);
-                burn(Duration::from_millis(300));
-                workload::flushed(&own, 5);
+                workload::still_sampling(&own, 10);
             });
             unsafe { libc::_exit(if profiled.is_ok() { 7 } else { 1 }) };
         }
         assert_eq!(wait(pid), Ok(7));
-        burn(Duration::from_millis(300));
-        workload::flushed(&agent, 10);
+        workload::still_sampling(&agent, 20);
     });
 }

@@ -118,13 +118,17 @@ fn a_host_that_handles_a_signal_before_us_keeps_it() {
     });
 }
 
+/// Works until the agent has acted on what the host did to its signal.
+fn until_noticed(acted: impl Fn() -> bool) {
+    workload::work_until(Duration::from_secs(3), || {
+        if acted() { Ok(()) } else { Err("the agent did not notice".to_owned()) }
+    });
+}
+
 /// Waits until no timer sends `signal` any more.
 fn wait_until_left(signal: c_int) -> Duration {
     let start = Instant::now();
-    while sys::timers().iter().any(|timer| timer.signal == signal) {
-        assert!(start.elapsed() < Duration::from_secs(3), "the agent did not notice");
-        burn(Duration::from_millis(10));
-    }
+    until_noticed(|| sys::timers().iter().all(|timer| timer.signal != signal));
     start.elapsed()
 }
 
@@ -141,11 +145,11 @@ fn a_host_that_handles_our_signal_after_us_gets_it_and_sampling_goes_on_with_ano
             let strays = FROM_TIMERS.load(Relaxed);
             println!("noticed after {noticed:?}; the host's handler saw {strays} of our signals");
             assert_eq!(sys::disposition(taken), theirs);
-            let before = workload::flushed(&agent, 0).samples;
+            let before = workload::handled(&workload::flushed(&agent, 0));
             let (seen, from_timers) = signals_seen_by_the_host(taken);
             assert!(seen >= 30, "{seen}");
             assert_eq!(from_timers, 0, "no signal of ours reaches the host any more");
-            workload::still_sampling(&agent, before + 5);
+            workload::still_sampling(&agent, before + 10);
         }
         let theirs = WANTED.map(sys::disposition);
         agent.stop().unwrap();
@@ -164,13 +168,8 @@ fn a_host_that_sets_every_signal_to_its_default_lives_and_is_sampled_again() {
             _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
         assert_ne!(sys::disposition(libc::SIGURG), ours);
-        let start = Instant::now();
-        while sys::disposition(libc::SIGURG) != ours {
-            assert!(start.elapsed() < Duration::from_secs(3), "the agent did not notice");
-            burn(Duration::from_millis(10));
-        }
-        let before = workload::flushed(&agent, 0).samples;
-        burn(Duration::from_millis(300));
+        until_noticed(|| sys::disposition(libc::SIGURG) == ours);
+        let before = workload::handled(&workload::flushed(&agent, 0));
         workload::still_sampling(&agent, before + 5);
     });
 }
@@ -266,7 +265,7 @@ fn the_time_of_a_thread_that_blocks_every_signal_is_lost_openly_once_and_not_put
             assert!(!flush || Duration::from_nanos(largest) <= Duration::from_millis(150));
             assert_eq!(missed > blocked / 2, !flush, "told as unsampled before: {flush}");
         }
-        let stats = workload::still_sampling(&agent, 10);
+        let stats = workload::still_sampling(&agent, 20);
         let lost = Duration::from_nanos(stats.missed_cpu + stats.unsampled_cpu);
         println!("twice {blocked:?} deaf: {lost:?} lost");
         assert!(lost > blocked * 17 / 10 && lost < blocked * 25 / 10, "{lost:?}");

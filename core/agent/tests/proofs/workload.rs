@@ -15,9 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long an agent may take to handle the signals that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Starts an agent at a rate.
 pub fn start(hz: u32) -> Agent {
     let config = Config {
@@ -40,15 +37,11 @@ pub fn flushed(agent: &Agent, at_least: u64) -> Stats {
 /// a scenario itself leads to is a matter of how fast the machine gets through it, that any come
 /// after it is a claim.
 pub fn still_sampling(agent: &Agent, at_least: u64) -> Stats {
-    let start = Instant::now();
-    loop {
+    work_until(Duration::from_secs(20), || {
         let stats = healthy(agent);
-        if handled(&stats) >= at_least {
-            return stats;
-        }
-        assert!(start.elapsed() < PATIENCE, "{} signals handled", handled(&stats));
-        burn(Duration::from_millis(20));
-    }
+        let handled = handled(&stats);
+        if handled >= at_least { Ok(stats) } else { Err(format!("{handled} signals handled")) }
+    })
 }
 
 fn healthy(agent: &Agent) -> Stats {
@@ -63,6 +56,19 @@ fn healthy(agent: &Agent) -> Stats {
 pub fn handled(stats: &Stats) -> u64 {
     let period = u64::try_from(stats.interval.as_nanos()).unwrap().max(1);
     stats.samples + stats.dropped_cpu / period
+}
+
+/// Uses CPU time of the calling thread until `attempt` succeeds; its last error fails the test once
+/// `limit` is over.
+pub fn work_until<T>(limit: Duration, mut attempt: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(missing) => assert!(start.elapsed() < limit, "{missing}"),
+        }
+        burn(Duration::from_millis(10));
+    }
 }
 
 /// Uses CPU time of the calling thread.
