@@ -89,8 +89,7 @@ fn run(directory: &Path) {
     let _ = File::create(&open);
     match Agent::start(config::of_recording(&settings)) {
         Ok(agent) => {
-            let total = Profile::new(Vec::new());
-            let recorder = Recorder { agent, agent_thread: agent_thread(), stem, total, part: 0 };
+            let recorder = Recorder { agent, stem, total: Profile::new(Vec::new()), part: 0 };
             // What cannot be written (the recording is over, the disk is full) is given up.
             let _ = recorder.run(&settings);
         }
@@ -105,7 +104,6 @@ fn run(directory: &Path) {
 /// A running recording.
 struct Recorder {
     agent: Agent,
-    agent_thread: Option<i32>,
     /// Path of the files without part and extension.
     stem: PathBuf,
     /// What the file that is being written holds.
@@ -140,7 +138,7 @@ impl Recorder {
     fn add(&mut self, fresh: &Profile) -> std::io::Result<()> {
         self.total.merge(fresh);
         let shared = std::mem::replace(&mut self.total.meta.labels, identity());
-        let cost = format!("{AGENT_CPU}{}", own_cpu(self.agent_thread).as_nanos());
+        let cost = format!("{AGENT_CPU}{}", sondage::own_cpu().as_nanos());
         self.total.meta.comments.push(cost);
         let bytes = pprof::encode_gz(&self.total);
         self.total.meta.comments.pop();
@@ -157,24 +155,9 @@ impl Recorder {
 }
 
 /// Begins the comment that says how much CPU time, in nanoseconds, the profiler itself has used
-/// in this process so far. `sondage record` takes it out.
+/// in this process so far, the start of the agent included: what [`Agent::stats`] tells begins after
+/// it. `sondage record` takes it out.
 const AGENT_CPU: &str = "sondage-record agent_cpu=";
-
-/// The kernel's number of the thread that [`Agent::start`] has started.
-fn agent_thread() -> Option<i32> {
-    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
-    tasks.filter_map(Result::ok).find_map(|task| {
-        let name = std::fs::read(task.path().join("comm")).ok()?;
-        (name == b"sondage\n").then(|| task.file_name().to_str()?.parse().ok())?
-    })
-}
-
-/// CPU time that profiling has cost in threads of its own, the start of the agent included: what
-/// [`Agent::stats`] tells begins after it.
-fn own_cpu(agent_thread: Option<i32>) -> Duration {
-    let threads = agent_thread.into_iter().chain([sondage_sampler::current_tid()]);
-    threads.filter_map(|tid| sondage_sampler::Clock::Thread(tid).now().ok()).sum()
-}
 
 /// The labels that tell this process from others.
 fn identity() -> Vec<(String, String)> {

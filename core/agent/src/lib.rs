@@ -31,4 +31,5 @@ pub use labels::labels;
 pub use labels::register_thread;
 pub use pipeline::OwnThread;
 pub use pipeline::exclude_this_thread;
+pub use pipeline::own_cpu;
 pub use stats::Stats;

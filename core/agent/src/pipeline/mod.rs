@@ -10,6 +10,7 @@ mod threads;
 pub use cpu::CpuAccount;
 pub use threads::OwnThread;
 pub use threads::exclude_this_thread;
+pub use threads::own_cpu;
 
 pub(crate) use collector::Collected;
 pub(crate) use collector::Collector;

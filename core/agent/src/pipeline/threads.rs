@@ -53,8 +53,9 @@ pub(crate) fn forget_own_threads() {
     }
 }
 
-/// CPU time of all threads of Sondage itself.
-pub(crate) fn own_cpu() -> Duration {
+/// CPU time that the threads of Sondage have used since each began, those that
+/// [`exclude_this_thread`] counts as such included. Threads that have ended are not in it.
+pub fn own_cpu() -> Duration {
     let own = OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     own.iter().filter_map(|tid| Clock::Thread(*tid).now().ok()).sum()
 }

@@ -233,7 +233,7 @@ impl Batch {
         let addresses = self.sorted.clone();
         for offset in units.holding(&addresses) {
             // A unit without a readable root entry has nothing to tell; the next may have.
-            let Some(unit) = abbreviations.unit(dwarf, offset) else { continue };
+            let Some(unit) = abbreviations.unit_at(dwarf, offset) else { continue };
             clock.check()?;
             let picked = self.pick(dwarf, &unit, clock)?;
             if picked.is_empty() {
@@ -319,8 +319,17 @@ pub(crate) struct Abbreviations {
 
 impl Abbreviations {
     /// The unit that starts at `offset`, if it is one of code and can be read.
-    pub(crate) fn unit<'d>(&mut self, dwarf: &Dwarf<'d>, offset: usize) -> Option<Unit<'d>> {
+    pub(crate) fn unit_at<'d>(&mut self, dwarf: &Dwarf<'d>, offset: usize) -> Option<Unit<'d>> {
         let header = dwarf.debug_info.header_from_offset(DebugInfoOffset(offset)).ok()?;
+        self.unit(dwarf, header)
+    }
+
+    /// The unit with this header, if it is one of code and can be read.
+    pub(crate) fn unit<'d>(
+        &mut self,
+        dwarf: &Dwarf<'d>,
+        header: gimli::UnitHeader<Reader<'d>>,
+    ) -> Option<Unit<'d>> {
         if !matches!(header.type_(), gimli::UnitType::Compilation | gimli::UnitType::Skeleton(_)) {
             return None;
         }

@@ -120,7 +120,7 @@ impl<'a, 'd> Functions<'a, 'd> {
             if self.open.len() >= MAX_OPEN_UNITS {
                 self.open.clear();
             }
-            self.open.insert(offset, self.abbreviations.unit(self.dwarf, offset)?);
+            self.open.insert(offset, self.abbreviations.unit_at(self.dwarf, offset)?);
         }
         self.open.get(&offset).map(|unit| unit.unit_ref(self.dwarf))
     }

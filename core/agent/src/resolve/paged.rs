@@ -21,7 +21,7 @@ use super::source::Source;
 const BLOCK: u64 = 4096;
 /// Blocks kept: 256 KiB; more gained nothing measurable.
 const MAX_BLOCKS: usize = 64;
-/// The longest string that is looked through for its end.
+/// The longest string that is looked through for its end, and the most that is copied at once.
 const MAX_STRING: usize = 1 << 20;
 
 /// The blocks of one file that were read last.
@@ -208,6 +208,9 @@ impl gimli::Reader for Reader<'_> {
     }
 
     fn to_slice(&self) -> gimli::Result<Cow<'_, [u8]>> {
+        if self.len() > MAX_STRING {
+            return Err(self.at_end());
+        }
         let mut bytes = vec![0; self.len()];
         self.clone().read_slice(&mut bytes)?;
         Ok(Cow::Owned(bytes))
@@ -300,6 +303,9 @@ mod tests {
         assert_eq!(reader.clone().string(usize::MAX).unwrap().len(), 2 * BLOCK as usize - 10);
         assert_eq!(reader.clone().string(5).unwrap(), b"xxxxx");
         assert!(reader.find(b'y').is_err());
+        assert_eq!(reader.to_slice().unwrap().len(), reader.len());
+        let endless = Reader::of_file(&pages, 0, MAX_STRING as u64 + 1);
+        assert_eq!(endless.to_slice().err(), Some(endless.at_end()), "nothing is allocated");
     }
 
     #[test]

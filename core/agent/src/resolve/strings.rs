@@ -14,21 +14,21 @@ pub(crate) fn read<'d>(
     value: AttributeValue<Reader<'d>>,
     limit: usize,
 ) -> Option<String> {
-    let section = |section: &Reader<'d>, offset| {
+    let from = |section: &Reader<'d>, offset| {
         let mut rest = section.clone();
         rest.skip(offset).ok().map(|()| rest)
     };
     let debug_str = unit.dwarf.debug_str.reader();
-    let bytes = match value {
-        AttributeValue::DebugStrRef(offset) => section(debug_str, offset.0),
+    let start = match value {
+        AttributeValue::DebugStrRef(offset) => from(debug_str, offset.0),
         AttributeValue::DebugStrOffsetsIndex(index) => {
-            section(debug_str, unit.string_offset(index).ok()?.0)
+            from(debug_str, unit.string_offset(index).ok()?.0)
         }
         AttributeValue::DebugLineStrRef(offset) => {
-            section(unit.dwarf.debug_line_str.reader(), offset.0)
+            from(unit.dwarf.debug_line_str.reader(), offset.0)
         }
         other => unit.attr_string(other).ok(),
     };
-    let text = String::from_utf8_lossy(&bytes?.string(limit).ok()?).into_owned();
+    let text = String::from_utf8_lossy(&start?.string(limit).ok()?).into_owned();
     (!text.is_empty()).then_some(text)
 }

@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::dwarf::Abbreviations;
 use super::dwarf::Dwarf;
 use super::error::ResolveError;
+use super::paged::Reader;
 
 /// Units beyond this many are implausible.
 const MAX_UNITS: usize = 1 << 20;
@@ -44,7 +45,7 @@ impl Units {
             let Some(offset) = header.debug_info_offset().map(|offset| offset.0) else { continue };
             let code = match told.get(&offset) {
                 Some(code) => code.clone(),
-                None => code_of(dwarf, offset, &mut abbreviations, clock)?,
+                None => code_of(dwarf, header, &mut abbreviations, clock)?,
             };
             units.push(Unit { offset, code });
         }
@@ -105,14 +106,14 @@ fn aranges(
 }
 
 /// What the unit's root entry tells. A unit that cannot be read has nothing to tell.
-fn code_of(
-    dwarf: &Dwarf<'_>,
-    offset: usize,
+fn code_of<'d>(
+    dwarf: &Dwarf<'d>,
+    header: gimli::UnitHeader<Reader<'d>>,
     abbreviations: &mut Abbreviations,
     clock: &mut Clock,
 ) -> Result<Range<u64>, ResolveError> {
     let mut code = Range::default();
-    let Some(unit) = abbreviations.unit(dwarf, offset) else { return Ok(code) };
+    let Some(unit) = abbreviations.unit(dwarf, header) else { return Ok(code) };
     clock.check()?;
     let Ok(mut ranges) = dwarf.unit_ranges(&unit) else { return Ok(code) };
     while let Ok(Some(range)) = ranges.next() {
