@@ -20,6 +20,7 @@ pub(crate) enum Command {
     Record(Record),
     Report(Report),
     Convert(Convert),
+    Push(Push),
     Doctor(Doctor),
 }
 
@@ -52,7 +53,8 @@ pub(crate) struct Record {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) labels: Vec<(String, String)>,
 
-    /// Send the profile there too: file:DIR, pyroscope+http://HOST:PORT; may be given several times
+    /// Send the profile there too: pyroscope+http://HOST:PORT, otlp+grpc://HOST:PORT and the other
+    /// targets of SONDAGE_PUSH; may be given several times
     ///
     /// Credentials come from SONDAGE_TOKEN_FILE, SONDAGE_BASIC_AUTH_FILE and SONDAGE_TENANT.
     #[arg(long, value_name = "URL")]
@@ -114,6 +116,34 @@ pub(crate) struct Convert {
     pub(crate) kind: Option<String>,
 }
 
+/// Sends profiles from files to servers.
+///
+/// Credentials come from SONDAGE_TOKEN_FILE, SONDAGE_BASIC_AUTH_FILE, SONDAGE_TENANT,
+/// SONDAGE_OTLP_HEADERS_FILE and SONDAGE_DATADOG_KEY_FILE.
+#[derive(Debug, Parser)]
+pub(crate) struct Push {
+    /// Profiles (pprof or folded), each sent for itself
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Where to: a target as in SONDAGE_PUSH, such as pyroscope+http://HOST:PORT; may be given
+    /// several times
+    #[arg(long, required = true, value_name = "URL")]
+    pub(crate) to: Vec<Target>,
+
+    /// Name of the service [default: the profile's own, or the file's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+
+    /// Label of the whole profile; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+
+    /// Send it as if it had ended now: servers refuse profiles older than an hour
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
 /// Tells which engine works here and why, and what to do where none does.
 ///
 /// Profiles itself for a fifth of a second. The exit code is 1 when no engine works.
@@ -122,6 +152,11 @@ pub(crate) struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Send a profile of one sample to each of these targets, or to those of SONDAGE_PUSH, and tell
+    /// whether it was taken. It appears there under the service `sondage-doctor`
+    #[arg(long, value_name = "URL", num_args = 0..)]
+    pub(crate) push: Option<Vec<Target>>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

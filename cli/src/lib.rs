@@ -5,6 +5,7 @@
 //! | `record` | runs a program and writes the profile of it and its children |
 //! | `report` | prints a profile's heaviest functions |
 //! | `convert` | writes a profile in another format |
+//! | `push` | sends profiles from files to servers |
 //! | `doctor` | tells which engine works here, and what to do where none does |
 //!
 //! Exit codes: 0, 1 when something failed, 2 for wrong arguments; `record` passes on that of the
@@ -13,11 +14,13 @@
 
 mod args;
 mod convert;
+mod deliver;
 mod doctor;
 mod error;
 mod file;
 mod format;
 mod output;
+mod push;
 mod record;
 mod report;
 
@@ -42,6 +45,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Record(options) => record::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Convert(options) => convert::run(&options),
+        Command::Push(options) => push::run(&options),
         Command::Doctor(options) => doctor::run(&options),
     };
     outcome.unwrap_or_else(|error| {

@@ -4,6 +4,7 @@ mod check;
 mod ebpf;
 mod preload;
 mod probe;
+mod push;
 mod system;
 
 use std::process::ExitCode;
@@ -26,13 +27,18 @@ struct Diagnosis {
 
 /// Looks, and prints what was found.
 pub(crate) fn run(options: &args::Doctor) -> Result<ExitCode, Error> {
-    let diagnosis = diagnose();
+    let mut diagnosis = diagnose();
+    if let Some(targets) = &options.push {
+        diagnosis.checks.extend(push::checks(targets)?);
+    }
     let text = match options.json {
         true => serde_json::to_string(&diagnosis).unwrap_or_default() + "\n",
         false => to_text(&diagnosis),
     };
     output::print(&text)?;
-    Ok(ExitCode::from(u8::from(diagnosis.engine.is_none())))
+    let not_taken = |check: &Check| check.name == push::NAME && check.status == Status::Fail;
+    let failed = diagnosis.engine.is_none() || diagnosis.checks.iter().any(not_taken);
+    Ok(ExitCode::from(u8::from(failed)))
 }
 
 fn diagnose() -> Diagnosis {

@@ -4,7 +4,6 @@ mod child;
 mod collect;
 mod library;
 mod program;
-mod push;
 mod session;
 mod summary;
 
@@ -17,6 +16,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::args;
+use crate::deliver::Push;
 use crate::error::Error;
 use crate::file;
 use crate::format::Format;
@@ -24,7 +24,6 @@ use crate::output;
 use child::{Child, Event};
 use collect::Collected;
 use program::Program;
-use push::Push;
 use session::Session;
 
 /// After the end of recording, processes have this long to write what they have.
@@ -44,7 +43,7 @@ pub(crate) fn run(options: &args::Record) -> Result<ExitCode, Error> {
     let output = options.output.as_deref();
     let format = output.map_or(Ok(Format::PprofGz), Format::of)?;
     check_folder(output)?;
-    let push = Push::to(&options.push)?;
+    let push = Push::to(&options.push, "--push")?;
     let name = options.command.first().ok_or_else(|| Error::usage("no program is given"))?;
     let program = Program::find(name)?;
     let library = Library::find().map_err(Error::new)?;

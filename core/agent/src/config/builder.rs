@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::environment::Environment;
 use super::setting::{Refusal, Setting};
-use super::{Auth, Config, ProxyPolicy, SignalPolicy, Target, environment_is_trusted};
+use super::{
+    Auth, Config, ProxyPolicy, SecretSource, SignalPolicy, Target, environment_is_trusted,
+};
 use crate::error::Error;
 
 /// Collects settings and checks them. What is set here wins over the environment.
@@ -95,6 +97,26 @@ impl Builder {
         self.with(Setting::Tenant(tenant.into()))
     }
 
+    /// See [`Http::otlp_headers`](super::Http::otlp_headers).
+    pub fn otlp_headers(self, headers: SecretSource) -> Self {
+        self.with(Setting::OtlpHeaders(headers))
+    }
+
+    /// See [`Http::datadog_key`](super::Http::datadog_key).
+    pub fn datadog_key(self, key: SecretSource) -> Self {
+        self.with(Setting::DatadogKey(key))
+    }
+
+    /// See [`Config::trace_ids`].
+    pub fn trace_ids(self, sent: bool) -> Self {
+        self.with(Setting::TraceIds(sent))
+    }
+
+    /// See [`Http::client_cert`](super::Http::client_cert): both files.
+    pub fn client_identity(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.with(Setting::ClientCert(cert.into())).with(Setting::ClientKey(key.into()))
+    }
+
     /// See [`Http::ca_file`](super::Http::ca_file).
     pub fn ca_file(self, path: impl Into<PathBuf>) -> Self {
         self.with(Setting::CaFile(path.into()))
@@ -178,16 +200,29 @@ fn check_whole(config: &mut Config) -> Result<(), Error> {
         }
         config.limits.symbol_bytes = limits.memory_bytes / 2;
     }
-    if config.http.auth != Auth::None {
-        for target in &config.targets {
-            if let Target::Pyroscope(endpoint) = target
-                && !endpoint.is_encrypted()
-                && !endpoint.is_loopback()
-            {
-                let warning = format!("{target}: credentials travel unencrypted; use https");
-                config.warnings.push(warning);
+    let http = &config.http;
+    if http.client_cert.is_some() != http.client_key.is_some() {
+        let message = "a client certificate needs its private key and the reverse: set both \
+                       client_cert and client_key";
+        return Err(Error::invalid(message));
+    }
+    let mut warnings = Vec::new();
+    for target in &config.targets {
+        let Some(endpoint) = target.endpoint() else { continue };
+        let secret = match target {
+            Target::Datadog(_) => false,
+            Target::DatadogIntake(_) if http.datadog_key.is_none() => {
+                let message = format!("{target} needs an API key: set SONDAGE_DATADOG_KEY_FILE");
+                return Err(Error::invalid(message));
             }
+            Target::DatadogIntake(_) => true,
+            Target::OtlpHttp(_) | Target::OtlpGrpc(_) if http.otlp_headers.is_some() => true,
+            _ => http.auth != Auth::None,
+        };
+        if secret && !endpoint.is_encrypted() && !endpoint.is_loopback() {
+            warnings.push(format!("{target}: credentials travel unencrypted; use TLS"));
         }
     }
+    config.warnings.append(&mut warnings);
     Ok(())
 }

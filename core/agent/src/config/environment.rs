@@ -7,7 +7,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::setting::{Refusal, Setting};
-use super::{Auth, Config, ProxyPolicy, Secret, SignalPolicy, suggest, value};
+use super::{
+    Auth, Config, ProxyPolicy, Secret, SecretSource, SignalPolicy, otlp_variables, suggest, value,
+};
 use crate::error::{Error, ErrorKind};
 
 const PREFIX: &str = "SONDAGE_";
@@ -18,7 +20,7 @@ const SERVICE_ATTRIBUTE: &str = "service.name";
 /// A variable without its prefix, and how its text becomes a setting.
 type Variable = (&'static str, fn(&str) -> Result<Setting, Refusal>);
 
-const VARIABLES: [Variable; 20] = [
+const VARIABLES: &[Variable] = &[
     ("ENABLED", |text| Ok(Setting::Enabled(value::switch(text)?))),
     ("SERVICE", |text| Ok(Setting::ServiceName(text.to_owned()))),
     ("LABELS", |text| Ok(Setting::Labels(value::pairs(text)?))),
@@ -27,11 +29,16 @@ const VARIABLES: [Variable; 20] = [
     ("SIGNALS", signals),
     ("INLINES", |text| Ok(Setting::Inlines(value::switch(text)?))),
     ("INTERVAL", |text| Ok(Setting::Interval(value::duration(text)?))),
-    ("PUSH", targets),
+    (PUSH, targets),
     (TOKEN, |text| Ok(Setting::Auth(Auth::Token(Secret::new(text)?)))),
     ("TOKEN_FILE", |text| Ok(Setting::Auth(Auth::TokenFile(PathBuf::from(text))))),
     ("BASIC_AUTH_FILE", |text| Ok(Setting::Auth(Auth::BasicFile(PathBuf::from(text))))),
     ("TENANT", |text| Ok(Setting::Tenant(text.to_owned()))),
+    ("OTLP_HEADERS_FILE", |text| Ok(Setting::OtlpHeaders(SecretSource::File(text.into())))),
+    ("DATADOG_KEY_FILE", |text| Ok(Setting::DatadogKey(SecretSource::File(text.into())))),
+    ("TRACE_IDS", |text| Ok(Setting::TraceIds(value::switch(text)?))),
+    ("CLIENT_CERT_FILE", |text| Ok(Setting::ClientCert(PathBuf::from(text)))),
+    ("CLIENT_KEY_FILE", |text| Ok(Setting::ClientKey(PathBuf::from(text)))),
     ("CA_FILE", |text| Ok(Setting::CaFile(PathBuf::from(text)))),
     ("PROXY", proxy),
     ("MEMORY", |text| Ok(Setting::MemoryBytes(value::bytes(text)?))),
@@ -43,6 +50,9 @@ const VARIABLES: [Variable; 20] = [
 
 /// Variables of the `sondage` command, which the programs it runs see too.
 const OF_COMMAND: [&str; 2] = ["PRELOAD", "RECORD_DIR"];
+
+/// The variable in which `otlp` stands for what OpenTelemetry's variables say.
+const PUSH: &str = "PUSH";
 
 /// The variable whose value no message may show.
 const TOKEN: &str = "TOKEN";
@@ -94,11 +104,15 @@ impl Environment {
     pub(super) fn apply(&self, config: &mut Config) -> Result<(), Error> {
         self.apply_otel(config)?;
         let mut auth = None;
-        for (short, parse) in VARIABLES {
+        for &(short, parse) in VARIABLES {
             let name = format!("{PREFIX}{short}");
             let Some(text) = self.text(&name)? else { continue };
             let refused = |refusal| refused(&name, text, refusal);
-            let setting = parse(text).map_err(refused)?;
+            let expanded = match short {
+                PUSH => otlp_variables::expand(text, |name| self.text(name), config)?,
+                _ => text.into(),
+            };
+            let setting = parse(&expanded).map_err(refused)?;
             if matches!(setting, Setting::Auth(_))
                 && let Some(other) = auth.replace(name.clone())
             {

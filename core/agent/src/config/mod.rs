@@ -12,7 +12,9 @@
 //! ```
 
 mod builder;
+mod endpoint;
 mod environment;
+mod otlp_variables;
 mod secret;
 mod setting;
 mod suggest;
@@ -24,11 +26,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use builder::Builder;
+pub use endpoint::Endpoint;
 pub use secret::Auth;
 pub use secret::Secret;
-pub use target::Endpoint;
+pub use secret::SecretSource;
 pub use target::Target;
 pub use trust::environment_is_trusted;
+
+#[cfg(feature = "push")]
+pub(crate) use value::headers;
 
 /// How to profile and where to send it. [`Default`] profiles CPU time at 100 Hz and writes a file
 /// every 10 seconds; nothing goes on the network.
@@ -55,8 +61,11 @@ pub struct Config {
     pub interval: Duration,
     /// Where profiles are sent, at most 8. With none they are only returned by the agent.
     pub targets: Vec<Target>,
-    /// How HTTP targets are spoken to.
+    /// How servers are spoken to.
     pub http: Http,
+    /// Whether servers get trace ids beside span ids. Some, Pyroscope 1 and Parca among them, then
+    /// store a series for each trace.
+    pub trace_ids: bool,
     /// What the agent may use.
     pub limits: Limits,
     /// What looked wrong in the settings without being an error: show these to the user.
@@ -76,6 +85,7 @@ impl Default for Config {
             interval: Duration::from_secs(10),
             targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
             http: Http::default(),
+            trace_ids: false,
             limits: Limits::default(),
             warnings: Vec::new(),
         }
@@ -120,16 +130,27 @@ pub enum SignalPolicy {
     Off,
 }
 
-/// How HTTP targets are spoken to. Every HTTP target gets the same.
+/// How servers are spoken to. Every one gets the same, but for the headers that OTLP has of its own
+/// and Datadog, which gets neither credentials nor tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http {
     /// Credentials sent with every upload.
     pub auth: Auth,
     /// Value of the `X-Scope-OrgID` header, by which Pyroscope tells tenants apart.
     pub tenant: Option<String>,
+    /// Headers of uploads by OTLP, which win over the two above: `name=value,name=value`, with
+    /// `%` and two hexadecimal digits for what may not stand there.
+    pub otlp_headers: Option<SecretSource>,
+    /// The API key for Datadog without an agent.
+    pub datadog_key: Option<SecretSource>,
     /// PEM file of the certificate authorities to trust instead of Mozilla's, which are built in.
     /// It is read again for every upload.
     pub ca_file: Option<PathBuf>,
+    /// PEM files of the certificate, with its chain, and of its private key, by which uploads
+    /// prove who they are. They are read again for every upload.
+    pub client_cert: Option<PathBuf>,
+    /// See [`client_cert`](Self::client_cert); in PKCS #8, PKCS #1 or SEC 1 form.
+    pub client_key: Option<PathBuf>,
     /// Whether a proxy is used.
     pub proxy: ProxyPolicy,
 }

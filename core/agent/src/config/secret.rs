@@ -63,6 +63,28 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A secret, or the file that it is in, which is read again for every upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The secret itself.
+    Text(Secret),
+    /// Its file.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// The secret as it is now.
+    ///
+    /// # Errors
+    /// As [`Secret::read`].
+    pub fn read(&self) -> Result<Secret, Error> {
+        match self {
+            Self::Text(secret) => Ok(secret.clone()),
+            Self::File(path) => Secret::read(path),
+        }
+    }
+}
+
 /// How uploads prove who they are. Files are read again for every upload, so that a rotated
 /// secret needs no restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

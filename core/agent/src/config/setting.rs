@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Auth, Config, ProxyPolicy, SignalPolicy, Target};
+use super::{Auth, Config, ProxyPolicy, SecretSource, SignalPolicy, Target, value};
 use crate::error::{Error, ErrorKind};
 
 /// Labels of the whole process.
@@ -48,7 +48,12 @@ pub(super) enum Setting {
     Targets(Vec<Target>),
     Auth(Auth),
     Tenant(String),
+    OtlpHeaders(SecretSource),
+    DatadogKey(SecretSource),
+    TraceIds(bool),
     CaFile(PathBuf),
+    ClientCert(PathBuf),
+    ClientKey(PathBuf),
     Proxy(ProxyPolicy),
     MemoryBytes(u64),
     SymbolBytes(u64),
@@ -76,6 +81,17 @@ impl Setting {
                 config.http.auth = auth;
             }
             Self::Tenant(tenant) => config.http.tenant = Some(check_tenant(tenant)?),
+            Self::OtlpHeaders(source) => {
+                check_headers(&source)?;
+                config.http.otlp_headers = Some(source);
+            }
+            Self::DatadogKey(source) => {
+                source.read()?;
+                config.http.datadog_key = Some(source);
+            }
+            Self::TraceIds(sent) => config.trace_ids = sent,
+            Self::ClientCert(path) => config.http.client_cert = Some(check_file(path)?),
+            Self::ClientKey(path) => config.http.client_key = Some(check_file(path)?),
             Self::CaFile(path) => config.http.ca_file = Some(check_file(path)?),
             Self::Proxy(policy) => config.http.proxy = policy,
             Self::MemoryBytes(bytes) => limits.memory_bytes = within(bytes, 8 << 20..=64 << 30)?,
@@ -89,6 +105,9 @@ impl Setting {
 
     /// The value for an error message about the builder; secrets are not in it.
     pub(super) fn shown(&self) -> String {
+        if let Self::Targets(targets) = self {
+            return targets.iter().map(Target::to_string).collect::<Vec<_>>().join(",");
+        }
         let debug = format!("{self:?}");
         let value = debug.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
         value.map_or(debug.clone(), str::to_owned)
@@ -108,7 +127,12 @@ impl Setting {
             Self::Targets(_) => "targets",
             Self::Auth(_) => "auth",
             Self::Tenant(_) => "tenant",
+            Self::OtlpHeaders(_) => "otlp_headers",
+            Self::DatadogKey(_) => "datadog_key",
+            Self::TraceIds(_) => "trace_ids",
             Self::CaFile(_) => "ca_file",
+            Self::ClientCert(_) => "client_cert",
+            Self::ClientKey(_) => "client_key",
             Self::Proxy(_) => "proxy",
             Self::MemoryBytes(_) => "memory_bytes",
             Self::SymbolBytes(_) => "symbol_bytes",
@@ -157,6 +181,12 @@ fn check_tenant(tenant: String) -> Result<String, Refusal> {
         return Err(Refusal::Allowed(allowed.to_owned()));
     }
     Ok(tenant)
+}
+
+/// The message shows none of them.
+fn check_headers(source: &SecretSource) -> Result<(), Refusal> {
+    let secret = source.read()?;
+    value::headers(secret.expose()).map(|_| ()).map_err(Refusal::Allowed)
 }
 
 fn check_file(path: PathBuf) -> Result<PathBuf, Refusal> {

@@ -4,23 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::error::{Error, ErrorKind};
+use super::endpoint::{Endpoint, Schemes};
+use crate::error::Error;
 
-/// What is understood now, for error messages.
-const ALLOWED: &str = "file:DIR, pyroscope+http://HOST[:PORT][/PREFIX] or pyroscope+https://…";
-
-/// Spellings of the design that no sink stands behind yet.
-const PLANNED: [&str; 9] = [
-    "otlp+http:",
-    "otlp+https:",
-    "otlp+grpc:",
-    "otlp+grpcs:",
-    "parca+http:",
-    "parca+https:",
-    "datadog+http:",
-    "datadog+https:",
-    "pull+http:",
-];
+/// What is understood, for error messages.
+const ALLOWED: &str = "file:DIR, otlp+http://HOST:PORT, otlp+grpc://…, pyroscope+http://…, \
+                       pyroscope-ingest+http://…, parca+http://…, datadog+http://…, \
+                       datadog-intake+https://…, with https: and grpcs: for TLS and \
+                       KIND+unix:/PATH for a socket";
 
 /// A place that profiles are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,44 +19,57 @@ const PLANNED: [&str; 9] = [
 pub enum Target {
     /// `file:DIR`: pprof files in a directory, which is made when it is missing.
     File(PathBuf),
-    /// `pyroscope+http://HOST[:PORT][/PREFIX]` or `pyroscope+https://…`: a Pyroscope server.
+    /// `pyroscope+http://HOST[:PORT][/PREFIX]`, `pyroscope+https://…` or `pyroscope+unix:/PATH`:
+    /// a Pyroscope server of version 1.0 or later.
     Pyroscope(Endpoint),
+    /// `pyroscope-ingest+http://…`: the older `/ingest` of Pyroscope, which every version and its
+    /// relatives have.
+    PyroscopeIngest(Endpoint),
+    /// `otlp+http://HOST[:PORT][/PREFIX]`, `otlp+https://…` or `otlp+unix:/PATH`: OpenTelemetry
+    /// profiles over HTTP. The environment may say only `otlp`, which is the endpoint of
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    OtlpHttp(Endpoint),
+    /// `otlp+grpc://HOST[:PORT]` or `otlp+grpcs://…`: OpenTelemetry profiles over gRPC.
+    OtlpGrpc(Endpoint),
+    /// `parca+http://HOST[:PORT]` or `parca+https://…`: Parca's gRPC interface.
+    Parca(Endpoint),
+    /// `datadog+http://HOST[:PORT]` or `datadog+unix:/PATH`: a Datadog agent.
+    Datadog(Endpoint),
+    /// `datadog-intake+https://intake.profile.SITE`: Datadog without an agent.
+    DatadogIntake(Endpoint),
 }
 
-/// An HTTP server, and the path below which its API lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    tls: bool,
-    host: String,
-    port: Option<u16>,
-    prefix: String,
+/// How a kind of target is written, and the URLs it takes.
+struct Kind {
+    prefix: &'static str,
+    schemes: Schemes,
+    target: fn(Endpoint) -> Target,
 }
 
-impl Endpoint {
-    /// The URL of a path below the prefix; `path` begins with `/`.
-    pub fn url(&self, path: &str) -> String {
-        format!("{self}{path}")
-    }
+const KINDS: [Kind; 7] = [
+    Kind { prefix: "pyroscope+", schemes: Schemes::HTTP, target: Target::Pyroscope },
+    Kind { prefix: "pyroscope-ingest+", schemes: Schemes::HTTP, target: Target::PyroscopeIngest },
+    // Before OTLP over HTTP, which has the same beginning.
+    Kind { prefix: "otlp+grpc", schemes: Schemes::GRPC, target: Target::OtlpGrpc },
+    Kind { prefix: "otlp+", schemes: Schemes::HTTP, target: Target::OtlpHttp },
+    Kind { prefix: "parca+", schemes: Schemes::PARCA, target: Target::Parca },
+    Kind { prefix: "datadog+", schemes: Schemes::HTTP, target: Target::Datadog },
+    Kind { prefix: "datadog-intake+", schemes: Schemes::HTTP, target: Target::DatadogIntake },
+];
 
-    /// Whether the connection is encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.tls
-    }
-
-    /// Whether the host is this machine, by its name or address.
-    pub fn is_loopback(&self) -> bool {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.host)?;
-        if let Some(port) = self.port {
-            write!(f, ":{port}")?;
+impl Target {
+    /// The server, for targets that are one.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::File(_) => None,
+            Self::Pyroscope(endpoint)
+            | Self::PyroscopeIngest(endpoint)
+            | Self::OtlpHttp(endpoint)
+            | Self::OtlpGrpc(endpoint)
+            | Self::Parca(endpoint)
+            | Self::Datadog(endpoint)
+            | Self::DatadogIntake(endpoint) => Some(endpoint),
         }
-        f.write_str(&self.prefix)
     }
 }
 
@@ -74,6 +78,12 @@ impl fmt::Display for Target {
         match self {
             Self::File(dir) => write!(f, "file:{}", dir.display()),
             Self::Pyroscope(endpoint) => write!(f, "pyroscope+{endpoint}"),
+            Self::PyroscopeIngest(endpoint) => write!(f, "pyroscope-ingest+{endpoint}"),
+            Self::OtlpHttp(endpoint) => write!(f, "otlp+{endpoint}"),
+            Self::OtlpGrpc(endpoint) => write!(f, "otlp+grpc{}", endpoint.after_scheme_name()),
+            Self::Parca(endpoint) => write!(f, "parca+{endpoint}"),
+            Self::Datadog(endpoint) => write!(f, "datadog+{endpoint}"),
+            Self::DatadogIntake(endpoint) => write!(f, "datadog-intake+{endpoint}"),
         }
     }
 }
@@ -84,26 +94,25 @@ impl FromStr for Target {
     /// Parses one target. An error shows the text without what may be secret in it.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for a kind of target that is planned,
-    /// [`ErrorKind::InvalidInput`] for everything else.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput).
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
         let shown = redacted(text);
+        let refused = |why: &str| Error::invalid(format!("{shown:?}: {why}"));
         if let Some(dir) = text.strip_prefix("file:") {
-            return file(dir).map_err(|why| Error::invalid(format!("{shown:?}: {why}")));
+            return file(dir).map_err(refused);
         }
-        if let Some(url) = text.strip_prefix("pyroscope+") {
-            let endpoint = endpoint(url);
-            let endpoint = endpoint.map_err(|why| Error::invalid(format!("{shown:?}: {why}")))?;
-            return Ok(Self::Pyroscope(endpoint));
-        }
-        if PLANNED.iter().any(|planned| text.starts_with(planned)) {
-            let message = format!("{shown:?} is not supported yet; allowed: {ALLOWED}");
-            return Err(Error::new(ErrorKind::Unsupported, message));
+        for kind in &KINDS {
+            if let Some(url) = text.strip_prefix(kind.prefix) {
+                let endpoint = Endpoint::parse(url, &kind.schemes).map_err(refused)?;
+                return Ok((kind.target)(endpoint));
+            }
         }
         if text.starts_with("http://") || text.starts_with("https://") {
-            let message =
-                format!("{shown:?} does not say what the server is: write pyroscope+{shown}");
+            let message = format!(
+                "{shown:?} does not say what the server is: write pyroscope+{shown}, \
+                 otlp+{shown} or the like"
+            );
             return Err(Error::invalid(message));
         }
         Err(Error::invalid(format!("{shown:?} is no target; allowed: {ALLOWED}")))
@@ -118,59 +127,6 @@ fn file(dir: &str) -> Result<Target, &'static str> {
         "" => Err("names no directory"),
         _ if dir.contains('\0') => Err("a path has no NUL character"),
         _ => Ok(Target::File(PathBuf::from(dir))),
-    }
-}
-
-fn endpoint(url: &str) -> Result<Endpoint, &'static str> {
-    let (tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
-        (Some(rest), _) => (false, rest),
-        (_, Some(rest)) => (true, rest),
-        _ => return Err("the URL must begin with http:// or https://"),
-    };
-    let (authority, prefix) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // Anywhere: in `user/:password@host` the password looks like a path.
-    if rest.contains('@') {
-        return Err("a URL may not hold a password, which would show up in logs: \
-             use SONDAGE_BASIC_AUTH_FILE or SONDAGE_TOKEN_FILE");
-    }
-    if prefix.contains(['?', '#']) {
-        return Err("the URL may have a path but no ? or #");
-    }
-    if !prefix.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
-        return Err("the path must be percent-encoded");
-    }
-    let (host, port) = split_port(authority)?;
-    check_host(host)?;
-    let prefix = prefix.trim_end_matches('/').to_owned();
-    Ok(Endpoint { tls, host: host.to_owned(), port, prefix })
-}
-
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
-    let after_address = authority.rfind(']').map_or(0, |end| end + 1);
-    let Some(colon) = authority[after_address..].rfind(':') else {
-        return Ok((authority, None));
-    };
-    let (host, port) = authority.split_at(after_address + colon);
-    match port[1..].parse() {
-        Ok(port) if port > 0 => Ok((host, Some(port))),
-        _ => Err("the port must be 1 to 65535"),
-    }
-}
-
-fn check_host(host: &str) -> Result<(), &'static str> {
-    if let Some(address) = host.strip_prefix('[') {
-        let address = address.strip_suffix(']').unwrap_or_default();
-        let valid = address.parse::<std::net::Ipv6Addr>().is_ok();
-        return if valid { Ok(()) } else { Err("not an IPv6 address between [ and ]") };
-    }
-    let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    match host {
-        "" => Err("names no host"),
-        _ if host.len() > 253 => Err("the host's name is longer than 253 characters"),
-        _ if !host.bytes().all(name) => {
-            Err("the host's name may have letters, digits, '-', '_' and '.'")
-        }
-        _ => Ok(()),
     }
 }
 
@@ -196,6 +152,7 @@ fn redacted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_target_survives_being_written_and_read() {
@@ -206,6 +163,18 @@ mod tests {
             "pyroscope+https://profiles.example.com/tenants/a",
             "pyroscope+http://[::1]:4040",
             "pyroscope+http://10.0.0.1",
+            "pyroscope+unix:/run/pyroscope.sock",
+            "pyroscope-ingest+http://localhost:4040",
+            "otlp+http://localhost:4318",
+            "otlp+https://otlp.example.com/otlp",
+            "otlp+unix:/run/collector.sock",
+            "otlp+grpc://localhost:4317",
+            "otlp+grpcs://[::1]:4317",
+            "parca+http://localhost:7070",
+            "parca+https://grpc.polarsignals.com",
+            "datadog+http://localhost:8126",
+            "datadog+unix:/var/run/datadog/apm.socket",
+            "datadog-intake+https://intake.profile.datadoghq.eu",
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
@@ -221,7 +190,12 @@ mod tests {
             ("file:", "no directory"),
             ("file:///tmp/x", "file:DIR"),
             ("http://localhost:4040", "write pyroscope+http://localhost:4040"),
-            ("pyroscope+ftp://x", "http:// or https://"),
+            ("pyroscope+ftp://x", "http://, https://"),
+            ("otlp+grpc+http://x", "grpc:// or grpcs://"),
+            ("otlp+grpc://x/path", "no path"),
+            ("parca+http://x/path", "no path"),
+            ("datadog+unix:run/x", "absolute path"),
+            ("datadog+unix://run/x", "absolute path"),
             ("pyroscope+http://", "no host"),
             ("pyroscope+http://a:0", "1 to 65535"),
             ("pyroscope+http://a:99999", "1 to 65535"),
@@ -239,22 +213,6 @@ mod tests {
     }
 
     #[test]
-    fn a_planned_target_is_named_as_not_supported_yet() {
-        for text in [
-            "otlp+http://localhost:4318",
-            "otlp+https://localhost:4318",
-            "otlp+grpc://localhost:4317",
-            "parca+https://parca",
-            "datadog+https://intake.profile.datadoghq.com",
-            "pull+http://127.0.0.1:6060",
-        ] {
-            let error = text.parse::<Target>().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{text}");
-            assert!(error.to_string().contains("not supported yet"), "{error}");
-        }
-    }
-
-    #[test]
     fn a_password_in_a_url_is_refused_and_never_shown() {
         for text in [
             "pyroscope+https://user:canary@host",
@@ -262,6 +220,7 @@ mod tests {
             "pyroscope+https://user:can?canary@host/x",
             "https://canary@host",
             "otlp+https://u:canary@host",
+            "otlp+grpcs://u:canary@host",
             "pyroscope+https://host/?key=canary",
             "nonsense://canary@host",
         ] {

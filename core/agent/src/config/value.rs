@@ -71,6 +71,25 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, Allowed> {
         .collect()
 }
 
+/// Headers of HTTP as [`pairs`]. Names may have the characters of RFC 9110's tokens, values those
+/// of printable ASCII; those of the connection and of the message itself are refused.
+pub(crate) fn headers(text: &str) -> Result<Vec<(String, String)>, Allowed> {
+    const OURS: [&str; 6] =
+        ["connection", "content-length", "content-type", "host", "te", "transfer-encoding"];
+    let headers = pairs(text)?;
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    for (name, value) in &headers {
+        if name.is_empty() || !name.bytes().all(token) || OURS.contains(&&*name.to_lowercase()) {
+            let allowed = "names of HTTP headers but those of the message itself";
+            return Err(allowed.to_owned());
+        }
+        if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return Err("header values of printable ASCII".to_owned());
+        }
+    }
+    Ok(headers)
+}
+
 fn percent_decoded(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -118,6 +137,15 @@ mod tests {
         assert_eq!(decoded, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
         for text in ["a", "a=1,b", "a=%", "a=%4", "a=%zz", "a=%FF", "%+1=x"] {
             assert!(pairs(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_that_would_break_a_message_are_refused() {
+        let read = headers("api-key=abc%3D,x-b=1").unwrap();
+        assert_eq!(read[0], ("api-key".to_owned(), "abc=".to_owned()));
+        for text in ["a b=1", "=1", "Host=evil", "content-length=0", "a=%0d%0aB: c", "a=%C3%A9"] {
+            assert!(headers(text).is_err(), "{text}");
         }
     }
 }

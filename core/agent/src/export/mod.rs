@@ -3,27 +3,31 @@
 //! [`sinks`] makes the sinks of a [`Config`], [`Exporter`] runs them.
 
 mod backoff;
+mod datadog;
 mod exporter;
 mod file;
-#[cfg(feature = "push")]
-mod http;
-#[cfg(not(feature = "push"))]
-#[path = "http_off.rs"]
-mod http;
-#[cfg(feature = "push")]
-mod http_date;
+mod groups;
 mod inbox;
+mod label_name;
 mod lane;
 mod line;
+mod net;
+mod otlp;
+mod parca;
 mod pyroscope;
 mod sink;
 mod stats;
 mod utc;
+mod verdict;
 
+pub use datadog::DatadogSink;
 pub use exporter::Exporter;
 pub use exporter::Options;
 pub use exporter::Spawn;
 pub use file::FileSink;
+pub use otlp::OtlpSink;
+pub use parca::ParcaSink;
+pub use pyroscope::IngestSink;
 pub use pyroscope::PyroscopeSink;
 pub use sink::PushError;
 pub use sink::Sink;
@@ -37,17 +41,22 @@ use crate::error::Error;
 /// is contacted yet.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for an HTTP target in a build without
-/// the feature `push`, [`ErrorKind::Io`](crate::ErrorKind::Io) for a relative directory when the
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a server in a build without the
+/// feature `push` or `grpc`, [`ErrorKind::Io`](crate::ErrorKind::Io) for a relative directory when the
 /// working directory cannot be found.
 pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, Error> {
+    let (http, trace_ids) = (&config.http, config.trace_ids);
     let sink = |target: &Target| -> Result<Box<dyn Sink>, Error> {
-        match target {
-            Target::File(dir) => Ok(Box::new(FileSink::new(dir, &config.service_name)?)),
-            Target::Pyroscope(endpoint) => {
-                Ok(Box::new(PyroscopeSink::new(endpoint.clone(), &config.http)?))
-            }
-        }
+        Ok(match target {
+            Target::File(dir) => Box::new(FileSink::new(dir, &config.service_name)?),
+            Target::Pyroscope(to) => Box::new(PyroscopeSink::new(to.clone(), http, trace_ids)?),
+            Target::PyroscopeIngest(to) => Box::new(IngestSink::new(to.clone(), http, trace_ids)?),
+            Target::OtlpHttp(to) => Box::new(OtlpSink::over_http(to, http, trace_ids)?),
+            Target::OtlpGrpc(to) => Box::new(OtlpSink::over_grpc(to, http, trace_ids)?),
+            Target::Parca(to) => Box::new(ParcaSink::new(to, http, trace_ids)?),
+            Target::Datadog(to) => Box::new(DatadogSink::to_agent(to, http)?),
+            Target::DatadogIntake(to) => Box::new(DatadogSink::to_intake(to, http)?),
+        })
     };
     config.targets.iter().map(sink).collect()
 }

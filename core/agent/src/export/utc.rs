@@ -1,5 +1,7 @@
 //! Dates of the proleptic Gregorian calendar in UTC, from seconds since 1970.
 
+use std::time::Duration;
+
 /// Seconds of a day.
 pub(super) const DAY: u64 = 86_400;
 
@@ -10,6 +12,22 @@ pub(super) fn compact(unix_seconds: u64) -> String {
     let time = seconds % DAY;
     let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// `2025-01-31T23:59:59.000000000Z`, of at most the year 9999.
+pub(super) fn rfc3339(since_epoch: Duration) -> String {
+    let text = compact(since_epoch.as_secs());
+    let (date, time) = (&text[..8], &text[9..15]);
+    let nanos = since_epoch.subsec_nanos();
+    format!(
+        "{}-{}-{}T{}:{}:{}.{nanos:09}Z",
+        &date[..4],
+        &date[4..6],
+        &date[6..],
+        &time[..2],
+        &time[2..4],
+        &time[4..]
+    )
 }
 
 /// Days from 0000-03-01, with which the leap day ends a year, to 1970-01-01.

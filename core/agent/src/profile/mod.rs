@@ -10,6 +10,7 @@
 //!
 //! Reading is bounded: what exceeds a constant of [`limits`] is refused with an error.
 
+mod extra_strings;
 pub mod folded;
 mod frame;
 pub mod html;
@@ -25,6 +26,7 @@ pub mod speedscope;
 mod table;
 pub mod view;
 
+pub(crate) use extra_strings::ExtraStrings;
 pub use id::FunctionId;
 pub use id::LabelSetId;
 pub use id::LocationId;
@@ -41,4 +43,6 @@ pub use model::Meta;
 pub use model::Profile;
 pub use model::Sample;
 pub use model::ValueType;
+pub(crate) use part::Rename;
 pub(crate) use part::Selection;
+pub(crate) use part::unchanged;

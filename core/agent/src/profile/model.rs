@@ -325,8 +325,15 @@ impl Profile {
         columns - 1
     }
 
+    /// Gives every column the name that `rename` has for it.
+    pub(crate) fn rename_columns(&mut self, rename: impl Fn(&ValueType) -> ValueType) {
+        for column in &mut self.sample_types {
+            *column = rename(column);
+        }
+    }
+
     /// Takes every sample out, to be added again under other labels.
-    pub(super) fn take_samples(&mut self) -> Vec<Sample> {
+    pub(crate) fn take_samples(&mut self) -> Vec<Sample> {
         self.sample_ids.clear();
         std::mem::take(&mut self.samples)
     }

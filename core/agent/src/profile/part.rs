@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ops::Range;
 
 use super::Function;
 use super::FunctionId;
@@ -16,6 +15,11 @@ use super::Profile;
 use super::StackId;
 use super::StringId;
 
+/// Leaves names as they are.
+pub(crate) fn unchanged(name: &str) -> Option<Cow<'_, str>> {
+    Some(name.into())
+}
+
 /// The new name of a sample label, `None` to leave the label out.
 pub(crate) type Rename = fn(&str) -> Option<Cow<'_, str>>;
 
@@ -25,7 +29,7 @@ pub(crate) struct Selection {
     /// Positions of columns, in the order they shall have.
     pub(crate) columns: Vec<usize>,
     /// Positions of samples. Those that are 0 in every selected column are left out.
-    pub(crate) samples: Range<usize>,
+    pub(crate) samples: Vec<usize>,
     /// Names of sample labels.
     pub(crate) rename: Rename,
     /// Whether the losses go with this piece. They are those of the whole profile, so that only
@@ -46,7 +50,7 @@ impl Profile {
         }
         let mut copy =
             Copy { from: self, to: part, rename: selection.rename, seen: Seen::default() };
-        let samples = self.samples().get(selection.samples.clone()).unwrap_or_default();
+        let samples = selection.samples.iter().filter_map(|&index| self.samples().get(index));
         let mut values = Vec::with_capacity(selection.columns.len());
         for sample in samples {
             values.clear();
@@ -150,6 +154,7 @@ impl Copy<'_> {
 mod tests {
     use super::*;
     use crate::profile::{LossCause, ValueType};
+    use std::ops::Range;
 
     fn two_columns() -> Profile {
         let mut profile = Profile::new(vec![
@@ -174,7 +179,8 @@ mod tests {
     #[test]
     fn pieces_add_up_to_the_whole_and_hold_only_what_they_use() {
         let whole = two_columns();
-        let part = |samples, losses| {
+        let part = |samples: Range<usize>, losses| {
+            let samples = samples.collect();
             whole.part(&Selection { columns: vec![0, 1], samples, rename: dots, losses })
         };
         let (first, rest) = (part(0..1, true), part(1..3, false));
@@ -190,12 +196,12 @@ mod tests {
     #[test]
     fn a_column_taken_out_leaves_the_samples_it_does_not_count() {
         let whole = two_columns();
-        let cpu =
-            whole.part(&Selection { columns: vec![0], samples: 0..3, rename: dots, losses: true });
+        let samples = vec![0, 1, 2];
+        let cpu = whole.part(&Selection { columns: vec![0], samples, rename: dots, losses: true });
         assert_eq!(cpu.sample_types(), [ValueType::new("cpu", "nanoseconds")]);
         assert_eq!(cpu.samples().len(), 2, "the first has no CPU time");
         assert_eq!(cpu.total(0), 3);
-        let none = Selection { columns: vec![9], samples: 5..9, rename: dots, losses: true };
+        let none = Selection { columns: vec![9], samples: vec![5, 6], rename: dots, losses: true };
         assert!(whole.part(&none).samples().is_empty());
     }
 }

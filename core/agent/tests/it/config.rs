@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use proptest::prelude::{any, prop, proptest};
+use sondage::Error;
 use sondage::config::{Auth, Config, Limits, ProxyPolicy, Secret, SignalPolicy, Target};
-use sondage::{Error, ErrorKind};
 
 fn config(variables: &[(&str, &str)]) -> Result<Config, Error> {
     Config::builder().environment(variables.iter().copied()).build()
@@ -135,8 +135,48 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
     }
     let long = "x".repeat(5000);
     assert!(refusal("SONDAGE_WALL", &long).len() < 300, "a message stays short");
-    let planned = config(&[("SONDAGE_PUSH", "otlp+http://c:4318")]).unwrap_err();
-    assert_eq!(planned.kind(), ErrorKind::Unsupported);
+    let key = config(&[("SONDAGE_PUSH", "datadog-intake+https://intake.profile.datadoghq.eu")]);
+    assert!(key.unwrap_err().to_string().contains("SONDAGE_DATADOG_KEY_FILE"));
+    let path = secret_file("a-client-certificate", "x");
+    let half = config(&[("SONDAGE_CLIENT_CERT_FILE", &path)]).unwrap_err();
+    assert!(half.to_string().contains("client_key"), "{half}");
+}
+
+#[test]
+fn the_word_otlp_stands_for_what_opentelemetrys_variables_say() {
+    let target = |variables: &[(&str, &str)]| {
+        let push = [("SONDAGE_PUSH", "otlp")];
+        let all: Vec<_> = push.iter().chain(variables).copied().collect();
+        config(&all).map(|config| config.targets[0].to_string())
+    };
+    const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    const OWN: &str = "OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT";
+    const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    for (variables, expected) in [
+        (&[][..], "otlp+http://localhost:4318"),
+        (&[(PROTOCOL, "grpc")], "otlp+grpc://localhost:4317"),
+        (&[(ENDPOINT, "https://c/otlp/")], "otlp+https://c/otlp"),
+        (&[(ENDPOINT, "https://c:4317"), (PROTOCOL, "grpc")], "otlp+grpcs://c:4317"),
+        (&[(ENDPOINT, "https://a"), (OWN, "http://b/v1development/profiles")], "otlp+http://b"),
+    ] {
+        assert_eq!(target(variables).unwrap(), expected);
+    }
+    for (variables, part) in [
+        (&[(PROTOCOL, "http/json")][..], "http/protobuf or grpc"),
+        (&[(OWN, "http://b/v1/profiles")], "v1development"),
+        (&[("OTEL_EXPORTER_OTLP_HEADERS", "api-key")], "OTEL_EXPORTER_OTLP_HEADERS"),
+    ] {
+        let error = target(variables).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let with_headers = [("OTEL_EXPORTER_OTLP_HEADERS", "api-key=canary")];
+    let elsewhere = config(&with_headers).unwrap();
+    assert_eq!(elsewhere.http.otlp_headers, None, "only where the word is used");
+    let all = [("SONDAGE_PUSH", "file:./x, otlp"), with_headers[0]];
+    let config = config(&all).unwrap();
+    assert_eq!(config.targets.len(), 2);
+    assert!(config.http.otlp_headers.is_some());
+    assert!(!format!("{config:?}").contains("canary"));
 }
 
 #[test]

@@ -1,12 +1,11 @@
-//! How Pyroscope names things: profile types, and labels in the form that every version stores
-//! alike (1.x turns dots into underscores, 2.x keeps them).
+//! The labels of Pyroscope's series and samples.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::super::label_name::label_name;
 use super::super::line::prefix;
 use super::message::Label;
-use crate::profile::{Profile, ValueType};
+use crate::profile::{Profile, Rename};
 
 /// Labels of a series that the server takes, with those of the samples and its own.
 const MAX_LABELS: usize = 30;
@@ -19,60 +18,22 @@ const RESERVED_LABELS: usize = 9;
 const MAX_NAME_BYTES: usize = 1024;
 const MAX_VALUE_BYTES: usize = 2048;
 
-/// Columns that belong under one `__name__`.
-pub(super) struct Group {
-    /// The profile's `__name__`.
-    pub(super) name: String,
-    /// Positions of the columns.
-    pub(super) columns: Vec<usize>,
+/// Settings that a server that refuses the sender asks for.
+pub(super) const CREDENTIALS: &str =
+    "SONDAGE_TOKEN_FILE, SONDAGE_BASIC_AUTH_FILE or SONDAGE_TENANT";
+
+/// The texts of Pyroscope's validation for its limits on bytes and samples.
+pub(super) fn is_size(text: &str) -> bool {
+    text.contains("exceeds the size limit") || text.contains("exceeds the samples count limit")
 }
 
-/// Sorts a profile's columns by the `__name__` that Pyroscope's pages expect them under.
-pub(super) fn groups(types: &[ValueType]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for (column, value_type) in types.iter().enumerate() {
-        let name = name_of(&value_type.kind);
-        match groups.iter_mut().find(|group| group.name == name) {
-            Some(group) => group.columns.push(column),
-            None => groups.push(Group { name, columns: vec![column] }),
-        }
+/// How the labels of samples are named. Trace ids are left out unless they are wanted: Pyroscope
+/// 1.x makes a series of each. `span_id` stays, which it stores per sample.
+pub(super) fn sample_labels(trace_ids: bool) -> Rename {
+    match trace_ids {
+        true => |name| Some(label_name(name)),
+        false => |name| (name != "trace_id").then(|| label_name(name)),
     }
-    groups
-}
-
-fn name_of(kind: &str) -> String {
-    let name = match kind {
-        "cpu" | "samples" => "process_cpu",
-        _ if kind.starts_with("alloc_") || kind.starts_with("inuse_") => "memory",
-        _ => kind,
-    };
-    label_name(name).into_owned()
-}
-
-/// A name of letters, digits and underscores that does not begin with a digit.
-fn label_name(name: &str) -> Cow<'_, str> {
-    let valid = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    let digit_first = name.starts_with(|char: char| char.is_ascii_digit());
-    if !name.is_empty() && !digit_first && name.chars().all(valid) {
-        return Cow::Borrowed(name);
-    }
-    let kept = name.chars().map(|char| if valid(char) { char } else { '_' });
-    let prefix = if digit_first || name.is_empty() { "_" } else { "" };
-    prefix.chars().chain(kept).collect::<String>().into()
-}
-
-/// The name of a sample label. Trace ids are left out: Pyroscope 1.x makes a series of each.
-/// `span_id` stays, which it stores per sample.
-pub(super) fn sample_label(name: &str) -> Option<Cow<'_, str>> {
-    (name != "trace_id").then(|| label_name(name))
-}
-
-/// Whether a sample label changes on its way to Pyroscope.
-pub(super) fn has_foreign_labels(profile: &Profile) -> bool {
-    let mut seen = HashSet::new();
-    profile.samples().iter().filter(|sample| seen.insert(sample.labels)).any(|sample| {
-        profile.labels(sample.labels).any(|(name, _)| sample_label(name).as_deref() != Some(name))
-    })
 }
 
 /// The labels of the series, and what had to be left out because the server takes only so many.
@@ -116,31 +77,13 @@ fn most_sample_labels(profile: &Profile) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::ValueType;
 
     #[test]
-    fn columns_stand_under_the_names_the_pages_know() {
-        let types = [("cpu", "nanoseconds"), ("samples", "count"), ("wall", "nanoseconds")];
-        let types = types.map(|(kind, unit)| ValueType::new(kind, unit));
-        let groups: Vec<_> =
-            groups(&types).into_iter().map(|group| (group.name, group.columns)).collect();
-        assert_eq!(groups, [("process_cpu".to_owned(), vec![0, 1]), ("wall".to_owned(), vec![2])]);
-        assert_eq!(name_of("alloc_space"), "memory");
-        assert_eq!(name_of("off-cpu"), "off_cpu");
-    }
-
-    #[test]
-    fn label_names_are_the_same_for_every_version() {
-        for (name, sent) in [
-            ("k8s.pod.name", "k8s_pod_name"),
-            ("a-b", "a_b"),
-            ("1st", "_1st"),
-            ("é", "_"),
-            ("", "_"),
-        ] {
-            assert_eq!(label_name(name), sent);
-        }
-        assert_eq!(sample_label("span_id").as_deref(), Some("span_id"));
-        assert_eq!(sample_label("trace_id"), None);
+    fn trace_ids_are_no_labels_unless_they_are_wanted() {
+        assert_eq!(sample_labels(false)("span_id").as_deref(), Some("span_id"));
+        assert_eq!(sample_labels(false)("trace_id"), None);
+        assert_eq!(sample_labels(true)("trace_id").as_deref(), Some("trace_id"));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! From the model to pprof bytes. Messages are written one at a time, so that encoding needs
 //! little more memory than its result.
 
-use std::collections::HashMap;
 use std::io::Write;
 
 use flate2::Compression;
@@ -11,18 +10,27 @@ use prost::Message;
 use super::comment;
 use super::message;
 use super::message::field;
+use crate::profile::ExtraStrings;
 use crate::profile::Profile;
 use crate::profile::ValueType;
 
 /// Writes a profile as an uncompressed pprof message.
 pub fn encode(profile: &Profile) -> Vec<u8> {
-    let mut strings = Strings::new(profile);
+    encode_with(profile, |_, _| None)
+}
+
+/// The number that a label of this name and text travels as; `None` for text.
+pub(crate) type Number = fn(&str, &str) -> Option<i64>;
+
+/// Writes a profile as [`encode`], with some labels as numbers.
+pub(crate) fn encode_with(profile: &Profile, number: Number) -> Vec<u8> {
+    let mut strings = ExtraStrings::new(profile);
     let mut out = header(profile, &mut strings).encode_to_vec();
     mappings(profile, &mut out);
     functions(profile, &mut out);
     locations(profile, &mut out);
-    samples(profile, &mut out);
-    for text in profile.strings().iter().chain(&strings.extra) {
+    samples(profile, number, &mut out);
+    for text in profile.strings().iter().chain(strings.extra()) {
         prefixed(&mut out, field::STRING, text);
     }
     out
@@ -45,49 +53,28 @@ pub(crate) fn gzip(raw: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// The file's string table: the profile's own, with the same ids, then what only the header needs.
-struct Strings {
-    first: usize,
-    extra: Vec<String>,
-    ids: HashMap<String, i64>,
+fn string_id(strings: &mut ExtraStrings, text: &str) -> i64 {
+    signed(strings.position(text) as u64)
 }
 
-impl Strings {
-    fn new(profile: &Profile) -> Self {
-        Self { first: profile.strings().len(), extra: Vec::new(), ids: HashMap::new() }
-    }
-
-    fn id(&mut self, text: &str) -> i64 {
-        if text.is_empty() {
-            return 0;
-        }
-        if let Some(&id) = self.ids.get(text) {
-            return id;
-        }
-        let id = signed((self.first + self.extra.len()) as u64);
-        self.extra.push(text.to_owned());
-        self.ids.insert(text.to_owned(), id);
-        id
-    }
-
-    fn value_type(&mut self, value_type: &ValueType) -> message::ValueType {
-        message::ValueType { kind: self.id(&value_type.kind), unit: self.id(&value_type.unit) }
-    }
+fn value_type(strings: &mut ExtraStrings, value_type: &ValueType) -> message::ValueType {
+    let kind = string_id(strings, &value_type.kind);
+    message::ValueType { kind, unit: string_id(strings, &value_type.unit) }
 }
 
-fn header(profile: &Profile, strings: &mut Strings) -> message::Header {
+fn header(profile: &Profile, strings: &mut ExtraStrings) -> message::Header {
     let meta = &profile.meta;
     let types = profile.sample_types();
     let default = types.get(profile.default_column());
     let period = meta.period.as_ref();
     message::Header {
-        sample_types: types.iter().map(|column| strings.value_type(column)).collect(),
+        sample_types: types.iter().map(|column| value_type(strings, column)).collect(),
         time_nanos: signed(meta.start_unix_nanos.unwrap_or(0)),
         duration_nanos: i64::try_from(meta.duration.as_nanos()).unwrap_or(i64::MAX),
-        period_type: period.map(|(period_type, _)| strings.value_type(period_type)),
+        period_type: period.map(|(period_type, _)| value_type(strings, period_type)),
         period: period.map_or(0, |&(_, value)| signed(value)),
-        comments: comment::lines(profile).iter().map(|line| strings.id(line)).collect(),
-        default_sample_type: default.map_or(0, |column| strings.id(&column.kind)),
+        comments: comment::lines(profile).iter().map(|line| string_id(strings, line)).collect(),
+        default_sample_type: default.map_or(0, |column| string_id(strings, &column.kind)),
     }
 }
 
@@ -167,7 +154,7 @@ fn locations(profile: &Profile, out: &mut Vec<u8>) {
     }
 }
 
-fn samples(profile: &Profile, out: &mut Vec<u8>) {
+fn samples(profile: &Profile, number: Number, out: &mut Vec<u8>) {
     let mut message = message::Sample::default();
     for sample in profile.samples() {
         message.location_ids.clear();
@@ -176,8 +163,10 @@ fn samples(profile: &Profile, out: &mut Vec<u8>) {
         message.values.clone_from(&sample.values);
         message.labels.clear();
         for (key, text) in profile.label_ids(sample.labels) {
-            let (key, text) = (key.0.into(), text.0.into());
-            message.labels.push(message::Label { key, text, ..message::Label::default() });
+            let number = number(profile.text(*key), profile.text(*text));
+            let text = if number.is_some() { 0 } else { text.0.into() };
+            let number = number.unwrap_or(0);
+            message.labels.push(message::Label { key: key.0.into(), text, number, unit: 0 });
         }
         write(out, field::SAMPLE, &message);
     }

@@ -31,4 +31,5 @@ mod wire;
 pub use decode::decode;
 pub use encode::encode;
 pub use encode::encode_gz;
+pub(crate) use encode::encode_with;
 pub(crate) use encode::gzip;

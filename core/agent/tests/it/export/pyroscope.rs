@@ -56,7 +56,7 @@ pub fn sink(target: &str, auth: Auth) -> PyroscopeSink {
     let target: Target = target.parse().unwrap();
     let config = Config::builder().auth(auth).tenant("team-a").targets([target]).build().unwrap();
     let Target::Pyroscope(endpoint) = config.targets[0].clone() else { panic!("{config:?}") };
-    PyroscopeSink::new(endpoint, &config.http).unwrap()
+    PyroscopeSink::new(endpoint, &config.http, false).unwrap()
 }
 
 fn ok() -> Server {

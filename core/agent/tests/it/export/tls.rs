@@ -52,7 +52,7 @@ fn push(server: &Server, ca_file: Option<&std::path::Path>) -> Result<(), PushEr
     }
     let config = builder.build().unwrap();
     let Target::Pyroscope(endpoint) = config.targets[0].clone() else { panic!("{config:?}") };
-    let mut sink = PyroscopeSink::new(endpoint, &config.http).unwrap();
+    let mut sink = PyroscopeSink::new(endpoint, &config.http, false).unwrap();
     let upload = Upload { body: vec![7; 100], ..Upload::default() };
     sink.push(&upload, Instant::now() + Duration::from_secs(5))
 }

@@ -1,6 +1,6 @@
 //! The dates of HTTP headers.
 
-use super::utc::{DAY, EPOCH};
+use super::super::utc::{DAY, EPOCH};
 
 /// Seconds since 1970 of an HTTP date in any of the three forms that a recipient must know
 /// (RFC 9110, section 5.6.7). `None` for anything else and for years before 1970.
@@ -32,7 +32,7 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The inverse of [`date`](super::utc::date), for years from 1970.
+/// The inverse of [`date`](super::super::utc::date), for years from 1970.
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let (era, of_era) = (year / 400, year % 400);
@@ -43,7 +43,7 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::utc::date;
+    use super::super::super::utc::date;
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! `--push`: sends the finished profile to where the user wants it too.
+//! Sending a profile to where the user wants it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,14 +19,15 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    /// Checks targets and the settings of the environment that concern them. Nobody is contacted.
-    pub(crate) fn to(targets: &[Target]) -> Result<Self, Error> {
+    /// Checks targets, given by `option`, and the settings of the environment that concern them.
+    /// Nobody is contacted.
+    pub(crate) fn to(targets: &[Target], option: &str) -> Result<Self, Error> {
         if targets.is_empty() {
             return Ok(Self { sinks: Vec::new() });
         }
         let config = Config::builder().process_environment().targets(targets.iter().cloned());
         let sinks = config.build().and_then(|config| export::sinks(&config));
-        Ok(Self { sinks: sinks.map_err(|error| Error::usage(format!("--push: {error}")))? })
+        Ok(Self { sinks: sinks.map_err(|error| Error::usage(format!("{option}: {error}")))? })
     }
 
     /// Sends the profile; one line for each target that has it. Tries again while servers are
