@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint storm page servers
+.PHONY: demo test lint storm page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -18,9 +18,11 @@ lint: ## Formatting and lints only
 storm: ## The proofs at the sizes that are published: 16 minutes on an idle machine
 	SONDAGE_STORM=full $(CARGO) test --release -p sondage --all-features --test proofs -- --nocapture --test-threads=1
 
-servers: ## Profiles pushed to real servers and read back; builds them first (8 minutes, needs Go)
+backends: ## Builds Pyroscope, Parca and the OpenTelemetry Collector once (22 minutes, needs Go)
 	tools/servers/build
-	$(CARGO) test -p sondage --all-features --test servers -- --nocapture
+
+test-backends: ## Profiles pushed to those servers and read back (2 minutes)
+	$(CARGO) test -p sondage --all-features --test servers -- --nocapture --test-threads=1
 
 page: ## Rebuilds viewer/dist/page.html
 	node viewer/build.mjs

@@ -1,6 +1,10 @@
-//! Profiles pushed to real servers and read back; `make servers` builds the servers and runs this.
+//! Profiles pushed to real servers and read back: `make backends` builds the servers, `make
+//! test-backends` runs this.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that fails")]
 
+mod collector;
+mod parca;
 mod pyroscope;
 mod server;
+mod truth;

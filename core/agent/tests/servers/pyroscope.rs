@@ -1,19 +1,34 @@
-//! Pyroscope 1.21: what it returns of a profile that the agent pushed.
+//! Pyroscope 1.21, with the storage of 1.x and with that of 2.x.
 
-use std::hint::black_box;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
+use prost::Message;
 use serde_json::{Value, json};
-use sondage::{Agent, Config};
+use sondage::profile::pprof;
 
-use crate::server::{Server, free_ports};
+use crate::server::{Program, Server, free_ports};
+use crate::truth::{ROUTES, SPAN, Stacks, compare, eventually, in_span, period, push, stacks};
 
 const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
-const SPAN: &str = "00f067aa0ba902b7";
+
+/// `querier.v1.SelectMergeProfileRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct Query {
+    #[prost(string, tag = "1")]
+    profile_type: String,
+    #[prost(string, tag = "2")]
+    selector: String,
+    #[prost(int64, tag = "3")]
+    start: i64,
+    #[prost(int64, tag = "4")]
+    end: i64,
+    #[prost(int64, optional, tag = "5")]
+    max_nodes: Option<i64>,
+}
 
 /// On one loopback address the rings must be told it: they would advertise that of a network card.
-fn start() -> Server {
-    let [http, grpc, members] = free_ports();
+fn start(storage_2: bool) -> Server {
+    let [http, grpc, members, raft] = free_ports();
     let configuration = format!(
         "target: all
 analytics: {{ reporting_enabled: false }}
@@ -39,113 +54,105 @@ storage: {{ backend: filesystem, filesystem: {{ dir: ./shared }} }}
     ];
     let mut arguments = vec!["-config.file=config.yaml".to_owned()];
     arguments.extend(rings.map(|ring| format!("-{ring}=127.0.0.1")));
-    Server::start("pyroscope", http, &configuration, &arguments)
-}
-
-#[inline(never)]
-fn pays(time: Duration) -> u64 {
-    burn(time) ^ 1
-}
-
-#[inline(never)]
-fn browses(time: Duration) -> u64 {
-    burn(time) ^ 2
-}
-
-fn burn(time: Duration) -> u64 {
-    let start = Instant::now();
-    let mut sum = 0u64;
-    while start.elapsed() < time {
-        sum = (0..10_000).fold(sum, |sum, i| black_box(sum.wrapping_mul(31).wrapping_add(i)));
+    let mut environment = Vec::new();
+    if storage_2 {
+        environment.push(("PYROSCOPE_V2", "1"));
+        let raft = format!("127.0.0.1:{raft}");
+        arguments.extend([
+            "-write-path=segment-writer".to_owned(),
+            "-enable-query-backend=true".to_owned(),
+            "-metastore.data-dir=./meta".to_owned(),
+            "-metastore.raft.dir=./raft".to_owned(),
+            format!("-metastore.raft.bind-address={raft}"),
+            format!("-metastore.raft.advertise-address={raft}"),
+            format!("-metastore.raft.server-id={raft}"),
+            format!("-metastore.address=127.0.0.1:{grpc}"),
+            format!("-query-backend.address=127.0.0.1:{grpc}"),
+            "-segment-writer.lifecycler.addr=127.0.0.1".to_owned(),
+        ]);
     }
-    sum
+    let (name, ready) = ("pyroscope", "/ready");
+    Server::start(Program { name, port: http, ready, configuration, arguments, environment })
 }
 
-/// A query for what was pushed in the last hour, and what else it says.
-fn query(more: Value) -> Value {
+fn now_millis() -> i64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let now = u64::try_from(now.as_millis()).unwrap();
+    i64::try_from(now.as_millis()).unwrap()
+}
+
+/// What the server has of a service, and of one of its routes.
+fn merged(server: &Server, service: &str, route: Option<&str>) -> Stacks {
+    let route = route.map_or_else(String::new, |route| format!(",route=\"{route}\""));
+    let query = Query {
+        profile_type: CPU.to_owned(),
+        selector: format!("{{service_name=\"{service}\",env=\"test\"{route}}}"),
+        start: now_millis() - 3_600_000,
+        end: now_millis() + 600_000,
+        max_nodes: Some(100_000),
+    };
+    let path = "/querier.v1.QuerierService/SelectMergeProfile";
+    let answer = server.post(path, "application/proto", &query.encode_to_vec());
+    stacks(&pprof::decode(&answer).unwrap(), None)
+}
+
+fn ask(server: &Server, method: &str, service: &str, more: &Value) -> Value {
     let mut query = json!({
-        "start": now - 3_600_000,
-        "end": now + 600_000,
+        "start": now_millis() - 3_600_000,
+        "end": now_millis() + 600_000,
         "profile_typeID": CPU,
-        "label_selector": "{service_name=\"shop\"}",
+        "label_selector": format!("{{service_name=\"{service}\"}}"),
+        "matchers": [format!("{{service_name=\"{service}\"}}")],
     });
     query.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    query
+    let path = format!("/querier.v1.QuerierService/{method}");
+    let answer = server.post(&path, "application/json", query.to_string().as_bytes());
+    serde_json::from_slice(&answer).unwrap()
 }
 
-/// The functions of a flame graph, and its weight in nanoseconds.
-fn flame_graph(answer: &Value) -> (Vec<&str>, u64) {
+/// The functions of a span's flame graph, and its weight in nanoseconds.
+fn span(server: &Server, service: &str, span: &str) -> (String, i64) {
+    let answer =
+        ask(server, "SelectMergeSpanProfile", service, &json!({ "span_selector": [span] }));
     let graph = &answer["flamegraph"];
-    let names = graph["names"].as_array().into_iter().flatten();
     let total = graph["total"].as_str().map_or(0, |total| total.parse().unwrap());
-    (names.map(|name| name.as_str().unwrap()).collect(), total)
+    (graph["names"].to_string(), total)
 }
 
-fn holds(names: &[&str], function: &str) -> bool {
-    names.iter().any(|name| name.ends_with(function))
+/// Every way into Pyroscope, and by how much a stack may then differ.
+fn check(storage_2: bool) {
+    let server = start(storage_2);
+    let address = server.url.strip_prefix("http").unwrap();
+    for (service, target, each) in [
+        ("push", format!("pyroscope+http{address}"), 0),
+        ("ingest", format!("pyroscope-ingest+http{address}"), 0),
+        ("otlp-http", format!("otlp+http{address}"), period()),
+        ("otlp-grpc", format!("otlp+grpc{address}"), period()),
+    ] {
+        push(&target, service);
+        let all = eventually(|| merged(&server, service, None), &target);
+        compare(&all, None, each, &target);
+        for route in ROUTES {
+            compare(&merged(&server, service, Some(route)), Some(route), each, &target);
+        }
+        let labels = ask(&server, "LabelNames", service, &json!({}));
+        let labels = labels["names"].to_string();
+        assert!(labels.contains("\"route\"") && labels.contains("\"env\""), "{labels}");
+        assert!(!labels.contains("span_id") && !labels.contains("trace_id"), "{labels}");
+        let (names, weight) = span(&server, service, SPAN);
+        assert!(names.contains("truth::pays") && !names.contains("truth::browses"), "{names}");
+        let expected = in_span();
+        let near = expected > 0 && (weight - expected).abs() <= each;
+        assert!(near, "{target}: {weight} ns in the span instead of {expected}");
+        assert_eq!(span(&server, service, "00000000000000ff").1, 0);
+    }
 }
 
 #[test]
-fn functions_labels_and_span_profiles_come_back() {
-    let server = start();
-    let target = format!("pyroscope+{}", server.url).parse().unwrap();
-    let config = Config::builder()
-        .service_name("shop")
-        .label("env", "test")
-        .hz(200)
-        .interval(Duration::from_secs(3600))
-        .targets([target]);
-    let agent = Agent::start(config.build().unwrap()).unwrap();
-    let second = Duration::from_secs(1);
-    let work = std::thread::spawn(move || {
-        let route = |route, work: fn(Duration) -> u64| {
-            sondage::labels([("route", route)]).scope(|| black_box(work(second)))
-        };
-        route("/browse", browses);
-        route("/pay", pays);
-        // Half of what is paid belongs to a span.
-        let span = sondage::labels([("route", "/pay"), ("span_id", SPAN)]);
-        span.scope(|| black_box(pays(second)))
-    });
-    work.join().unwrap();
-    let profile = agent.stop().unwrap();
-    assert!(profile.samples().len() > 3);
+fn pyroscope_gives_back_what_was_pushed() {
+    check(false);
+}
 
-    let ask = |method: &str, more| {
-        server.ask(&format!("/querier.v1.QuerierService/{method}"), &query(more))
-    };
-    let merge = |route: &str| {
-        let selector = format!("{{service_name=\"shop\",env=\"test\",route=\"{route}\"}}");
-        ask("SelectMergeStacktraces", json!({ "label_selector": selector }))
-    };
-    let end = Instant::now() + Duration::from_secs(30);
-    let mut paid = merge("/pay");
-    while flame_graph(&paid).1 == 0 {
-        assert!(Instant::now() < end, "nothing arrived\n{}", server.log());
-        std::thread::sleep(Duration::from_millis(500));
-        paid = merge("/pay");
-    }
-
-    let labels = ask("LabelNames", json!({}));
-    let labels = labels["names"].as_array().unwrap();
-    assert!(labels.contains(&json!("route")) && labels.contains(&json!("env")), "{labels:?}");
-    assert!(!labels.contains(&json!("span_id")), "a series of each span");
-
-    let near = |nanos: u64, seconds: f64| (nanos as f64 / 1e9 - seconds).abs() < 0.15 * seconds;
-    let (names, weight) = flame_graph(&paid);
-    assert!(holds(&names, "pyroscope::pays") && !holds(&names, "pyroscope::browses"), "{names:?}");
-    assert!(near(weight, 2.0), "{weight} ns under /pay");
-    let browsed = merge("/browse");
-    let (names, weight) = flame_graph(&browsed);
-    assert!(holds(&names, "pyroscope::browses") && !holds(&names, "pyroscope::pays"), "{names:?}");
-    assert!(near(weight, 1.0), "{weight} ns under /browse");
-
-    let span = ask("SelectMergeSpanProfile", json!({ "span_selector": [SPAN] }));
-    let (names, weight) = flame_graph(&span);
-    assert!(holds(&names, "pyroscope::pays") && !holds(&names, "pyroscope::browses"), "{names:?}");
-    assert!(near(weight, 1.0), "{weight} ns in the span");
-    let other = ask("SelectMergeSpanProfile", json!({ "span_selector": ["00000000000000ff"] }));
-    assert_eq!(flame_graph(&other).1, 0);
+#[test]
+fn pyroscope_with_the_storage_of_2_gives_back_what_was_pushed() {
+    check(true);
 }

@@ -180,19 +180,22 @@ impl<'a> Tables<'a> {
         if let Some(known) = self.labels.get(&id) {
             return known.clone();
         }
-        let mut link = Link::default();
-        let mut attributes = Vec::new();
         let profile = self.profile;
+        let value_of = |name| profile.labels(id).find(|(key, _)| *key == name);
+        let bytes = |name, length| value_of(name).map(|(_, text)| bytes_of_hex(text, length));
+        let trace_id = bytes("trace_id", 16).filter(|_| self.trace_ids).unwrap_or_default();
+        let span_id = bytes("span_id", 8).unwrap_or_default();
+        // Parca refuses a link without a trace, Pyroscope 1.x makes a series of each trace: a span
+        // alone is an attribute, which both understand.
+        let linked = !trace_id.is_empty() && !span_id.is_empty();
+        let link = if linked { Link { trace_id, span_id } } else { Link::default() };
+        let mut attributes = Vec::new();
         for (key, value) in profile.labels(id) {
-            match key {
-                "span_id" => link.span_id = bytes_of_hex(value, 8),
-                "trace_id" if self.trace_ids => link.trace_id = bytes_of_hex(value, 16),
-                "trace_id" => {}
-                _ => {
-                    let key = at(self.strings.position(key));
-                    attributes.push(self.attribute(key, value));
-                }
+            if key == "trace_id" || (key == "span_id" && linked) {
+                continue;
             }
+            let key = at(self.strings.position(key));
+            attributes.push(self.attribute(key, value));
         }
         let found = (attributes, self.link(link));
         self.labels.insert(id, found.clone());

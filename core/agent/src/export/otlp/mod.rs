@@ -50,8 +50,8 @@ enum Transport {
 /// Pyroscope, Parca and others.
 ///
 /// CPU time is sent as a number of samples with its period, which is what servers know it by: its
-/// total is right to one period. Labels of samples are attributes, span ids links. A profile of
-/// more than 1.5 MB becomes several.
+/// total is right to one period. Labels of samples are attributes, `span_id` among them; with trace
+/// ids both are a link. A profile of more than 1.5 MB becomes several.
 #[derive(Debug)]
 pub struct OtlpSink {
     name: String,
