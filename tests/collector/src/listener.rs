@@ -31,6 +31,8 @@ pub(crate) async fn accept_tcp(
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let (tls, journal) = (tls.clone(), journal.clone());
+        // An answer in several frames would wait for acknowledgements that the client delays.
+        let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
             let Some(tls) = tls else { return serve(Box::new(stream), journal).await };
             match tls.accept(stream).await {

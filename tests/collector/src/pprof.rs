@@ -185,7 +185,23 @@ impl Strings<'_> {
     }
 }
 
-/// The frames of every location, by its id.
+/// Names and files of the functions, by id.
+fn functions(
+    pprof: &Pprof,
+    strings: Strings<'_>,
+) -> Result<HashMap<u64, (String, String)>, String> {
+    let mut functions = HashMap::new();
+    for function in &pprof.functions {
+        strings.get(function.system_name)?;
+        let names = (strings.get(function.name)?, strings.get(function.file)?);
+        if function.id == 0 || functions.insert(function.id, names).is_some() {
+            return Err(format!("function id {} is 0 or given twice", function.id));
+        }
+    }
+    Ok(functions)
+}
+
+/// The frames of every location, by id.
 fn frames(pprof: &Pprof, strings: Strings<'_>) -> Result<HashMap<u64, Vec<Frame>>, String> {
     let mut mappings = HashSet::from([0]);
     for mapping in &pprof.mappings {
@@ -195,26 +211,18 @@ fn frames(pprof: &Pprof, strings: Strings<'_>) -> Result<HashMap<u64, Vec<Frame>
             return Err(format!("mapping id {} is 0 or given twice", mapping.id));
         }
     }
-    let mut functions = HashMap::new();
-    for function in &pprof.functions {
-        strings.get(function.system_name)?;
-        let names = (strings.get(function.name)?, strings.get(function.file)?);
-        if function.id == 0 || functions.insert(function.id, names).is_some() {
-            return Err(format!("function id {} is 0 or given twice", function.id));
-        }
-    }
+    let functions = functions(pprof, strings)?;
+    let frame = |line: &Line| {
+        let names = functions.get(&line.function).cloned();
+        let (function, file) =
+            names.ok_or_else(|| format!("function {} does not exist", line.function))?;
+        Ok(Frame { function, file, line: line.line, parca_function: None })
+    };
     let mut frames = HashMap::new();
     for location in &pprof.locations {
         if !mappings.contains(&location.mapping) {
             return Err(format!("mapping {} does not exist", location.mapping));
         }
-        let frame = |line: &Line| {
-            let names = functions.get(&line.function);
-            let (function, file) = names
-                .cloned()
-                .ok_or_else(|| format!("function {} does not exist", line.function))?;
-            Ok(Frame { function, file, line: line.line, parca_function: None })
-        };
         let mut lines = location.lines.iter().map(frame).collect::<Result<Vec<_>, String>>()?;
         if lines.is_empty() {
             lines.push(Frame::default());

@@ -63,6 +63,8 @@ impl Profile {
             && self.duration_nanos == other.duration_nanos
             && self.labels == other.labels
             && self.sample_types == other.sample_types
+            && self.period == other.period
+            && self.comments == other.comments
             && self.samples == other.samples
     }
 

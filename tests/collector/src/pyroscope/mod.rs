@@ -7,6 +7,7 @@ pub(crate) mod push;
 use std::collections::{BTreeMap, HashSet};
 
 use crate::pprof::File;
+use crate::record::Sample;
 use crate::request::now_nanos;
 
 const MAX_RAW_BYTES: usize = 4 << 20;
@@ -64,6 +65,26 @@ fn sanitise(name: &str) -> Option<String> {
 
 /// What the server checks of a profile within its series.
 fn check_profile(labels: &BTreeMap<String, String>, file: &File) -> Result<(), String> {
+    check_size(labels, file)?;
+    for sample in &file.samples {
+        check_sample_labels(labels, sample)?;
+    }
+    let age = now_nanos().saturating_sub(file.time_nanos);
+    if !(-10 * MINUTE_NANOS..=60 * MINUTE_NANOS).contains(&age) {
+        return Err(format!(
+            "profile with labels '{}' is outside of ingestion window (profile timestamp: {}, \
+             the ingestion window is 1 hour ago to 10 minutes ahead)",
+            in_braces(labels),
+            file.time_nanos
+        ));
+    }
+    match file.sample_types.iter().find(|it| it.kind.contains('-')) {
+        Some(bad) => Err(format!("malformed_profile: sample type '{}' contains '-'", bad.kind)),
+        None => Ok(()),
+    }
+}
+
+fn check_size(labels: &BTreeMap<String, String>, file: &File) -> Result<(), String> {
     let all = in_braces(labels);
     if file.raw_bytes > MAX_RAW_BYTES {
         return Err(format!(
@@ -79,46 +100,35 @@ fn check_profile(labels: &BTreeMap<String, String>, file: &File) -> Result<(), S
             file.samples.len()
         ));
     }
-    let own = labels.len() + usize::from(!labels.contains_key("service_name")) + SERVER_LABELS;
-    for sample in &file.samples {
-        let count = sample.labels.len() + sample.numbers.len();
-        if count > MAX_SAMPLE_LABELS {
-            return Err(format!(
-                "the profile with labels '{all}' exceeds the sample labels limit \
-                 (max_profile_stacktrace_sample_labels, actual: {count}, limit: \
-                 {MAX_SAMPLE_LABELS})"
-            ));
-        }
-        // Each set of text labels becomes a series of its own; spans do not.
-        let names = sample.labels.keys().filter(|it| *it != "span_id" && *it != "profile_id");
-        let mut added = HashSet::new();
-        for name in names {
-            let name = sanitise(name).ok_or_else(|| {
-                format!("invalid labels '{all}' with error: invalid label name '{name}'")
-            })?;
-            if !labels.contains_key(&name) {
-                added.insert(name);
-            }
-        }
-        let count = own + added.len();
-        if count > MAX_LABELS {
-            return Err(format!(
-                "profile series '{all}' has {count} label names; limit {MAX_LABELS}"
-            ));
-        }
-    }
-    let age = now_nanos().saturating_sub(file.time_nanos);
-    if !(-10 * MINUTE_NANOS..=60 * MINUTE_NANOS).contains(&age) {
+    Ok(())
+}
+
+/// Each set of text labels becomes a series of its own; spans do not.
+fn check_sample_labels(labels: &BTreeMap<String, String>, sample: &Sample) -> Result<(), String> {
+    let count = sample.labels.len() + sample.numbers.len();
+    if count > MAX_SAMPLE_LABELS {
         return Err(format!(
-            "profile with labels '{all}' is outside of ingestion window (profile timestamp: {}, \
-             the ingestion window is 1 hour ago to 10 minutes ahead)",
-            file.time_nanos
+            "the profile with labels '{}' exceeds the sample labels limit \
+             (max_profile_stacktrace_sample_labels, actual: {count}, limit: {MAX_SAMPLE_LABELS})",
+            in_braces(labels)
         ));
     }
-    match file.sample_types.iter().find(|it| it.kind.contains('-')) {
-        Some(bad) => Err(format!("malformed_profile: sample type '{}' contains '-'", bad.kind)),
-        None => Ok(()),
+    let mut names: HashSet<_> = labels.keys().cloned().collect();
+    names.insert("service_name".into());
+    for name in sample.labels.keys().filter(|it| *it != "span_id" && *it != "profile_id") {
+        names.insert(sanitise(name).ok_or_else(|| {
+            format!(
+                "invalid labels '{}' with error: invalid label name '{name}'",
+                in_braces(labels)
+            )
+        })?);
     }
+    let count = names.len() + SERVER_LABELS;
+    if count > MAX_LABELS {
+        let all = in_braces(labels);
+        return Err(format!("profile series '{all}' has {count} label names; limit {MAX_LABELS}"));
+    }
+    Ok(())
 }
 
 /// Labels in the form of the server's messages.

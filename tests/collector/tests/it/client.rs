@@ -104,6 +104,7 @@ pub fn call(
 ) -> Option<Result<Answer, h2::Error>> {
     wait(async {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         tokio::time::timeout(timeout, call_on(stream, path, message)).await.ok()
     })
 }
