@@ -1,5 +1,6 @@
 //! Sinks, and the queue before them.
 
+mod collector;
 mod file;
 mod hostile;
 mod pyroscope;
