@@ -1,11 +1,13 @@
 //! Every fault over HTTP/2, frame by frame.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use sondage_collector::{Collector, Fault};
 
 use crate::by_hand::{bytes, now, number, write_raw};
-use crate::client::{Answer, PATIENCE, call, until};
+use crate::client::{Answer, PATIENCE, answer, call, until};
 
 const PATH: &str = "/parca.profilestore.v1alpha1.ProfileStoreService/WriteRaw";
 const SHORT: Duration = Duration::from_millis(500);
@@ -110,4 +112,46 @@ fn statuses_of_http_and_huge_bodies_come_as_over_http1() {
     assert_eq!(answered(Fault::HugeBody { bytes: 10 << 20 }).body.len(), 10 << 20);
     let redirect = answered(Fault::Redirect { location: "/elsewhere".into() });
     assert_eq!(redirect.headers["location"], "/elsewhere");
+}
+
+/// What comes back for a request that is written frame by frame: up to so many bytes.
+fn wire(fault: Fault, limit: u64) -> Vec<u8> {
+    let collector = Collector::start().unwrap();
+    collector.fail_next([fault]);
+    let mut stream = TcpStream::connect(collector.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // No settings; the headers of stream 1, whole and without a body: POST, http, /.
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let headers = [0, 0, 3, 1, 5, 0, 0, 0, 1, 0x83, 0x86, 0x84];
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    stream.write_all(&[&preface[..], &settings, &headers].concat()).unwrap();
+    answer(stream, limit)
+}
+
+/// Where these bytes begin.
+fn find(bytes: &[u8], what: &[u8]) -> usize {
+    let found = bytes.windows(what.len()).position(|it| it == what);
+    found.unwrap_or_else(|| panic!("no {what:?} in {bytes:?}"))
+}
+
+#[test]
+fn the_frames_of_a_fault_are_on_the_wire() {
+    let go_away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(wire(Fault::GoAway, 1000).ends_with(&go_away));
+    // Headers of 16,384 bytes that come one by one, and are not complete after 200.
+    let bytes = wire(Fault::SlowHeader { interval_millis: 1 }, 300);
+    let begin = find(&bytes, &[0, 0x40, 0, 1, 0, 0, 0, 0, 1]) + 9;
+    assert!(bytes.len() == 300 && bytes[begin..].iter().all(|byte| *byte == 0), "{bytes:?}");
+    // Bodies in frames of one byte.
+    let bytes = wire(Fault::SlowBody { interval_millis: 1 }, 400);
+    let byte = [0, 0, 1, 0, 0, 0, 0, 0, 1, b'x'];
+    assert!(bytes[find(&bytes, &byte)..].starts_with(&byte.repeat(10)), "{bytes:?}");
+    // Headers that never end, and continuations of them.
+    let bytes = wire(Fault::EndlessHeaders, 1 << 20);
+    let begin = find(&bytes, &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x88]) + 10;
+    assert_eq!(bytes.len(), 1 << 20);
+    let length = u32::from_be_bytes([0, bytes[begin], bytes[begin + 1], bytes[begin + 2]]);
+    let frames = bytes[begin..].chunks_exact(length as usize + 9);
+    assert!(frames.len() > 50);
+    assert!(frames.into_iter().all(|frame| frame[3..9] == [9, 0, 0, 0, 0, 1]));
 }
