@@ -42,7 +42,7 @@ pub(crate) fn pprof() -> Pprof {
     }
 }
 
-/// The same without labels, and with the names that Datadog has.
+/// The same without the label.
 pub(crate) fn pprof_without_labels() -> Pprof {
     let mut pprof = pprof();
     pprof.samples[0].labels.clear();
