@@ -64,8 +64,8 @@ impl Identity {
         });
         let mut tags: Vec<(&str, String)> = own.into_iter().collect();
         for (name, value) in labels {
-            // What we say of ourselves is not to be forged.
-            if tags.iter().all(|(known, _)| *known != name) {
+            // What we say of ourselves is not to be forged; names of the other form are servers'.
+            if tags.iter().all(|(known, _)| *known != name) && !name.starts_with("__") {
                 tags.push((name, value));
             }
         }

@@ -32,7 +32,9 @@ fn resource(profile: &Profile) -> Vec<otlp::KeyValue> {
         let value = number.map_or_else(|| Value::Text(value.clone()), Value::Number);
         otlp::KeyValue { key: name.to_owned(), value: Some(AnyValue { value: Some(value) }) }
     };
-    profile.meta.labels.iter().map(attribute).collect()
+    // Names of this form are the servers' own.
+    let labels = profile.meta.labels.iter().filter(|(key, _)| !key.starts_with("__"));
+    labels.map(attribute).collect()
 }
 
 /// The tables of the dictionary that grow while samples are written.

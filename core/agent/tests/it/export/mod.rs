@@ -1,8 +1,11 @@
 //! Sinks, and the queue before them.
 
 mod collector;
+mod faults;
 mod file;
 mod hostile;
+mod protocols;
+mod proxy;
 mod pyroscope;
 mod queue;
 mod tls;

@@ -1,0 +1,239 @@
+//! Servers that fail, by every protocol.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sondage::config::{Auth, Secret, SecretSource};
+use sondage::export::{Options, PushError, Sink};
+use sondage::profile::Profile;
+use sondage_collector::{Collector, Fault, Faults, Protocol, Random, Reply};
+
+use super::protocols::{KINDS, deliver, settings, sink_of};
+use super::{profile, quick, soon, start};
+
+/// Long enough for every exchange that is not held up on purpose.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+fn is_grpc(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::OtlpGrpc | Protocol::Parca)
+}
+
+fn faults() -> Vec<Fault> {
+    vec![
+        Fault::Reset,
+        Fault::Close,
+        Fault::BreakOff,
+        Fault::Silence,
+        Fault::SlowHeader { interval_millis: 50 },
+        Fault::SlowBody { interval_millis: 50 },
+        Fault::HugeBody { bytes: 1 << 30 },
+        Fault::EndlessHeaders,
+        Fault::Redirect { location: "http://127.0.0.1:1/evil?key=canary".to_owned() },
+        Fault::Garbage,
+        Fault::GrpcFraming,
+        Fault::NoTrailers,
+        Fault::GrpcOversized { bytes: 1 << 30 },
+        Fault::GoAway,
+    ]
+}
+
+/// One try of one upload.
+fn push(sink: &mut dyn Sink) -> (Result<(), PushError>, Duration) {
+    let upload = sink.encode(&profile("/orders")).unwrap().remove(0);
+    let begin = Instant::now();
+    let outcome = sink.push(&upload, begin + PATIENCE);
+    (outcome, begin.elapsed())
+}
+
+#[test]
+fn every_fault_ends_in_time_with_a_short_error_and_the_next_profile_arrives() {
+    for (kind, _) in KINDS {
+        let collector = Collector::start().unwrap();
+        let target = format!("{kind}{}", collector.address());
+        let mut sink = sink_of(&target, settings());
+        for fault in faults() {
+            collector.clear();
+            collector.fail_next([fault.clone()]);
+            let (outcome, took) = push(&mut *sink);
+            assert!(took < PATIENCE + Duration::from_secs(2), "{target} {fault:?}: {took:?}");
+            if let Err(error) = outcome {
+                let message = error.message();
+                assert!(message.len() < 500 && !message.contains("canary"), "{fault:?}: {message}");
+            }
+            let (outcome, _) = push(&mut *sink);
+            assert_eq!(outcome, Ok(()), "{target} after {fault:?}");
+            assert_eq!(collector.profiles().len(), 1, "{target} after {fault:?}");
+        }
+    }
+}
+
+#[test]
+fn the_server_says_when_to_come_back() {
+    for (kind, protocol) in KINDS {
+        let collector = Collector::start().unwrap();
+        let busy = match is_grpc(protocol) {
+            true => {
+                Fault::Grpc { code: 8, message: "later".to_owned(), retry_after_millis: Some(1000) }
+            }
+            false => Fault::Status {
+                status: 429,
+                headers: [("retry-after".to_owned(), "1".to_owned())].into(),
+                body: String::new(),
+            },
+        };
+        collector.fail_next([busy]);
+        let target = format!("{kind}{}", collector.address());
+        let stats = deliver(sink_of(&target, settings()), &profile("/orders"), &quick());
+        assert_eq!((stats.pushed, stats.retried), (1, 1), "{target}: {stats:?}");
+        let at: Vec<_> = collector.requests().iter().map(|it| it.at_millis).collect();
+        assert!((990..4000).contains(&(at[1] - at[0])), "{target}: {at:?}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_once_and_not_repeated() {
+    for (kind, protocol) in KINDS {
+        let collector = Collector::start().unwrap();
+        let codes: &[u16] =
+            if is_grpc(protocol) { &[3, 7, 12, 16] } else { &[400, 401, 403, 404, 415, 422] };
+        for &code in codes {
+            collector.clear();
+            let refusal = match is_grpc(protocol) {
+                true => Fault::Grpc { code, message: "because".into(), retry_after_millis: None },
+                false => Fault::Status { status: code, headers: [].into(), body: "because".into() },
+            };
+            collector.fail_next([refusal]);
+            let target = format!("{kind}{}", collector.address());
+            let stats = deliver(sink_of(&target, settings()), &profile("/orders"), &quick());
+            assert_eq!(
+                (stats.dropped_rejected, stats.retried),
+                (1, 0),
+                "{target} {code}: {stats:?}"
+            );
+            assert_eq!(collector.requests().len(), 1, "{target} {code}");
+            assert!(stats.last_error.unwrap().contains("because"), "{target} {code}");
+        }
+    }
+}
+
+/// A profile of a hundred samples that differ in their label.
+fn hundred() -> Arc<Profile> {
+    let mut hundred = (*profile("0")).clone();
+    for number in 1..100 {
+        let location = hundred.named_location(&format!("function {number}"));
+        let stack = hundred.stack(&[location]);
+        let number = number.to_string();
+        let labels = hundred.label_set([("route", number.as_str())]);
+        hundred.add(stack, labels, &[10_000_000]);
+    }
+    Arc::new(hundred)
+}
+
+#[test]
+fn what_is_too_large_arrives_in_halves_that_add_up() {
+    for (kind, protocol) in KINDS {
+        let collector = Collector::start().unwrap();
+        collector.fail_next([match is_grpc(protocol) {
+            true => Fault::Grpc {
+                code: 8,
+                message: "received message larger than max (5 vs. 4)".into(),
+                retry_after_millis: None,
+            },
+            false => Fault::Status { status: 413, headers: [].into(), body: String::new() },
+        }]);
+        let target = format!("{kind}{}", collector.address());
+        let stats = deliver(sink_of(&target, settings()), &hundred(), &quick());
+        assert_eq!((stats.pushed, stats.split, stats.lost()), (2, 1, 0), "{target}: {stats:?}");
+        let (mut total, mut samples) = (0, 0);
+        for profile in collector.profiles() {
+            let each = match profile.sample_types[0].kind.as_str() {
+                "samples" => profile.period.as_ref().unwrap().1,
+                _ => 1,
+            };
+            total += profile.total(0) * each;
+            samples += profile.samples.len();
+        }
+        assert_eq!((total, samples), (1_000_000_000, 100), "{target}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_leaves_one_profile_counted_in_doubt() {
+    for (kind, _) in KINDS {
+        let collector = Collector::start().unwrap();
+        collector.fail_next([Reply::after_storing(Fault::Close)]);
+        let target = format!("{kind}{}", collector.address());
+        let stats = deliver(sink_of(&target, settings()), &profile("/orders"), &quick());
+        assert_eq!(
+            (stats.ambiguous, stats.retried, stats.lost()),
+            (1, 0, 1),
+            "{target}: {stats:?}"
+        );
+        let stored = collector.profiles();
+        assert!(stored.len() == 1 && stored[0].count == 1, "{target}");
+    }
+}
+
+#[test]
+fn among_faults_nothing_arrives_twice_and_everything_is_counted() {
+    for (kind, protocol) in KINDS {
+        let collector = Collector::start().unwrap();
+        let busy = match is_grpc(protocol) {
+            true => Fault::Grpc { code: 14, message: String::new(), retry_after_millis: None },
+            false => Fault::Status { status: 503, headers: [].into(), body: String::new() },
+        };
+        let faults = vec![
+            busy.into(),
+            Fault::Reset.into(),
+            Fault::GoAway.into(),
+            Reply::after_storing(Fault::Close),
+        ];
+        collector.plan(Faults {
+            next: Vec::new(),
+            random: Some(Random { probability: 0.2, seed: 4, faults }),
+        });
+        let target = format!("{kind}{}", collector.address());
+        let options = Options { max_profiles: 60, push_timeout: PATIENCE, ..quick() };
+        let exporter = start(vec![sink_of(&target, settings())], &options);
+        let first = profile("/orders");
+        for number in 0..60 {
+            let mut next = (*first).clone();
+            next.meta.start_unix_nanos = next.meta.start_unix_nanos.map(|it| it + number);
+            exporter.submit(&Arc::new(next));
+        }
+        assert!(exporter.drain(soon() + Duration::from_secs(60)), "{:?}", exporter.stats());
+        let stats = exporter.stop(soon()).remove(0);
+        let stored = collector.profiles();
+        assert!(stored.iter().all(|it| it.count == 1), "{target}: one came twice");
+        assert_eq!(stats.pushed + stats.lost(), 60, "{target}: {stats:?}");
+        let possible = stats.pushed..=stats.pushed + stats.ambiguous;
+        assert!(possible.contains(&(stored.len() as u64)), "{target}: {} {stats:?}", stored.len());
+        assert!(stats.retried + stats.ambiguous > 0, "{target}: {stats:?}");
+    }
+}
+
+#[test]
+fn no_secret_is_in_any_message() {
+    let auth = Auth::Token(Secret::new("token-canary").unwrap());
+    let headers = SecretSource::Text(Secret::new("x-key=otlp-canary").unwrap());
+    for (kind, protocol) in KINDS {
+        let collector = Collector::start().unwrap();
+        let target = format!("{kind}{}", collector.address());
+        let settings = settings().auth(auth.clone()).otlp_headers(headers.clone());
+        let mut sink = sink_of(&target, settings);
+        assert!(!format!("{} {:?}", sink.name(), collector.address()).contains("canary"));
+        let refusals = [
+            Fault::Status { status: 401, headers: [].into(), body: "no".into() },
+            Fault::Redirect { location: "https://u:canary@evil/?k=canary".to_owned() },
+            Fault::Garbage,
+            Fault::Close,
+        ];
+        for fault in refusals {
+            collector.fail_next([fault.clone()]);
+            if let (Err(error), _) = push(&mut *sink) {
+                let shown = format!("{error} {error:?}");
+                assert!(!shown.contains("canary"), "{protocol:?} {fault:?}: {shown}");
+            }
+        }
+    }
+}
