@@ -38,7 +38,8 @@ pub struct Stats {
     pub last_refusal: Option<String>,
     /// Signals of our number that others sent.
     pub foreign_signals: u64,
-    /// Labels that were left out because the table of label sets could not be had in time.
+    /// Labels that were left out: the table of label sets could not be had in time, or a `span_id`
+    /// or `trace_id` was no such id.
     pub skipped_labels: u64,
     /// Times that the rate was lowered to keep the cost within its budget.
     pub slowdowns: u64,

@@ -5,9 +5,10 @@
 //! ours, no lock, no allocation. `docs/signal-safety.md` explains each step.
 
 use crate::arch::{self, Registers};
+use crate::labels::{LabelCell, Labels};
 use crate::memory::{self, SelfMemory};
 use crate::pool::{GATE, Pool};
-use crate::sample::{End, HEADER_WORDS, Header, Source};
+use crate::sample::{End, HEADER_WORDS, Header, Source, id_words};
 use crate::signal;
 use crate::slot::{Slot, Tally};
 use crate::timer::TimerInfo;
@@ -56,8 +57,12 @@ fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
     let weight = expirations.min(pool.weight_cap.load(Ordering::Relaxed));
     Tally::add(&slot.tally.missed, u64::from(expirations.wrapping_sub(weight)));
 
+    let labels = slot.labels.load(Ordering::Relaxed);
+    // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
+    let labels = unsafe { labels.as_ref() }.map_or(Labels::NONE, LabelCell::get);
+    let (ids, id_count) = id_words(labels);
     let record = slot.ring().begin();
-    let room = record.free().saturating_sub(HEADER_WORDS);
+    let room = record.free().saturating_sub(HEADER_WORDS.wrapping_add(id_count));
     let depth = pool.limits.max_depth as usize;
     let proven = slot.stack_low.load(Ordering::Relaxed)..slot.stack_high.load(Ordering::Relaxed);
     // SAFETY: the range is part of this thread's own stack (`learn_stack`), which stays mapped.
@@ -70,9 +75,6 @@ fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
         return;
     }
     learn_stack(pool, slot, registers.sp, walked);
-    let labels = slot.labels.load(Ordering::Relaxed);
-    // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
-    let labels = unsafe { labels.as_ref() }.map_or(0, |cell| cell.load(Ordering::Relaxed));
     let header = Header {
         frames: walked.frames as u16,
         end: walked.end,
@@ -83,7 +85,11 @@ fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
     for (index, word) in header.words().into_iter().enumerate() {
         record.put(index, word);
     }
-    record.publish(walked.frames.saturating_add(HEADER_WORDS));
+    let end = walked.frames.saturating_add(HEADER_WORDS);
+    for (index, word) in ids.into_iter().take(id_count).enumerate() {
+        record.put(end.wrapping_add(index), word);
+    }
+    record.publish(end.saturating_add(id_count));
     Tally::add(&slot.tally.samples, 1);
     Tally::add(&slot.tally.weight, u64::from(weight));
 }

@@ -1,6 +1,7 @@
 //! Which thread has which slot. Only one thread registers at a time; nobody waits for another.
 
 use crate::errno::Errno;
+use crate::labels::LabelCell;
 use crate::pool::{GATE, Pool};
 use crate::slot::SlotIndex;
 use crate::timer::Timer;
@@ -94,7 +95,7 @@ pub(crate) fn threads() -> impl Iterator<Item = (SlotIndex, i32)> {
 ///
 /// # Safety
 /// `labels` must be null or point to memory that lives as long as the thread `tid`.
-pub(crate) unsafe fn add(tid: i32, labels: *mut AtomicU32) -> Result<SlotIndex, AddError> {
+pub(crate) unsafe fn add(tid: i32, labels: *mut LabelCell) -> Result<SlotIndex, AddError> {
     GATE.enter();
     let result = match Pool::current() {
         Some(pool) => add_inside(pool, tid, labels),
@@ -104,7 +105,7 @@ pub(crate) unsafe fn add(tid: i32, labels: *mut AtomicU32) -> Result<SlotIndex, 
     result
 }
 
-fn add_inside(pool: &Pool, tid: i32, labels: *mut AtomicU32) -> Result<SlotIndex, AddError> {
+fn add_inside(pool: &Pool, tid: i32, labels: *mut LabelCell) -> Result<SlotIndex, AddError> {
     let _held = hold().ok_or(AddError::Busy)?;
     if let Some((index, _)) = threads().find(|(_, thread)| *thread == tid) {
         let slot = pool.slot(index.0).ok_or(AddError::Full)?;

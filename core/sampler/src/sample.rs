@@ -1,6 +1,7 @@
 //! The sample as every engine writes it and the agent reads it.
 //!
-//! A sample is a run of 64-bit words: one header, one word for the label set, one word a frame.
+//! A sample is a run of 64-bit words: one header, one word for the label set, one word a frame, and
+//! where there is a span, up to three for its ids.
 //!
 //! ```text
 //! word 0   bits 0–15   number of frames
@@ -8,18 +9,32 @@
 //!          bits 24–31  Source: which engine took it
 //!          bits 32–63  weight, in periods
 //! word 1   bits 0–31   label set id
-//!          bits 32–63  reserved, 0
+//!          bits 32–33  words after the frames: 0, 1 (span), 2 (trace) or 3 (span and trace)
+//!          bits 34–63  reserved, 0
 //! word 2…  one frame each, leaf first. The top byte is the kind of frame; 0 is a native address
+//! then     the span's id, if bit 32 is set; the trace's id, higher half first, if bit 33 is set
 //! ```
 //!
-//! The eBPF programs write the same words (`core/ebpf/bpf/sample.h`); changing them means
-//! changing both and [`FORMAT_VERSION`].
+//! The eBPF programs write the same words (`core/ebpf/bpf/sample.h`), without ids; changing them
+//! means changing both and [`FORMAT_VERSION`]. A reader of version 1 would take the ids for the next
+//! sample: that is why they are a new version, although samples without ids are as they were.
+
+use crate::labels::Labels;
 
 /// Words before the frames.
 pub(crate) const HEADER_WORDS: usize = 2;
 
+/// Words of the ids after the frames, at most.
+const MAX_ID_WORDS: usize = 3;
+
+/// Words of a sample beside its frames, at most.
+pub const MAX_EXTRA_WORDS: usize = HEADER_WORDS + MAX_ID_WORDS;
+
 /// Version of the layout above.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+const HAS_SPAN: u64 = 1 << 32;
+const HAS_TRACE: u64 = 2 << 32;
 
 /// Why a stack walk stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +96,8 @@ impl Source {
 pub struct RawSample<'a> {
     /// How many periods the sample stands for (1 + timer overruns, capped).
     pub weight: u32,
-    /// The label set that was current; 0 is the empty set.
-    pub labels: u32,
+    /// The label set and the span that were current.
+    pub labels: Labels,
     /// Why the walk stopped.
     pub end: End,
     /// Which engine took it.
@@ -98,7 +113,7 @@ pub(crate) struct Header {
     pub(crate) end: End,
     pub(crate) source: Source,
     pub(crate) weight: u32,
-    pub(crate) labels: u32,
+    pub(crate) labels: Labels,
 }
 
 impl Header {
@@ -107,7 +122,20 @@ impl Header {
             | u64::from(self.end as u8) << 16
             | u64::from(self.source as u8) << 24
             | u64::from(self.weight) << 32;
-        [first, u64::from(self.labels)]
+        let span = if self.labels.span != 0 { HAS_SPAN } else { 0 };
+        let trace = if self.labels.trace != 0 { HAS_TRACE } else { 0 };
+        [first, u64::from(self.labels.set) | span | trace]
+    }
+}
+
+/// What follows the frames, and how many of the words count.
+pub(crate) fn id_words(labels: Labels) -> ([u64; MAX_ID_WORDS], usize) {
+    let (high, low) = ((labels.trace >> 64) as u64, labels.trace as u64);
+    match (labels.span, labels.trace) {
+        (0, 0) => ([0, 0, 0], 0),
+        (span, 0) => ([span, 0, 0], 1),
+        (0, _) => ([high, low, 0], 2),
+        (span, _) => ([span, high, low], 3),
     }
 }
 
@@ -116,15 +144,26 @@ impl<'a> RawSample<'a> {
     /// `None` when `words` is too short.
     pub fn read(words: &'a [u64]) -> Option<(Self, usize)> {
         let [first, second, rest @ ..] = words else { return None };
-        let count = (first & 0xffff) as usize;
+        let (frames, mut rest) = rest.split_at_checked((first & 0xffff) as usize)?;
+        let mut next = || {
+            let (word, others) = rest.split_first()?;
+            rest = others;
+            Some(*word)
+        };
+        let span = if second & HAS_SPAN != 0 { next()? } else { 0 };
+        let trace = if second & HAS_TRACE != 0 {
+            u128::from(next()?) << 64 | u128::from(next()?)
+        } else {
+            0
+        };
         let sample = RawSample {
             weight: (first >> 32) as u32,
-            labels: *second as u32,
+            labels: Labels { set: *second as u32, span, trace },
             end: End::from_u8((first >> 16) as u8),
             source: Source::from_u8((first >> 24) as u8),
-            frames: rest.get(..count)?,
+            frames,
         };
-        Some((sample, count.saturating_add(HEADER_WORDS)))
+        Some((sample, words.len().saturating_sub(rest.len())))
     }
 }
 
@@ -132,23 +171,72 @@ impl<'a> RawSample<'a> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_sample_reads_back_as_written() {
+    const TRACE: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
+
+    fn labels(set: u32, span: u64, trace: u128) -> Labels {
+        Labels { set, span, trace }
+    }
+
+    /// A sample as the handler writes it.
+    fn written(frames: &[u64], labels: Labels) -> Vec<u64> {
         let header = Header {
-            frames: 2,
+            frames: frames.len() as u16,
             end: End::Memory,
             source: Source::Timer,
             weight: 7,
-            labels: 0xdead_beef,
+            labels,
         };
-        let mut words = header.words().to_vec();
-        words.extend([0x1000, 0x2000, 99]);
-        let (sample, used) = RawSample::read(&words).unwrap();
-        assert_eq!(used, 4);
-        assert_eq!(sample.frames, [0x1000, 0x2000]);
-        assert_eq!((sample.weight, sample.labels), (7, 0xdead_beef));
-        assert_eq!((sample.end, sample.source), (End::Memory, Source::Timer));
-        assert!(RawSample::read(&words[..3]).is_none());
-        assert!(RawSample::read(&words[..1]).is_none());
+        let (ids, count) = id_words(labels);
+        [&header.words(), frames, &ids[..count]].concat()
+    }
+
+    #[test]
+    fn a_sample_reads_back_as_written_and_not_when_a_word_is_missing() {
+        let set = 0xdead_beef;
+        let all = [
+            (labels(set, 0, 0), 4),
+            (labels(set, 9, 0), 5),
+            (labels(0, 0, TRACE), 6),
+            (labels(0, 0, 1), 6),
+            (labels(0, 0, 1 << 64), 6),
+            (labels(set, u64::MAX, TRACE), 7),
+        ];
+        for (labels, len) in all {
+            let mut words = written(&[0x1000, 0x2000], labels);
+            assert_eq!(words.len(), len);
+            (0..len).for_each(|cut| assert_eq!(RawSample::read(&words[..cut]), None));
+            words.extend([99, 98]);
+            let (sample, used) = RawSample::read(&words).unwrap();
+            assert_eq!((used, sample.labels), (len, labels));
+            assert_eq!(sample.frames, [0x1000, 0x2000]);
+            assert_eq!((sample.weight, sample.end, sample.source), (7, End::Memory, Source::Timer));
+        }
+    }
+
+    #[test]
+    fn a_sample_without_ids_has_the_words_of_version_1() {
+        let first = 2 | 4 << 16 | 7 << 32;
+        assert_eq!(written(&[10, 11], labels(0xdead_beef, 0, 0)), [first, 0xdead_beef, 10, 11]);
+    }
+
+    #[test]
+    fn noise_reads_as_samples_within_it_or_not_at_all() {
+        let mut random = 1u64;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random >> 20
+        };
+        for round in 0..20_000usize {
+            let mut words: Vec<u64> = (0..round % 40).map(|_| next() << 20 | next()).collect();
+            // Mostly a count of frames that can be there.
+            if let Some(first) = words.first_mut().filter(|_| round % 4 != 0) {
+                *first = (*first & !0xffff) | (next() % 44);
+            }
+            let Some((sample, used)) = RawSample::read(&words) else { continue };
+            let extra = (words[1] >> 32 & 3) as usize;
+            assert_eq!(used, HEADER_WORDS + sample.frames.len() + extra);
+            assert_eq!(sample.frames, &words[HEADER_WORDS..used - extra]);
+            assert!(used - sample.frames.len() <= MAX_EXTRA_WORDS);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::errno::Errno;
 use crate::handler::FOREIGN;
+use crate::labels::LabelCell;
 use crate::pool::{GATE, Limits, Pool};
 use crate::process::current_tid;
 use crate::registration::{self, AddError, MAX_SLOTS};
@@ -10,7 +11,7 @@ use crate::slot::{HISTOGRAM_BUCKETS, Slot, SlotIndex};
 use crate::table::{ModuleEntry, Table};
 use crate::timer::Timer;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 /// How to start.
@@ -257,14 +258,14 @@ impl Drop for Sampler {
     }
 }
 
-/// Starts sampling the calling thread, if a sampler runs, and makes its handler take the label
-/// set of each sample from `cell`. Returns whether it did; try again later if not.
+/// Starts sampling the calling thread, if a sampler runs, and makes its handler take the labels
+/// of each sample from `cell`. Returns whether it did; try again later if not.
 ///
 /// # Safety
 /// `cell` must live as long as the calling thread.
-pub unsafe fn attach_label_cell(cell: *mut AtomicU32) -> bool {
+pub unsafe fn attach_label_cell(cell: *const LabelCell) -> bool {
     // SAFETY: the caller promises that the cell lives as long as this thread.
-    unsafe { registration::add(current_tid(), cell) }.is_ok()
+    unsafe { registration::add(current_tid(), cell.cast_mut()) }.is_ok()
 }
 
 /// To be called in the child of a fork, before it starts a sampler of its own: forgets the

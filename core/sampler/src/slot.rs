@@ -1,9 +1,10 @@
 //! A slot: everything one sampled thread's handler reads and writes.
 
+use crate::labels::LabelCell;
 use crate::ring::Ring;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-/// Words of one ring: 64 KiB, which holds 15 samples of depth 512 or 240 of depth 32. The agent
+/// Words of one ring: 64 KiB, which holds 15 samples of depth 512 or 221 of depth 32. The agent
 /// drains often enough for the deepest stacks at the set rate.
 pub const RING_WORDS: usize = 8192;
 
@@ -68,7 +69,7 @@ pub(crate) struct Slot {
     pub(crate) tid: AtomicI32,
     /// The thread's label cell (a thread-local of the host thread), or null. Only the thread's
     /// own handler reads it, so it lives as long as it can be read.
-    pub(crate) labels: AtomicPtr<AtomicU32>,
+    pub(crate) labels: AtomicPtr<LabelCell>,
     /// The part of the thread's own stack that complete walks have proven (see `handler.rs`).
     pub(crate) stack_low: AtomicU64,
     pub(crate) stack_high: AtomicU64,

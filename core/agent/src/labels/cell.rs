@@ -2,13 +2,14 @@
 #![allow(unsafe_code, reason = "a pointer to a thread-local is handed to the signal handler")]
 
 use crate::agent::fork;
+use sondage_sampler::{LabelCell, Labels};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 thread_local! {
-    /// The current label set. Constant-initialised and without a destructor, so that it is
+    /// The current label set and span. Constant-initialised and without a destructor, so that it is
     /// neither allocated lazily nor freed before its thread.
-    static LABELS: AtomicU32 = const { AtomicU32::new(0) };
+    static LABELS: LabelCell = const { LabelCell::new() };
 
     /// The sampler's run that this thread's cell was attached to; 0 for none.
     static ATTACHED: Cell<u32> = const { Cell::new(0) };
@@ -43,36 +44,34 @@ fn must_attach() -> bool {
     run != 0 && ATTACHED.with(Cell::get) != run
 }
 
-/// The calling thread's label set.
-pub(super) fn get() -> u32 {
-    LABELS.try_with(|cell| cell.load(Ordering::Relaxed)).unwrap_or(0)
+/// The calling thread's labels.
+pub(super) fn get() -> Labels {
+    LABELS.try_with(LabelCell::get).unwrap_or_default()
 }
 
-/// Makes a label set current on the calling thread and returns the one that was.
+/// Makes labels current on the calling thread and returns those that were.
 #[inline]
-pub(super) fn replace(id: u32) -> u32 {
+pub(super) fn replace(labels: Labels) -> Labels {
     LABELS
         .try_with(|cell| {
-            let before = cell.load(Ordering::Relaxed);
-            cell.store(id, Ordering::Relaxed);
+            let before = cell.replace(labels);
             if must_attach() {
                 attach(cell);
             }
             before
         })
-        .unwrap_or(0)
+        .unwrap_or_default()
 }
 
 #[cold]
-fn attach(cell: &AtomicU32) {
+fn attach(cell: &LabelCell) {
     let run = RUN.load(Ordering::Acquire);
     if run == FORKED {
         return fork::start_pending();
     }
-    let pointer = std::ptr::from_ref(cell).cast_mut();
     // SAFETY: the cell is a thread-local of the calling thread without a destructor, so it lives
     // exactly as long as the thread.
-    if unsafe { sondage_sampler::attach_label_cell(pointer) } {
+    if unsafe { sondage_sampler::attach_label_cell(cell) } {
         ATTACHED.with(|attached| attached.set(run));
     }
 }

@@ -2,6 +2,8 @@
 
 use super::cell;
 use super::future::Labeled;
+use super::ids::{self, Id};
+use sondage_sampler::Labels;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -34,13 +36,18 @@ pub(crate) const OVERFLOW: &str = "__overflow__";
 /// Key and value pairs, sorted by key.
 pub(crate) type Pairs = Arc<[(Arc<str>, Arc<str>)]>;
 
-/// A set of labels, by number: as cheap to copy and to make current as an integer.
+/// A set of labels, and the span of a trace that they belong to: 32 bytes, cheap to copy and to make
+/// current.
 ///
-/// Sets are interned for the life of the process and bounded: at most 16,384 sets, 64 keys and
+/// Labels are interned for the life of the process and bounded: at most 16,384 sets, 64 keys and
 /// 1,024 values a key. Beyond, values become `__overflow__`, and the profile says how much CPU
 /// time that concerns. Use route templates and job names, not user ids.
+///
+/// The ids of a span and of a trace are numbers beside the interned labels and cost nothing to
+/// keep: there can be as many as there are requests. Profiles show them as the labels `span_id` and
+/// `trace_id`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct LabelSet(u32);
+pub struct LabelSet(Labels);
 
 /// Makes the set of the calling thread's current labels and `pairs`, where `pairs` win.
 ///
@@ -56,8 +63,8 @@ pub fn labels<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> LabelS
 }
 
 impl LabelSet {
-    /// The set without labels.
-    pub const EMPTY: Self = Self(0);
+    /// The set without labels and without a span.
+    pub const EMPTY: Self = Self(Labels::NONE);
 
     /// The calling thread's current set.
     pub fn current() -> Self {
@@ -65,8 +72,53 @@ impl LabelSet {
     }
 
     /// This set with `pairs` added; of equal keys the last wins.
+    ///
+    /// A `span_id` of 16 hexadecimal digits and a `trace_id` of 32 become the set's ids, where all
+    /// zeros mean none, as in OpenTelemetry. Any other text under these two keys is left out and
+    /// counted in `stats().skipped_labels`: as a label it would soon be `__overflow__`.
+    ///
+    /// ```
+    /// let set = sondage::LabelSet::EMPTY.with([("route", "/pay"), ("span_id", "00f067aa0ba902b7")]);
+    /// assert_eq!(set.span_id(), Some(0x00f0_67aa_0ba9_02b7));
+    /// ```
     pub fn with<'a>(self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        pairs.into_iter().fold(self, |set, (key, value)| Self(Interned::add(set.0, key, value)))
+        pairs.into_iter().fold(self, |set, (key, value)| set.with_pair(key, value))
+    }
+
+    fn with_pair(self, key: &str, value: &str) -> Self {
+        let mut labels = self.0;
+        match ids::parse(key, value) {
+            Some(Id::Span(span)) => labels.span = span,
+            Some(Id::Trace(trace)) => labels.trace = trace,
+            Some(Id::Malformed) => _ = SKIPPED.fetch_add(1, Ordering::Relaxed),
+            None => labels.set = Interned::add(labels.set, key, value),
+        }
+        Self(labels)
+    }
+
+    /// This set under a span and, if known, its trace, in place of those it has. A span of 0 is
+    /// none. Costs nothing: no table is looked up.
+    ///
+    /// ```
+    /// let trace = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+    /// let request = sondage::labels([("route", "/pay")]).with_span(0x00f0_67aa_0ba9_02b7, Some(trace));
+    /// request.scope(|| {
+    ///     // Samples taken here have span_id=00f067aa0ba902b7.
+    /// });
+    /// ```
+    #[must_use]
+    pub fn with_span(self, span: u64, trace: Option<u128>) -> Self {
+        Self(Labels { set: self.0.set, span, trace: trace.unwrap_or(0) })
+    }
+
+    /// The id of the span that the set is under.
+    pub fn span_id(self) -> Option<u64> {
+        Some(self.0.span).filter(|span| *span != 0)
+    }
+
+    /// The id of the trace that the set is under.
+    pub fn trace_id(self) -> Option<u128> {
+        Some(self.0.trace).filter(|trace| *trace != 0)
     }
 
     /// Makes the set current on this thread until the guard is dropped; then the set that was
@@ -95,21 +147,26 @@ impl LabelSet {
         Labeled::new(self, future)
     }
 
-    /// The set's number, for bindings that hand it through another language.
+    /// The number of the set's labels, for bindings that hand it through another language. Its
+    /// span is not in it: see [`LabelSet::with_span`].
     pub fn id(self) -> u32 {
-        self.0
+        self.0.set
     }
 
-    /// The set with a number from [`LabelSet::id`]. A number that no set has stands for a set
-    /// without labels.
+    /// The set with a number from [`LabelSet::id`], without a span. A number that no set has stands
+    /// for a set without labels.
     pub fn from_id(id: u32) -> Self {
-        Self(id)
+        Self(Labels { set: id, ..Labels::NONE })
     }
 
-    /// The labels of the set, sorted by key.
+    /// The labels of the set, sorted by key, and the ids of its span.
     pub fn pairs(self) -> Vec<(String, String)> {
-        let pairs = Interned::pairs(self.0);
-        pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+        let labels = Interned::pairs(self.0.set);
+        let labels = labels.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+        let ids = ids::pairs(self.0).into_iter().map(|(key, id)| (key.to_owned(), id));
+        let mut pairs: Vec<_> = labels.chain(ids).collect();
+        pairs.sort();
+        pairs
     }
 }
 
@@ -139,7 +196,7 @@ pub(crate) struct Interned {
 
 static INTERNED: RwLock<Option<Interned>> = RwLock::new(None);
 
-/// Labels that were left out because the table could not be had.
+/// Labels that were left out because the table could not be had, or that are no ids.
 static SKIPPED: AtomicU64 = AtomicU64::new(0);
 
 /// How often a lock is tried. It is held for microseconds; in the child of a fork it may be held
@@ -246,7 +303,7 @@ impl Interned {
         set.unwrap_or_else(|| Arc::from([]))
     }
 
-    /// Labels left out so far because the table could not be had in time.
+    /// Labels left out so far: the table could not be had in time, or an id was none.
     pub(crate) fn skipped() -> u64 {
         SKIPPED.load(Ordering::Relaxed)
     }
@@ -281,6 +338,31 @@ mod tests {
             assert_eq!(pairs(inner), expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
         });
         assert_eq!(LabelSet::current(), outer);
+    }
+
+    #[test]
+    fn a_hundred_thousand_spans_take_no_place_and_none_overflows() {
+        let route = LabelSet::EMPTY.with([("set-test", "spans")]);
+        for number in 1..=100_000u64 {
+            let (span, trace) = (format!("{number:016x}"), format!("{:032x}", number + 1));
+            let set = route.with([("trace_id", trace.as_str()), ("span_id", span.as_str())]);
+            assert_eq!(set.id(), route.id());
+            assert_eq!(set, route.with_span(number, Some(u128::from(number) + 1)));
+        }
+        let set = route.with_span(10, Some(11)).with([("z", "last"), ("a", "first")]);
+        let keys: Vec<_> = set.pairs().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["a", "set-test", "span_id", "trace_id", "z"]);
+    }
+
+    #[test]
+    fn what_is_no_id_is_left_out_and_counted_and_zeros_end_the_span() {
+        let set = LabelSet::EMPTY.with_span(7, Some(8));
+        let before = Interned::skipped();
+        assert_eq!(set.with([("span_id", "request 7"), ("trace_id", "")]), set);
+        assert!(Interned::skipped() >= before + 2);
+        let zeros = ["0".repeat(16), "0".repeat(32)];
+        let ended = set.with([("span_id", zeros[0].as_str()), ("trace_id", zeros[1].as_str())]);
+        assert_eq!(ended, LabelSet::EMPTY);
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use super::stacks::{Stacks, ThreadNameId};
 use super::threads::Threads;
-use crate::labels::Interned;
+use crate::labels::{Interned, id_pairs};
 use crate::profile::{
     Function, LabelSetId, Line, Location, LocationId, LossCause, Mapping, Profile, ValueType,
 };
 use crate::resolve::{ANONYMOUS, FileIndex, Modules, PerfMap, Resolved, Symbols};
-use sondage_sampler::End;
+use sondage_sampler::{End, Labels};
 use std::collections::HashMap;
 
 /// The top byte of a frame word says what kind of frame it is; 0 is a native address.
@@ -36,7 +36,7 @@ struct MappedAt {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct StackKey {
     frames: Box<[u32]>,
-    labels: u32,
+    labels: Labels,
     thread: ThreadNameId,
     truncated: bool,
 }
@@ -284,13 +284,16 @@ fn location(
     }
 }
 
-/// The labels of a stack, and whether some found no room.
+/// The labels of a stack, its span's ids among them, and whether some found no room.
 fn label_set(profile: &mut Profile, key: &StackKey, threads: &Threads) -> (LabelSetId, bool) {
-    let pairs = Interned::pairs(key.labels);
+    let pairs = Interned::pairs(key.labels.set);
     let name = threads.name_text(key.thread);
     let thread = (!name.is_empty()).then_some(("thread", name));
     let labels = pairs.iter().map(|(key, value)| (&**key, &**value));
-    (profile.label_set(thread.into_iter().chain(labels)), Interned::is_overflow(&pairs))
+    let ids = id_pairs(key.labels);
+    let ids = ids.iter().map(|(key, value)| (*key, value.as_str()));
+    let labels = thread.into_iter().chain(labels).chain(ids);
+    (profile.label_set(labels), Interned::is_overflow(&pairs))
 }
 
 /// Adds CPU time that has no stack, under a frame that says why.

@@ -8,7 +8,9 @@ use super::threads::Threads;
 use crate::config::Config;
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
-use sondage_sampler::{Clock, Counters, RING_WORDS, RawSample, Sampler, SlotIndex, StartError};
+use sondage_sampler::{
+    Clock, Counters, MAX_EXTRA_WORDS, RING_WORDS, RawSample, Sampler, SlotIndex, StartError,
+};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest time between two drains. Short enough for a new thread to be found soon.
@@ -369,7 +371,7 @@ fn weight_cap(interval: Duration) -> u32 {
 
 /// Half of the time in which the deepest stacks at the set rate would fill a ring.
 fn longest_drain_interval(interval: Duration, max_depth: u32) -> Duration {
-    let samples = RING_WORDS as u32 / (max_depth + 2);
+    let samples = RING_WORDS as u32 / (max_depth + MAX_EXTRA_WORDS as u32);
     (interval * samples / 2).clamp(MIN_DRAIN_INTERVAL, MAX_DRAIN_INTERVAL)
 }
 

@@ -1,10 +1,11 @@
-//! Adds up raw samples: equal stacks under equal labels on threads of equal name become one.
+//! Adds up raw samples: equal stacks under equal labels and the same span, on threads of equal name,
+//! become one.
 //!
 //! Works on addresses as the handler saw them; they are given meaning when the table is settled,
 //! which happens at every flush and before the module list changes.
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use sondage_sampler::{End, RawSample};
+use sondage_sampler::{End, Labels, RawSample};
 use std::hash::BuildHasher;
 
 /// Names a thread name of the profile being collected.
@@ -16,8 +17,8 @@ pub struct ThreadNameId(pub u32);
 pub struct Entry {
     start: u32,
     len: u32,
-    /// The label set.
-    pub labels: u32,
+    /// The label set and the span.
+    pub labels: Labels,
     /// The thread's name.
     pub thread: ThreadNameId,
     /// Why the walk stopped.
@@ -143,7 +144,8 @@ mod tests {
     use super::*;
     use sondage_sampler::Source;
 
-    fn sample(frames: &[u64], labels: u32, weight: u32) -> RawSample<'_> {
+    fn sample(frames: &[u64], set: u32, weight: u32) -> RawSample<'_> {
+        let labels = Labels { set, ..Labels::NONE };
         RawSample { weight, labels, end: End::Root, source: Source::Timer, frames }
     }
 
@@ -159,6 +161,22 @@ mod tests {
         let (entry, frames) = stacks.iter().next().unwrap();
         assert_eq!((entry.samples, entry.weight, frames), (2, 5, &[1, 2, 3][..]));
         assert_eq!(stacks.iter().count(), 4);
+    }
+
+    #[test]
+    fn stacks_of_different_spans_and_traces_keep_apart() {
+        let mut stacks = Stacks::new(100);
+        let ids = [(0, 0), (7, 0), (8, 0), (7, 1), (7, 1 << 64), (0, 1)];
+        for _ in 0..2 {
+            for (span, trace) in ids {
+                let labels = Labels { set: 3, span, trace };
+                stacks.add(&RawSample { labels, ..sample(&[1, 2], 0, 1) }, ThreadNameId(0));
+            }
+        }
+        let seen = stacks.iter().map(|(entry, _)| {
+            (entry.labels.set, entry.labels.span, entry.labels.trace, entry.weight)
+        });
+        assert_eq!(seen.collect::<Vec<_>>(), ids.map(|(span, trace)| (3, span, trace, 2)));
     }
 
     #[test]

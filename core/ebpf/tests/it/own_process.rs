@@ -2,7 +2,7 @@ use crate::gate;
 use crate::own_modules::{OwnModule, entries, names, own_modules};
 use crate::tower::{self, LEVELS, Tower, Work};
 use sondage_ebpf::{Engine, Options};
-use sondage_sampler::{End, RawSample, Rule, Source};
+use sondage_sampler::{End, Labels, RawSample, Rule, Source};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::thread::sleep;
@@ -28,7 +28,10 @@ fn collect(engine: &mut Engine, tid: u32, wanted: usize) -> Vec<Sample> {
         engine.drain(|from, words| {
             let (sample, used) = RawSample::read(words).expect("a whole sample");
             assert_eq!(used, words.len());
-            assert_eq!((sample.source, sample.weight, sample.labels), (Source::Ebpf, 1, 0));
+            assert_eq!(
+                (sample.source, sample.weight, sample.labels),
+                (Source::Ebpf, 1, Labels::NONE)
+            );
             if from == tid {
                 samples.push(Sample { end: sample.end, frames: sample.frames.to_vec() });
             }
