@@ -91,13 +91,14 @@ size_t sondage_last_error(char *buffer, size_t size);
  * process. Costs a look-up; keep the number where it is used often.
  *
  * Sets are bounded: 16,384 sets, 64 keys, 1,024 values of a key; beyond, a value becomes
- * "__overflow__". Use route templates and job names, not user ids.
+ * "__overflow__". Use route templates and job names, not user ids. The ids of requests have a place
+ * of their own, see sondage_enter_span; pairs named span_id and trace_id are left out here.
  */
 sondage_labels sondage_label_set(const char *const *keys, const char *const *values, size_t count);
 
 /*
  * Makes a set current on the calling thread, for samples taken from now on, and returns the one
- * that was. Costs some nanoseconds. Pair it with sondage_exit:
+ * that was. The thread's span stays. Costs some nanoseconds. Pair it with sondage_exit:
  *
  *     sondage_labels previous = sondage_enter(checkout);
  *     handle(request);
@@ -107,6 +108,33 @@ sondage_labels sondage_enter(sondage_labels labels);
 
 /* Makes the set current again that sondage_enter returned. */
 void sondage_exit(sondage_labels previous);
+
+/*
+ * The ids of a span and of its trace, as OpenTelemetry and W3C have them: bytes, the highest first.
+ * All zeros: none.
+ */
+typedef struct sondage_span {
+    unsigned char span_id[8];
+    unsigned char trace_id[16];
+} sondage_span;
+
+/*
+ * Makes a span current on the calling thread, beside its labels, and writes the one that was to
+ * `previous`, unless that is NULL. A span that is NULL is none. Costs some nanoseconds: nothing is
+ * kept, there can be as many spans as there are requests. Samples show the ids as labels,
+ * span_id=00f067aa0ba902b7 and trace_id=4bf92f3577b34da6a3ce929d0e0e4736. Use the id of a request's
+ * first span in this process, with which Grafana's Tempo and Pyroscope link a trace to its profile
+ * when the span has it as the attribute pyroscope.profile.id. Pair it with sondage_exit_span:
+ *
+ *     sondage_span previous;
+ *     sondage_enter_span(&span, &previous);
+ *     handle(request);
+ *     sondage_exit_span(&previous);
+ */
+void sondage_enter_span(const sondage_span *span, sondage_span *previous);
+
+/* Makes the span current again that sondage_enter_span wrote to its second argument. */
+void sondage_exit_span(const sondage_span *previous);
 
 /*
  * Starts sampling the calling thread at once, instead of within 0.1 s. Worth calling at the start

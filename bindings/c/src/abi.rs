@@ -179,18 +179,68 @@ pub unsafe extern "C" fn sondage_label_set(
     })
 }
 
+/// Makes a set current under the thread's span, and returns the one that was.
+fn change_labels(labels: u32) -> u32 {
+    let current = LabelSet::current();
+    let span = current.span_id().unwrap_or(0);
+    LabelSet::from_id(labels).with_span(span, current.trace_id()).make_current().id()
+}
+
 /// See `sondage.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn sondage_enter(labels: u32) -> u32 {
-    fenced(0, || LabelSet::from_id(labels).make_current().id())
+    fenced(0, || change_labels(labels))
 }
 
 /// See `sondage.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn sondage_exit(previous: u32) {
-    fenced((), || {
-        LabelSet::from_id(previous).make_current();
-    });
+    fenced((), || _ = change_labels(previous));
+}
+
+/// `sondage_span` of `sondage.h`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Span {
+    span_id: [u8; 8],
+    trace_id: [u8; 16],
+}
+
+/// Makes a span current beside the thread's labels, and returns the one that was.
+fn change_span(span: Span) -> Span {
+    let trace = u128::from_be_bytes(span.trace_id);
+    let set = LabelSet::current().with_span(u64::from_be_bytes(span.span_id), Some(trace));
+    let before = set.make_current();
+    Span {
+        span_id: before.span_id().unwrap_or(0).to_be_bytes(),
+        trace_id: before.trace_id().unwrap_or(0).to_be_bytes(),
+    }
+}
+
+/// See `sondage.h`.
+///
+/// # Safety
+/// `span` must be null or point to a `sondage_span`, `previous` null or to room for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sondage_enter_span(span: *const Span, previous: *mut Span) {
+    // SAFETY: null, or the caller of this function promises a span there; it is bytes, which need
+    // no alignment.
+    let span = unsafe { span.as_ref() }.copied().unwrap_or_default();
+    let before = fenced(Span::default(), || change_span(span));
+    if !previous.is_null() {
+        // SAFETY: not null, and the caller of this function promises room for a span.
+        unsafe { previous.write(before) };
+    }
+}
+
+/// See `sondage.h`.
+///
+/// # Safety
+/// `previous` must be null or point to a `sondage_span`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sondage_exit_span(previous: *const Span) {
+    // SAFETY: the caller of this function promises it.
+    unsafe { sondage_enter_span(previous, std::ptr::null_mut()) };
 }
 
 /// See `sondage.h`.

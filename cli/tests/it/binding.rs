@@ -36,6 +36,13 @@ fn a_c89_program_profiles_itself_with_labels() {
     let (checkout, search) = (seconds("/checkout"), seconds("/search"));
     assert!(checkout > 2.0 * search && search > 0.1, "{routes}");
     assert!(checkout + search <= json["total"].as_f64().unwrap() / 1e9, "{json}");
+    // The span was entered for the search alone, which came after it.
+    for (key, id) in
+        [("span_id", "00f067aa0ba902b7"), ("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")]
+    {
+        let time = &json["labels"][key][id];
+        assert_eq!(time, &routes["/search"], "{}", json["labels"]);
+    }
     assert!(json["labels"]["tier"]["test"].as_i64() > Some(0), "{}", json["labels"]);
 }
 
@@ -65,7 +72,7 @@ fn the_library_exports_what_the_header_declares_and_what_ends_processes() {
         (line.contains('(') && name.starts_with("sondage_")).then(|| name.to_owned())
     });
     let mut expected: Vec<_> = declared.collect();
-    assert_eq!(expected.len(), 9, "{expected:?}");
+    assert_eq!(expected.len(), 11, "{expected:?}");
     expected.extend(["_exit".to_owned(), "_Exit".to_owned()]);
     expected.sort();
     let nm = Command::new("nm").args(["-D", "--defined-only", "-P"]).arg(library()).output();

@@ -36,8 +36,13 @@ int main(int argc, char **argv) {
     static const char *const keys[] = {"route"};
     static const char *const checkout_values[] = {"/checkout"};
     static const char *const search_values[] = {"/search"};
+    static const sondage_span request = {{0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7},
+                                         {0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3,
+                                          0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36}};
+    static const sondage_span none;
     char text[4096], cut[4];
     sondage_labels checkout, search, previous;
+    sondage_span outer, inner;
 
     if (argc < 2)
         return 2;
@@ -67,9 +72,14 @@ int main(int argc, char **argv) {
     sondage_register_thread();
     previous = sondage_enter(checkout);
     spin(0.6);
+    sondage_enter_span(&request, &outer);
     sondage_enter(search);
     spin(0.2);
+    sondage_enter_span(NULL, &inner);
+    sondage_exit_span(&outer);
     sondage_exit(previous);
+    if (memcmp(&outer, &none, sizeof none) != 0 || memcmp(&inner, &request, sizeof inner) != 0)
+        return fail("spans");
 
     if (sondage_flush(argv[1]) != SONDAGE_OK)
         return fail("flush");
