@@ -59,7 +59,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// The timer of the calling thread, once the agent has found the thread.
-fn own_timer() -> Timer {
+pub fn own_timer() -> Timer {
     let (tid, deadline) = (sys::tid(), Instant::now() + Duration::from_secs(10));
     loop {
         if let Some(timer) = sys::timer_of(tid) {
