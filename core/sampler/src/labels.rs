@@ -49,27 +49,32 @@ impl LabelCell {
         Self { current: AtomicU32::new(0), records: [Record::new(), Record::new()] }
     }
 
+    #[inline(always)]
+    fn record(&self, number: u32) -> &Record {
+        let [first, _] = &self.records;
+        // The mask makes it a computed address, without a branch and without the other record.
+        self.records.get((number & 1) as usize).unwrap_or(first)
+    }
+
     /// The current labels.
     #[inline(always)]
     pub fn get(&self) -> Labels {
-        let [first, second] = &self.records;
         let current = self.current.load(Ordering::Relaxed);
         // What is read below was written before that store.
         compiler_fence(Ordering::Acquire);
-        if current == 0 { first.get() } else { second.get() }
+        self.record(current).get()
     }
 
-    /// Makes `labels` current and returns those that were: six loads and five stores, no locked
+    /// Makes `labels` current and returns those that were: five loads and five stores, no locked
     /// instruction.
     #[inline(always)]
     pub fn replace(&self, labels: Labels) -> Labels {
-        let [first, second] = &self.records;
         let current = self.current.load(Ordering::Relaxed);
-        let (old, new, next) = if current == 0 { (first, second, 1) } else { (second, first, 0) };
-        let before = old.get();
+        let next = current ^ 1;
+        let before = self.record(current).get();
         // The last change stands before the record that it left is written again.
         compiler_fence(Ordering::AcqRel);
-        new.set(labels);
+        self.record(next).set(labels);
         // A handler between these two stores sees the old record, which nobody has touched.
         compiler_fence(Ordering::Release);
         self.current.store(next, Ordering::Relaxed);

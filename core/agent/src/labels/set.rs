@@ -126,12 +126,14 @@ impl LabelSet {
     ///
     /// A guard must not be held across `.await`: the task may go on on another thread, and other
     /// tasks run on this one. Wrap the future instead, with [`LabelSet::wrap`].
+    #[inline]
     pub fn enter(self) -> Guard {
         Guard { before: self.make_current(), not_send: PhantomData }
     }
 
     /// Makes the set current on this thread for good and returns the one that was: for
     /// integrations that pair enter and leave themselves.
+    #[inline]
     pub fn make_current(self) -> Self {
         Self(cell::replace(self.0))
     }
@@ -179,6 +181,7 @@ pub struct Guard {
 }
 
 impl Drop for Guard {
+    #[inline]
     fn drop(&mut self) {
         self.before.make_current();
     }
