@@ -18,6 +18,8 @@ pub use error::Error;
 pub use error::ErrorKind;
 #[cfg(feature = "axum")]
 pub use integrations::axum;
+#[cfg(feature = "opentelemetry")]
+pub use integrations::opentelemetry;
 #[cfg(feature = "tokio")]
 pub use integrations::tokio;
 #[cfg(feature = "tower")]

@@ -2,6 +2,12 @@
 
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "opentelemetry")]
+mod local_roots;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
+#[cfg(all(feature = "opentelemetry", feature = "tracing"))]
+mod span_ids;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 #[cfg(feature = "tower")]

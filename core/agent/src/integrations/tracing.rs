@@ -26,12 +26,20 @@ thread_local! {
 #[derive(Clone, Debug)]
 pub struct SpanLabels {
     fields: Vec<String>,
+    /// Adds to a span's labels what the thread's context tells when the span is first entered.
+    follow: Option<fn(LabelSet) -> LabelSet>,
 }
 
 impl SpanLabels {
     /// Uses the fields of these names. Choose fields with few values.
     pub fn new<S: Into<String>>(fields: impl IntoIterator<Item = S>) -> Self {
-        Self { fields: fields.into_iter().map(Into::into).collect() }
+        Self { fields: fields.into_iter().map(Into::into).collect(), follow: None }
+    }
+
+    /// With a function that is asked for a span's labels when it is first entered.
+    #[cfg(feature = "opentelemetry")]
+    pub(super) fn following(self, follow: fn(LabelSet) -> LabelSet) -> Self {
+        Self { follow: Some(follow), ..self }
     }
 
     fn visitor(&self) -> Chosen<'_> {
@@ -66,17 +74,22 @@ impl Visit for Chosen<'_> {
 }
 
 /// The label set of a span, kept with it.
-struct SpanSet(LabelSet);
+#[derive(Clone, Copy)]
+struct SpanSet {
+    labels: LabelSet,
+    entered: bool,
+}
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLabels {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let mut chosen = self.visitor();
         attributes.record(&mut chosen);
-        let parent =
-            span.parent().and_then(|parent| parent.extensions().get::<SpanSet>().map(|set| set.0));
-        let set = parent.unwrap_or_else(LabelSet::current).with(chosen.pairs());
-        span.extensions_mut().insert(SpanSet(set));
+        let parent = span
+            .parent()
+            .and_then(|parent| parent.extensions().get::<SpanSet>().map(|set| set.labels));
+        let labels = parent.unwrap_or_else(LabelSet::current).with(chosen.pairs());
+        span.extensions_mut().insert(SpanSet { labels, entered: false });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -84,16 +97,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLabels {
         let mut chosen = self.visitor();
         values.record(&mut chosen);
         if let Some(set) = span.extensions_mut().get_mut::<SpanSet>() {
-            set.0 = set.0.with(chosen.pairs());
+            set.labels = set.labels.with(chosen.pairs());
         }
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(SpanSet(set)) = span.extensions().get::<SpanSet>() {
-            let before = set.make_current();
-            ENTERED.with_borrow_mut(|entered| entered.push((id.into_u64(), before)));
+        let Some(mut set) = span.extensions().get::<SpanSet>().copied() else { return };
+        if let Some(follow) = self.follow.filter(|_| !set.entered) {
+            set = SpanSet { labels: follow(set.labels), entered: true };
+            span.extensions_mut().replace(set);
         }
+        let before = set.labels.make_current();
+        ENTERED.with_borrow_mut(|entered| entered.push((id.into_u64(), before)));
     }
 
     fn on_exit(&self, id: &Id, _context: Context<'_, S>) {

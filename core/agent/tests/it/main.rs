@@ -7,6 +7,7 @@ mod config;
 mod export;
 mod fixture;
 mod labels;
+mod opentelemetry;
 mod profile;
 mod resolve;
 mod server;
