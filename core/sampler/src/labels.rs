@@ -17,6 +17,11 @@ pub struct Labels {
 impl Labels {
     /// Neither labels nor a span.
     pub const NONE: Self = Self { set: 0, span: 0, trace: 0 };
+
+    /// The label set alone.
+    pub const fn without_span(self) -> Self {
+        Self { set: self.set, ..Self::NONE }
+    }
 }
 
 /// The labels of one thread, changed by the thread and read by the signal handlers that interrupt

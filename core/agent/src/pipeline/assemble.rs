@@ -1,6 +1,6 @@
 //! From addresses to a profile: mappings, functions, lines, labels.
 
-use super::stacks::{Stacks, ThreadNameId};
+use super::stacks::{Stacks, ThreadNameId, room};
 use super::threads::Threads;
 use crate::labels::{Interned, id_pairs};
 use crate::profile::{
@@ -60,6 +60,8 @@ pub(crate) struct Assembly {
     stacks: HashMap<StackKey, Amounts>,
     /// What found no room in the tables.
     overflow: Amounts,
+    /// CPU time of stacks that were added without their span, in nanoseconds.
+    spanless: u64,
 }
 
 impl Assembly {
@@ -74,6 +76,7 @@ impl Assembly {
             frame_numbers: HashMap::new(),
             stacks: HashMap::new(),
             overflow: Amounts::default(),
+            spanless: 0,
         }
     }
 
@@ -104,6 +107,7 @@ impl Assembly {
         }
         self.overflow.cpu += stacks.overflow_weight.saturating_mul(self.period_nanos);
         self.overflow.waited += stacks.overflow_waited;
+        self.spanless += stacks.spanless_weight.saturating_mul(self.period_nanos);
         stacks.clear();
     }
 
@@ -112,8 +116,13 @@ impl Assembly {
         self.period_nanos = period_nanos;
     }
 
-    fn add(&mut self, key: StackKey, amounts: Amounts) {
-        let total = if self.stacks.len() < self.max_stacks || self.stacks.contains_key(&key) {
+    fn add(&mut self, mut key: StackKey, amounts: Amounts) {
+        let labels = key.labels.without_span();
+        if labels != key.labels && !self.has_room(&key, true) {
+            key.labels = labels;
+            self.spanless += amounts.cpu;
+        }
+        let total = if self.has_room(&key, false) {
             self.stacks.entry(key).or_default()
         } else {
             &mut self.overflow
@@ -121,6 +130,10 @@ impl Assembly {
         total.samples += amounts.samples;
         total.cpu += amounts.cpu;
         total.waited += amounts.waited;
+    }
+
+    fn has_room(&self, key: &StackKey, with_span: bool) -> bool {
+        self.stacks.len() < room(self.max_stacks, with_span) || self.stacks.contains_key(key)
     }
 
     fn frame(&mut self, address: u64, modules: &Modules) -> u32 {
@@ -179,6 +192,7 @@ impl Assembly {
             let stack = profile.stack(&stack);
             profile.add(stack, labels, &amounts.values());
         }
+        profile.add_loss(LossCause::LabelOverflow, self.spanless);
         let overflow = (LossCause::StackOverflow, self.overflow.cpu);
         for (cause, cpu) in losses.iter().copied().chain([overflow]) {
             add_placeholder(&mut profile, cause, cpu);
@@ -322,4 +336,34 @@ fn last_file(frames: &[u64], modules: &Modules) -> Option<FileIndex> {
 
 fn clamp(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_give_way_before_stacks_are_lost_and_the_profile_tells_how_much() {
+        let mut assembly = Assembly::new(false, 10, 100);
+        for number in 0..400u32 {
+            let labels = Labels { set: 0, span: u64::from(number) + 1, trace: 7 };
+            let frames = assembly.frame(u64::from(number % 20), &Modules::default());
+            let (frames, thread) = (Box::from([frames]), ThreadNameId(0));
+            let key = StackKey { frames, labels, thread, truncated: false };
+            assembly.add(key, Amounts { samples: 1, cpu: 10, waited: 0 });
+        }
+        let (threads, mut symbols) = (Threads::new(), Symbols::new(Default::default()));
+        let profile = assembly.finish(&Modules::default(), &threads, &mut symbols, &[]);
+        let (mut in_spans, mut all) = (0, 0);
+        for sample in profile.samples() {
+            let mut labels = profile.labels(sample.labels).map(|(key, _)| key);
+            let ids = labels.by_ref().collect::<Vec<_>>();
+            assert!(ids.is_empty() || ids == ["span_id", "trace_id"], "{ids:?}");
+            in_spans += if ids.is_empty() { 0 } else { sample.values[1] };
+            all += sample.values[1];
+        }
+        assert_eq!((all, in_spans), (4_000, 750));
+        let losses: Vec<_> = profile.losses().iter().map(|loss| (loss.cause, loss.value)).collect();
+        assert_eq!(losses, [(LossCause::LabelOverflow, 3_250)]);
+    }
 }

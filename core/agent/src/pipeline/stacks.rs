@@ -44,6 +44,8 @@ pub struct Stacks {
     pub overflow_weight: u64,
     /// Waiting time that found no room, in nanoseconds.
     pub overflow_waited: u64,
+    /// Periods of samples that were added without their span.
+    pub spanless_weight: u64,
 }
 
 impl Stacks {
@@ -58,18 +60,29 @@ impl Stacks {
             max_words: max_entries.saturating_mul(64),
             overflow_weight: 0,
             overflow_waited: 0,
+            spanless_weight: 0,
         }
     }
 
     /// Adds a sample and returns its entry's number; `None` if it went into the overflow.
+    ///
+    /// Each span makes stacks of its own. When only a quarter of the room is left, samples are
+    /// added without theirs: better to know what ran and not for whom than neither.
     pub fn add(&mut self, sample: &RawSample<'_>, thread: ThreadNameId) -> Option<u32> {
-        let Some(number) = self.entry(sample, thread) else {
-            self.overflow_weight += u64::from(sample.weight);
+        let weight = u64::from(sample.weight);
+        let mut number = self.entry(sample, thread);
+        let labels = sample.labels.without_span();
+        if number.is_none() && labels != sample.labels {
+            number = self.entry(&RawSample { labels, ..*sample }, thread);
+            self.spanless_weight += number.map_or(0, |_| weight);
+        }
+        let Some(number) = number else {
+            self.overflow_weight += weight;
             return None;
         };
         let entry = &mut self.entries[number as usize];
         entry.samples += 1;
-        entry.weight += u64::from(sample.weight);
+        entry.weight += weight;
         Some(number)
     }
 
@@ -82,7 +95,7 @@ impl Stacks {
     }
 
     /// Finds or makes the entry of a stack.
-    pub fn entry(&mut self, sample: &RawSample<'_>, thread: ThreadNameId) -> Option<u32> {
+    fn entry(&mut self, sample: &RawSample<'_>, thread: ThreadNameId) -> Option<u32> {
         let hash = self.hasher.hash_one((sample.frames, sample.labels, thread));
         let (entries, words) = (&self.entries, &self.words);
         let same = |number: &u32| {
@@ -94,8 +107,9 @@ impl Stacks {
         if let Some(number) = self.index.find(hash, same) {
             return Some(*number);
         }
-        if self.entries.len() >= self.max_entries
-            || self.words.len() + sample.frames.len() > self.max_words
+        let has_span = sample.labels != sample.labels.without_span();
+        if self.entries.len() >= room(self.max_entries, has_span)
+            || self.words.len() + sample.frames.len() > room(self.max_words, has_span)
         {
             return None;
         }
@@ -131,7 +145,13 @@ impl Stacks {
         self.words.clear();
         self.overflow_weight = 0;
         self.overflow_waited = 0;
+        self.spanless_weight = 0;
     }
+}
+
+/// How much of a table's room a stack may use: a quarter is kept for those without a span.
+pub(super) fn room(max: usize, has_span: bool) -> usize {
+    if has_span { max - max / 4 } else { max }
 }
 
 fn frames_of<'w>(words: &'w [u64], entry: &Entry) -> &'w [u64] {
@@ -177,6 +197,22 @@ mod tests {
             (entry.labels.set, entry.labels.span, entry.labels.trace, entry.weight)
         });
         assert_eq!(seen.collect::<Vec<_>>(), ids.map(|(span, trace)| (3, span, trace, 2)));
+    }
+
+    #[test]
+    fn spans_give_way_before_stacks_are_lost() {
+        let mut stacks = Stacks::new(100);
+        let (main, total) = (ThreadNameId(0), 400);
+        for number in 0..total {
+            let labels = Labels { set: 1, span: number + 1, trace: 0 };
+            stacks.add(&RawSample { labels, ..sample(&[number % 20], 0, 1) }, main);
+        }
+        let all: Vec<_> = stacks.iter().map(|(entry, _)| (entry.labels, entry.weight)).collect();
+        let weight: u64 = all.iter().map(|(_, weight)| weight).sum();
+        assert_eq!((all.len(), weight, stacks.overflow_weight), (95, total, 0));
+        let without = all.iter().filter(|(labels, _)| labels.span == 0);
+        assert_eq!(without.map(|(_, weight)| weight).sum::<u64>(), stacks.spanless_weight);
+        assert_eq!(stacks.spanless_weight, total - 75);
     }
 
     #[test]

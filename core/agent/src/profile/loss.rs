@@ -13,7 +13,8 @@ pub enum LossCause {
     /// Samples whose stack fell in the overflow bucket because the table of stacks was full.
     /// Shown under `[overflow]`.
     StackOverflow,
-    /// Samples whose label set was replaced by `__overflow__`. Their stacks are kept.
+    /// Samples whose label set was replaced by `__overflow__`, or whose span was left out because
+    /// the table of stacks was filling. Their stacks are kept.
     LabelOverflow,
     /// Samples whose stack could not be walked to the thread's root. Their stacks are kept.
     Truncated,
