@@ -13,6 +13,9 @@ use crate::error::Error;
 /// The longest that the end of the command waits for servers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Somebody waits: pauses are shorter than an agent's.
+const BACKOFF_MAX: Duration = Duration::from_secs(3);
+
 /// Where to send to.
 pub(crate) struct Push {
     sinks: Vec<Box<dyn Sink>>,
@@ -36,8 +39,8 @@ impl Push {
         if self.sinks.is_empty() {
             return Ok(Vec::new());
         }
-        let exporter =
-            Exporter::start(self.sinks, &Options::default(), |builder, body| builder.spawn(body));
+        let options = Options { backoff_max: BACKOFF_MAX, ..Options::default() };
+        let exporter = Exporter::start(self.sinks, &options, |builder, body| builder.spawn(body));
         let exporter = exporter.map_err(|error| Error::new(error.to_string()))?;
         exporter.submit(&Arc::new(profile.clone()));
         let deadline = Instant::now() + PATIENCE;

@@ -5,6 +5,7 @@ mod binding;
 mod built;
 mod doctor;
 mod hostile;
+mod push;
 mod read;
 mod record;
 mod scratch;

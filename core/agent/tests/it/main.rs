@@ -4,6 +4,7 @@
 
 mod agent;
 mod config;
+mod deploy;
 mod export;
 mod fixture;
 mod labels;
