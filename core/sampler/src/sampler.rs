@@ -2,6 +2,7 @@
 
 use crate::errno::Errno;
 use crate::handler::FOREIGN;
+use crate::inherited;
 use crate::labels::LabelCell;
 use crate::pool::{GATE, Limits, Pool};
 use crate::process::current_tid;
@@ -269,8 +270,10 @@ pub unsafe fn attach_label_cell(cell: *const LabelCell) -> bool {
 }
 
 /// To be called in the child of a fork, before it starts a sampler of its own: forgets the
-/// parent's. Async-signal-safe.
+/// parent's, and closes what [`close_in_children`](crate::close_in_children) was told.
+/// Async-signal-safe.
 pub fn after_fork_in_child() {
+    inherited::close_inherited();
     registration::begin(0, Duration::ZERO);
     Pool::release_in_child();
     debug_assert!(GATE.is_empty());
