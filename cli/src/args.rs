@@ -21,6 +21,7 @@ pub(crate) enum Command {
     Report(Report),
     Convert(Convert),
     Push(Push),
+    Ctl(Ctl),
     Doctor(Doctor),
 }
 
@@ -144,6 +145,87 @@ pub(crate) struct Push {
     pub(crate) now: bool,
 }
 
+/// Asks and changes the agent of a running process.
+///
+/// The process must belong to the same user, unless root asks, and its program must have started
+/// an agent; one with SONDAGE_CONTROL=off does not answer.
+#[derive(Debug, Parser)]
+pub(crate) struct Ctl {
+    #[command(subcommand)]
+    pub(crate) what: CtlCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CtlCommand {
+    Status(CtlStatus),
+    Set(CtlSet),
+    Burst(CtlBurst),
+}
+
+/// Tells what is set, what runs and what was lost.
+#[derive(Debug, Parser)]
+pub(crate) struct CtlStatus {
+    /// The process
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Changes settings until the process ends.
+#[derive(Debug, Parser)]
+#[command(group = clap::ArgGroup::new("setting").required(true).multiple(true))]
+pub(crate) struct CtlSet {
+    /// The process
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+
+    /// Samples a second of CPU time, for each thread
+    #[arg(long, value_name = "N", group = "setting", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) hz: Option<u32>,
+
+    /// Whether waiting time is recorded too
+    #[arg(long, value_name = "on|off", group = "setting", value_parser = switch, action = clap::ArgAction::Set)]
+    pub(crate) wall: Option<bool>,
+
+    /// Label of the whole process, instead of all that it has; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", group = "setting", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+
+    /// Turn profiling off
+    #[arg(long, group = "setting", conflicts_with = "on")]
+    pub(crate) off: bool,
+
+    /// Turn profiling on
+    #[arg(long, group = "setting")]
+    pub(crate) on: bool,
+}
+
+/// Samples at another rate for a while; then the settings return by themselves.
+///
+/// The burst's profiles carry the label sondage_burst and go where the process sends its others.
+#[derive(Debug, Parser)]
+pub(crate) struct CtlBurst {
+    /// The process
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+
+    /// Samples a second of CPU time, for each thread
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) hz: u32,
+
+    /// How long, up to 300 seconds
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) duration: Duration,
+
+    /// Wait for the end and write the burst's profile; the end of the name says the format, as
+    /// for record
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// Tells which engine works here and why, and what to do where none does.
 ///
 /// Profiles itself for a fifth of a second. The exit code is 1 when no engine works.
@@ -167,6 +249,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// A year.
 const MAX_SECONDS: u64 = 365 * 24 * 3600;
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("allowed: on or off".to_owned()),
+    }
+}
 
 fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("allowed: KEY=VALUE")?;

@@ -5,6 +5,7 @@
 //! | `record` | runs a program and writes the profile of it and its children |
 //! | `report` | prints a profile's heaviest functions |
 //! | `convert` | writes a profile in another format |
+//! | `ctl` | asks and changes the agent of a running process |
 //! | `push` | sends profiles from files to servers |
 //! | `doctor` | tells which engine works here, and what to do where none does |
 //!
@@ -14,6 +15,7 @@
 
 mod args;
 mod convert;
+mod ctl;
 mod deliver;
 mod doctor;
 mod error;
@@ -45,6 +47,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Record(options) => record::run(&options),
         Command::Report(options) => report::run(&options),
         Command::Convert(options) => convert::run(&options),
+        Command::Ctl(options) => ctl::run(&options.what),
         Command::Push(options) => push::run(&options),
         Command::Doctor(options) => doctor::run(&options),
     };

@@ -33,13 +33,15 @@ pub(crate) fn from_settings(pairs: &[(&str, &str)]) -> Result<Config, Failure> {
 }
 
 /// The configuration of a process under `sondage record`: the recorder flushes by itself, and
-/// labels are given when its file is written.
+/// labels are given when its file is written. Nobody changes it from outside: the file would not
+/// hold what the recorder says.
 pub(crate) fn of_recording(settings: &Settings) -> Config {
     Config {
         hz: settings.hz,
         wall: settings.wall,
         interval: Duration::from_secs(3600),
         targets: Vec::new(),
+        control: false,
         ..Config::default()
     }
 }

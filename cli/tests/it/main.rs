@@ -3,6 +3,7 @@
 
 mod binding;
 mod built;
+mod ctl;
 mod doctor;
 mod hostile;
 mod push;

@@ -1,10 +1,12 @@
 //! The crate's error.
 
+use serde::{Deserialize, Serialize};
 use sondage_sampler::StartError;
 use std::fmt;
 
 /// What a caller can do about an [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The data does not follow its format: another file is needed.

@@ -3,16 +3,22 @@
 
 mod agent;
 pub mod config;
+pub mod control;
 mod error;
 pub mod export;
 mod integrations;
 mod labels;
 mod pipeline;
 pub mod profile;
+mod random;
 pub mod resolve;
 mod stats;
 
 pub use agent::Agent;
+pub use agent::BurstStatus;
+pub use agent::Change;
+pub use agent::Settings;
+pub use agent::Status;
 pub use config::Config;
 pub use error::Error;
 pub use error::ErrorKind;

@@ -3,11 +3,13 @@
 use crate::export::ExportStats;
 use crate::pipeline::{Collector, CpuAccount};
 use crate::resolve::SymbolCounters;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::time::Duration;
 
 /// Counters since the agent's start, as of the last flush. CPU times are in nanoseconds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stats {
     /// Finished profiles.
     pub flushes: u64,
@@ -46,6 +48,7 @@ pub struct Stats {
     /// Bytes of unwind tables.
     pub table_bytes: u64,
     /// CPU time between two samples of a thread.
+    #[serde(rename = "interval_nanos", with = "nanos")]
     pub interval: Duration,
     /// The last module or table that could not be read.
     pub module_error: Option<String>,
@@ -53,16 +56,21 @@ pub struct Stats {
     pub symbols: SymbolCounters,
     /// What became of the uploads, for each target.
     pub exports: Vec<ExportStats>,
+    /// The share of processes that profile; see [`Config::participation`](crate::Config). Profiles
+    /// are multiplied by its reciprocal, these counters are not. 0 where no agent runs.
+    pub participation: f64,
+    /// What was asked for and could not be had, such as a port, while profiling goes on.
+    pub warnings: Vec<String>,
     /// Set when the agent thread has failed and profiling is off.
     pub failure: Option<String>,
 }
 
 impl Stats {
-    pub(crate) fn update(&mut self, collector: &Collector, cpu: &CpuAccount) {
+    pub(crate) fn update(&mut self, collector: &Collector, cpu: &CpuAccount, earlier: &Earlier) {
         let counters = collector.counters();
         let conditions = collector.conditions();
         self.flushes += 1;
-        self.samples = counters.samples;
+        self.samples = earlier.samples + counters.samples;
         self.host_cpu += cpu.host;
         self.sampled_cpu += cpu.sampled;
         self.dropped_cpu += cpu.dropped;
@@ -70,18 +78,18 @@ impl Stats {
         self.unsampled_cpu += cpu.unsampled;
         self.agent_cpu += cpu.own;
         let nanos_per_tick = collector.nanos_per_tick();
-        self.handler_time = (counters.ticks as f64 * nanos_per_tick) as u64;
+        self.handler_time = earlier.handler_time + handler_time(collector);
         self.handler_p50 = (median_ticks(&counters.histogram) * nanos_per_tick) as u64;
         self.threads = conditions.threads;
         self.refused_threads = conditions.refused_threads;
         self.last_refusal = conditions.last_refusal;
         self.foreign_signals = counters.foreign_signals;
         self.skipped_labels = crate::labels::Interned::skipped();
-        self.slowdowns = conditions.slowdowns;
+        self.slowdowns = earlier.slowdowns + conditions.slowdowns;
         self.table_bytes = conditions.table_bytes;
         self.interval = conditions.interval;
         self.module_error = conditions.module_error;
-        self.symbols = collector.symbol_counters();
+        self.symbols = earlier.symbols.and(collector.symbol_counters());
     }
 
     /// The counters in Prometheus' text format.
@@ -115,9 +123,49 @@ impl Stats {
         metric("refused_threads", "gauge", "Threads not sampled.", self.refused_threads as f64);
         metric("skipped_labels_total", "counter", "Labels left out.", self.skipped_labels as f64);
         metric("slowdowns_total", "counter", "Rate reductions.", self.slowdowns as f64);
+        metric("participation", "gauge", "Share of processes profiled.", self.participation);
         metric("table_bytes", "gauge", "Bytes of unwind tables.", self.table_bytes as f64);
         text
     }
+}
+
+/// A duration as a number.
+mod nanos {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_nanos)
+    }
+}
+
+/// What collectors counted that have ended since the agent's start, because profiling was off for
+/// a while.
+#[derive(Debug, Default)]
+pub(crate) struct Earlier {
+    samples: u64,
+    handler_time: u64,
+    slowdowns: u64,
+    symbols: SymbolCounters,
+}
+
+impl Earlier {
+    /// Adds what a collector has counted that ends now.
+    pub(crate) fn add(&mut self, collector: &Collector) {
+        self.samples += collector.counters().samples;
+        self.handler_time += handler_time(collector);
+        self.slowdowns += collector.conditions().slowdowns;
+        self.symbols = self.symbols.and(collector.symbol_counters());
+    }
+}
+
+/// Time in handlers since the collector's start, in nanoseconds.
+fn handler_time(collector: &Collector) -> u64 {
+    (collector.counters().ticks as f64 * collector.nanos_per_tick()) as u64
 }
 
 /// The middle of the bucket that holds the median, in ticks.

@@ -1,14 +1,14 @@
 //! What happens in a forked child.
 //!
-//! Right after the fork, in the C library's handler, only atomics are touched and one mapping is
-//! released: locks may be held by threads that do not exist in the child. The child's own agent
+//! Right after the fork, in the C library's handler, only atomics are touched, one mapping is
+//! released and listening sockets are closed: locks may be held by threads that do not exist in the child. The child's own agent
 //! starts later, at the first call into this crate, from the remembered configuration.
 
 use super::Running;
 use crate::config::Config;
 use crate::labels;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, TryLockError};
 
 /// The configuration of the running agent, for children.
 static CONFIG: Mutex<Option<Config>> = Mutex::new(None);
@@ -25,12 +25,37 @@ pub(super) fn remember(config: Config) {
     HANDLER.call_once(|| {
         sondage_sampler::on_fork_in_child(in_child);
     });
-    *CONFIG.lock().unwrap_or_else(PoisonError::into_inner) = Some(config);
+    if let Some(mut remembered) = patiently() {
+        *remembered = Some(config);
+    }
+}
+
+/// The remembered configuration. In a child the lock may be held for ever, by a thread that is not
+/// there; else it is held for microseconds.
+fn patiently() -> Option<MutexGuard<'static, Option<Config>>> {
+    const ATTEMPTS: u32 = 2_000;
+    for _ in 0..ATTEMPTS {
+        match CONFIG.try_lock() {
+            Ok(remembered) => return Some(remembered),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
+    None
+}
+
+/// The agent was changed: later children start like it.
+pub(super) fn update(change: impl FnOnce(&mut Config)) {
+    if let Some(config) = patiently().as_deref_mut().and_then(Option::as_mut) {
+        change(config);
+    }
 }
 
 /// The agent was stopped: later children start none.
 pub(super) fn forget_config() {
-    *CONFIG.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    if let Some(mut remembered) = patiently() {
+        *remembered = None;
+    }
 }
 
 extern "C" fn in_child() {

@@ -1,36 +1,32 @@
 //! The agent: one thread that collects, and the handle to it.
 
+mod burst;
+mod doors;
 pub(crate) mod fork;
+mod participation;
+mod running;
+mod settings;
+mod status;
+mod work;
+
+pub use settings::Change;
+pub use settings::Settings;
+pub use status::BurstStatus;
+pub use status::Status;
+
+pub(crate) use burst::Burst;
+pub(crate) use burst::Taken;
+pub(crate) use running::Handle;
 
 use crate::config::{Config, SignalPolicy};
 use crate::error::{Error, ErrorKind};
-use crate::export::{self, Exporter};
-use crate::labels;
-use crate::pipeline::{Collected, Collector, Options, exclude_this_thread};
+use crate::pipeline::exclude_this_thread;
 use crate::profile::Profile;
 use crate::stats::Stats;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use running::{Command, Running};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// Demangling and DWARF need some; the memory is touched only when they do.
-const STACK_BYTES: usize = 1 << 20;
-
-/// The longest that [`Agent::flush`] and [`Agent::stop`] wait for the agent thread.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long stopping waits for uploads that are under way or still queued.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What the agent thread needs.
-struct Settings {
-    collect: Options,
-    interval: Duration,
-    labels: Vec<(String, String)>,
-    exporter: Exporter,
-}
+use std::time::Duration;
 
 /// Starts a thread of Sondage: it runs no signal handler of the host, and is not sampled.
 fn spawn_own(
@@ -43,11 +39,6 @@ fn spawn_own(
             body();
         })
     })
-}
-
-enum Command {
-    Flush(SyncSender<Arc<Profile>>),
-    Stop(SyncSender<Arc<Profile>>),
 }
 
 /// A running profiler. There is one in a process; dropping the handle stops it and leaves
@@ -97,7 +88,7 @@ impl Agent {
     /// # Errors
     /// [`ErrorKind::Internal`] when the agent thread has failed or does not answer.
     pub fn flush(&self) -> Result<Arc<Profile>, Error> {
-        self.ask(Command::Flush)
+        self.with(|running| running.handle().ask(Command::Flush))
     }
 
     /// Stops profiling and returns the last profile, which is also sent to the targets.
@@ -105,23 +96,97 @@ impl Agent {
     /// # Errors
     /// As for [`Agent::flush`]; profiling is off in any case.
     pub fn stop(mut self) -> Result<Arc<Profile>, Error> {
-        let last = self.ask(Command::Stop);
+        let last = self.with(Running::stop);
         self.end();
         last
     }
 
     /// What the agent has done and lost so far, as of the last flush.
     pub fn stats(&self) -> Stats {
-        match &self.running {
-            Some(running) if running.is_here() => running.stats(),
-            _ => fork::with_child(Running::stats).unwrap_or_default(),
-        }
+        self.status().stats
     }
 
-    fn ask(&self, command: Ask) -> Result<Arc<Profile>, Error> {
+    /// What is set, what runs and what was done. Waits for nobody, also not for a flush that is
+    /// under way.
+    pub fn status(&self) -> Status {
+        self.with(|running| Ok(running.handle().status())).unwrap_or_default()
+    }
+
+    /// Changes the rate, in samples a second of CPU time for each thread; 1 to 1000. What was
+    /// sampled before keeps its weight. The governor may hold the rate lower and returns to this
+    /// one; a burst that runs goes on, and this rate comes after it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a rate out of range, [`ErrorKind::Internal`] where no agent
+    /// runs or answers.
+    pub fn set_hz(&self, hz: u32) -> Result<(), Error> {
+        self.change(Change { hz: Some(hz), ..Change::default() })
+    }
+
+    /// Changes whether waiting time is recorded too, by beginning a new profile.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where no agent runs or answers.
+    pub fn set_wall(&self, wall: bool) -> Result<(), Error> {
+        self.change(Change { wall: Some(wall), ..Change::default() })
+    }
+
+    /// Replaces the labels of the whole process, by beginning a new profile: what was sampled
+    /// before stays under the labels that it had. `service_name` stays.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for what [`Builder::label`](crate::config::Builder::label)
+    /// refuses, [`ErrorKind::Internal`] where no agent runs or answers.
+    pub fn set_labels<K: Into<String>, V: Into<String>>(
+        &self,
+        labels: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<(), Error> {
+        let labels = labels.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.change(Change { labels: Some(labels.collect()), ..Change::default() })
+    }
+
+    /// Turns profiling off and on again. Off, there is no timer, no signal handler, no mapping
+    /// and no upload, and the agent thread sleeps; what was sampled until then is handed out
+    /// first. The time in which it was off is in no profile and counts as no loss.
+    ///
+    /// # Errors
+    /// As [`Agent::start`] when it cannot be turned on, [`ErrorKind::Internal`] where no agent
+    /// runs or answers.
+    pub fn set_enabled(&self, enabled: bool) -> Result<(), Error> {
+        self.change(Change { enabled: Some(enabled), ..Change::default() })
+    }
+
+    /// Changes several settings together: all of them, or none where one is wrong.
+    ///
+    /// # Errors
+    /// As the methods for each.
+    pub fn change(&self, change: Change) -> Result<(), Error> {
+        self.with(|running| running.handle().change(change))
+    }
+
+    /// Samples at another rate for a while (100 ms to 5 minutes), also where profiling is off;
+    /// then the settings return by themselves. Its profiles are its own: they begin and end with
+    /// it and carry the label `sondage_burst` with its rate. Returns at once.
+    ///
+    /// ```no_run
+    /// # let agent = sondage::Agent::start(sondage::Config::default())?;
+    /// agent.burst(250, std::time::Duration::from_secs(10))?;
+    /// # Ok::<(), sondage::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] for a rate or duration out of range, [`ErrorKind::Busy`] while
+    /// a burst runs, otherwise as [`Agent::set_enabled`].
+    pub fn burst(&self, hz: u32, duration: Duration) -> Result<(), Error> {
+        let burst = Burst { hz, duration, keep: false };
+        self.with(|running| running.handle().burst(burst)).map(drop)
+    }
+
+    /// Asks the agent of this process: in a forked child its own.
+    fn with<T>(&self, ask: impl FnOnce(&Running) -> Result<T, Error>) -> Result<T, Error> {
         match &self.running {
-            Some(running) if running.is_here() => running.ask(command),
-            _ => fork::with_child(|child| child.ask(command))
+            Some(running) if running.is_here() => ask(running),
+            _ => fork::with_child(ask)
                 .unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "no agent runs here"))),
         }
     }
@@ -143,150 +208,8 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         if self.running.is_some() {
-            let _ = self.ask(Command::Stop);
+            let _ = self.with(Running::stop);
             self.end();
         }
-    }
-}
-
-type Ask = fn(SyncSender<Arc<Profile>>) -> Command;
-
-/// An agent thread, seen from outside.
-#[derive(Debug)]
-pub(crate) struct Running {
-    commands: Sender<Command>,
-    thread: JoinHandle<()>,
-    stats: Arc<Mutex<Stats>>,
-    pid: u32,
-}
-
-impl Running {
-    /// Starts the thread. The outcome of its start arrives in the receiver.
-    pub(crate) fn spawn(config: &Config) -> Result<(Self, Receiver<Result<(), Error>>), Error> {
-        labels::limit_sets(config.limits.max_label_sets);
-        let sinks = export::sinks(config)?;
-        let settings = Settings {
-            collect: Options::from_config(config),
-            interval: config.interval,
-            labels: config.process_labels(),
-            exporter: Exporter::start(sinks, &export::Options::default(), spawn_own)?,
-        };
-        let (commands, received) = channel();
-        let (ready, started) = sync_channel(1);
-        let stats = Arc::new(Mutex::new(Stats::default()));
-        let shared = stats.clone();
-        let body = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                Loop::start(settings, shared.clone(), &ready).map(|work| work.run(&received))
-            }));
-            if outcome.is_err() {
-                labels::sampler_stopped();
-                let mut stats = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                stats.failure = Some("the agent thread failed; profiling is off".to_owned());
-            }
-        };
-        let builder = std::thread::Builder::new().name("sondage".into()).stack_size(STACK_BYTES);
-        let thread = spawn_own(builder, Box::new(body)).map_err(|error| {
-            Error::new(ErrorKind::Io, "no thread for the agent").with_source(error)
-        })?;
-        Ok((Self { commands, thread, stats, pid: std::process::id() }, started))
-    }
-
-    /// Whether the thread is one of this process, and not of a parent.
-    fn is_here(&self) -> bool {
-        self.pid == std::process::id()
-    }
-
-    fn stats(&self) -> Stats {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn ask(&self, command: Ask) -> Result<Arc<Profile>, Error> {
-        let (reply, answer) = sync_channel(1);
-        let sent = self.commands.send(command(reply));
-        let answer = sent.ok().and_then(|()| answer.recv_timeout(REPLY_TIMEOUT).ok());
-        answer.ok_or_else(|| Error::new(ErrorKind::Internal, "the agent thread does not answer"))
-    }
-
-    fn join(self) {
-        drop(self.commands);
-        let _ = self.thread.join();
-    }
-}
-
-/// The agent thread's state.
-struct Loop {
-    collector: Collector,
-    interval: Duration,
-    labels: Vec<(String, String)>,
-    exporter: Exporter,
-    stats: Arc<Mutex<Stats>>,
-    next_flush: Instant,
-}
-
-impl Loop {
-    fn start(
-        settings: Settings,
-        stats: Arc<Mutex<Stats>>,
-        ready: &SyncSender<Result<(), Error>>,
-    ) -> Option<Self> {
-        let Settings { collect, interval, labels, exporter } = settings;
-        match Collector::start(collect) {
-            Ok(collector) => {
-                labels::sampler_started();
-                let _ = ready.send(Ok(()));
-                let next_flush = Instant::now() + interval;
-                Some(Self { collector, interval, labels, exporter, stats, next_flush })
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error.into()));
-                None
-            }
-        }
-    }
-
-    fn run(mut self, commands: &Receiver<Command>) {
-        loop {
-            match commands.recv_timeout(self.collector.drain_interval()) {
-                Ok(Command::Flush(reply)) => {
-                    let collected = self.collector.flush();
-                    let _ = reply.send(self.hand_out(collected));
-                }
-                Ok(Command::Stop(reply)) => {
-                    labels::sampler_stopped();
-                    let collected = self.collector.finish();
-                    let profile = self.hand_out(collected);
-                    let Self { collector, exporter, stats, .. } = self;
-                    // The host is left alone before the network is waited for.
-                    drop(collector);
-                    let exports = exporter.stop(Instant::now() + EXPORT_TIMEOUT);
-                    stats.lock().unwrap_or_else(PoisonError::into_inner).exports = exports;
-                    let _ = reply.send(profile);
-                    return;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.collector.tick();
-                    if Instant::now() >= self.next_flush {
-                        let collected = self.collector.flush();
-                        self.hand_out(collected);
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
-
-    fn hand_out(&mut self, collected: Collected) -> Arc<Profile> {
-        self.next_flush = Instant::now() + self.interval;
-        let Collected { mut profile, cpu } = collected;
-        profile.meta.labels.clone_from(&self.labels);
-        let profile = Arc::new(profile);
-        {
-            let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-            stats.update(&self.collector, &cpu);
-            stats.exports = self.exporter.stats();
-        }
-        self.exporter.submit(&profile);
-        profile
     }
 }

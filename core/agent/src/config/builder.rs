@@ -127,6 +127,16 @@ impl Builder {
         self.with(Setting::Proxy(policy))
     }
 
+    /// See [`Config::control`].
+    pub fn control(self, control: bool) -> Self {
+        self.with(Setting::Control(control))
+    }
+
+    /// See [`Config::participation`]; 0.0001 to 1.
+    pub fn participation(self, share: f64) -> Self {
+        self.with(Setting::Participation(share))
+    }
+
     /// See [`Limits::memory_bytes`](super::Limits::memory_bytes); 8 MiB to 64 GiB.
     pub fn memory_bytes(self, bytes: u64) -> Self {
         self.with(Setting::MemoryBytes(bytes))

@@ -41,6 +41,8 @@ const VARIABLES: &[Variable] = &[
     ("CLIENT_KEY_FILE", |text| Ok(Setting::ClientKey(PathBuf::from(text)))),
     ("CA_FILE", |text| Ok(Setting::CaFile(PathBuf::from(text)))),
     ("PROXY", proxy),
+    ("CONTROL", |text| Ok(Setting::Control(value::switch(text)?))),
+    ("PARTICIPATION", |text| Ok(Setting::Participation(value::share(text)?))),
     ("MEMORY", |text| Ok(Setting::MemoryBytes(value::bytes(text)?))),
     ("SYMBOL_MEMORY", |text| Ok(Setting::SymbolBytes(value::bytes(text)?))),
     ("MAX_THREADS", |text| Ok(Setting::MaxThreads(value::number(text)?))),

@@ -66,6 +66,12 @@ pub struct Config {
     /// Whether servers get trace ids beside span ids. Some, Pyroscope 1 and Parca among them, then
     /// store a series for each trace.
     pub trace_ids: bool,
+    /// Whether the agent can be asked and changed from outside, by the same user or root: through
+    /// a socket without a file, see [`control`](crate::control).
+    pub control: bool,
+    /// The share of processes that profile, above 0 and at most 1. Each decides at random when its
+    /// agent starts; what one that profiles sees counts for the others too.
+    pub participation: f64,
     /// What the agent may use.
     pub limits: Limits,
     /// What looked wrong in the settings without being an error: show these to the user.
@@ -86,6 +92,8 @@ impl Default for Config {
             targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
             http: Http::default(),
             trace_ids: false,
+            control: true,
+            participation: 1.0,
             limits: Limits::default(),
             warnings: Vec::new(),
         }

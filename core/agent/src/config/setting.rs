@@ -13,6 +13,8 @@ const MAX_LABELS: usize = 64;
 const MAX_KEY_BYTES: usize = 128;
 const MAX_VALUE_BYTES: usize = 1024;
 const MAX_TARGETS: usize = 8;
+/// The smallest share of processes that profile: each then stands for ten thousand.
+const MIN_SHARE: f64 = 0.0001;
 
 /// Why a setting is not accepted.
 pub(super) enum Refusal {
@@ -55,6 +57,8 @@ pub(super) enum Setting {
     ClientCert(PathBuf),
     ClientKey(PathBuf),
     Proxy(ProxyPolicy),
+    Control(bool),
+    Participation(f64),
     MemoryBytes(u64),
     SymbolBytes(u64),
     MaxThreads(u32),
@@ -94,6 +98,8 @@ impl Setting {
             Self::ClientKey(path) => config.http.client_key = Some(check_file(path)?),
             Self::CaFile(path) => config.http.ca_file = Some(check_file(path)?),
             Self::Proxy(policy) => config.http.proxy = policy,
+            Self::Control(control) => config.control = control,
+            Self::Participation(share) => config.participation = check_share(share)?,
             Self::MemoryBytes(bytes) => limits.memory_bytes = within(bytes, 8 << 20..=64 << 30)?,
             Self::SymbolBytes(bytes) => limits.symbol_bytes = within(bytes, 0..=64 << 30)?,
             Self::MaxThreads(threads) => limits.max_threads = within(threads, 1..=65_536)?,
@@ -134,6 +140,8 @@ impl Setting {
             Self::ClientCert(_) => "client_cert",
             Self::ClientKey(_) => "client_key",
             Self::Proxy(_) => "proxy",
+            Self::Control(_) => "control",
+            Self::Participation(_) => "participation",
             Self::MemoryBytes(_) => "memory_bytes",
             Self::SymbolBytes(_) => "symbol_bytes",
             Self::MaxThreads(_) => "max_threads",
@@ -151,6 +159,15 @@ fn within<T: PartialOrd + std::fmt::Display>(
         return Ok(value);
     }
     Err(Refusal::Allowed(format!("{} to {}", range.start(), range.end())))
+}
+
+fn check_share(share: f64) -> Result<f64, Refusal> {
+    let valid = (MIN_SHARE..=1.0).contains(&share);
+    if valid {
+        Ok(share)
+    } else {
+        Err(Refusal::Allowed("0.01% to 100%, or 0.0001 to 1".to_owned()))
+    }
 }
 
 fn check_interval(interval: Duration) -> Result<Duration, Refusal> {

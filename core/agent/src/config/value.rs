@@ -19,6 +19,17 @@ pub(super) fn number<T: std::str::FromStr>(text: &str) -> Result<T, Allowed> {
     text.parse().map_err(|_| "a whole number".to_owned())
 }
 
+/// A part of the whole: `10%` or `0.1`.
+pub(super) fn share(text: &str) -> Result<f64, Allowed> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let share: f64 =
+        number.parse().map_err(|_| "a percentage or a fraction: 10%, 0.1".to_owned())?;
+    Ok(share / whole)
+}
+
 /// Seconds, or a number followed by `ms`, `s`, `m` or `h`.
 pub(super) fn duration(text: &str) -> Result<Duration, Allowed> {
     let allowed = || "seconds, or a whole number with ms, s, m or h: 10, 500ms, 1m".to_owned();
@@ -127,6 +138,16 @@ mod tests {
         assert_eq!(bytes("1024"), Ok(1024));
         for text in ["", "MiB", "1.5GiB", "64MB ", "99999999999GiB"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_percentage_or_a_fraction() {
+        for (text, expected) in [("10%", 0.1), ("0.1", 0.1), ("100 %", 1.0), ("1", 1.0)] {
+            assert!((share(text).unwrap() - expected).abs() < 1e-12, "{text}");
+        }
+        for text in ["", "%", "ten", "1/2", "10%%"] {
+            assert!(share(text).is_err(), "{text}");
         }
     }
 

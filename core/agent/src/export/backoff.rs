@@ -1,6 +1,6 @@
 //! How long to wait before the next try.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use crate::random::Random;
 use std::time::Duration;
 
 /// Exponential backoff with full jitter: before try `n + 1` a random time between 0 and
@@ -9,33 +9,20 @@ use std::time::Duration;
 pub(super) struct Backoff {
     base: Duration,
     max: Duration,
-    state: u64,
+    random: Random,
 }
 
 impl Backoff {
     /// Starts from a seed that differs in every process and for every sink.
     pub(super) fn new(base: Duration, max: Duration) -> Self {
-        // The standard library's keys for hash maps: random bits without a dependency.
-        let state = RandomState::new().build_hasher().finish();
-        Self { base, max, state }
+        Self { base, max, random: Random::new() }
     }
 
     /// The wait after the failure of try `tries`, the first being 1.
     pub(super) fn after(&mut self, tries: u32) -> Duration {
         let doublings = tries.saturating_sub(1).min(31);
         let ceiling = self.base.saturating_mul(1 << doublings).min(self.max);
-        // 53 bits: every value is exact in an f64, and below 1.
-        let random = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
-        ceiling.mul_f64(random)
-    }
-
-    /// SplitMix64, the generator of Steele, Lea and Flood (OOPSLA 2014).
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        ceiling.mul_f64(self.random.fraction())
     }
 }
 

@@ -1,8 +1,11 @@
 //! What became of the uploads of one sink.
 
+use serde::{Deserialize, Serialize};
+
 /// Counters of one sink since the exporter started. A profile is one upload unless its
 /// destination needs it split (Pyroscope: CPU and waiting time apart, large profiles in pieces).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ExportStats {
     /// The target, without secrets.
     pub sink: String,

@@ -3,26 +3,19 @@
 use super::assemble::Assembly;
 use super::cpu::{CpuAccount, Reconciler, nanos};
 use super::governor::Governor;
+use super::interval::{
+    MIN_DRAIN_INTERVAL, longest_drain_interval, next_drain_interval, possible, weight_cap,
+};
 use super::stacks::Stacks;
 use super::threads::Threads;
 use crate::config::Config;
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
-use sondage_sampler::{
-    Clock, Counters, MAX_EXTRA_WORDS, RING_WORDS, RawSample, Sampler, SlotIndex, StartError,
-};
+use sondage_sampler::{Clock, Counters, RawSample, Sampler, SlotIndex, StartError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// The longest time between two drains. Short enough for a new thread to be found soon.
-const MAX_DRAIN_INTERVAL: Duration = Duration::from_millis(100);
-const MIN_DRAIN_INTERVAL: Duration = Duration::from_millis(4);
 
 /// A process that has used less CPU time than this since the last look was asleep.
 const ASLEEP: Duration = Duration::from_micros(500);
-
-/// A single sample may stand for this much CPU time; the rest is counted as missed. Longer gaps
-/// mean a blocked signal, and the stack at its end says nothing about the time before.
-const MAX_SAMPLE_WEIGHT: Duration = Duration::from_millis(100);
 
 /// A quarter of the memory is for distinct stacks, of 64 frames on average; what finds no room
 /// goes into `[overflow]`. 32,768 stacks at the default of 64 MiB.
@@ -133,7 +126,7 @@ impl Collector {
         if modules.other_agent.is_some() {
             return Err(StartError::AlreadyRunning);
         }
-        let interval = options.interval.max(sondage_sampler::kernel_tick());
+        let interval = possible(options.interval);
         let mut sampler = Sampler::start(&sondage_sampler::Options {
             interval,
             max_threads: options.max_threads,
@@ -173,6 +166,11 @@ impl Collector {
     /// How long to wait before the next [`Collector::tick`].
     pub(crate) fn drain_interval(&self) -> Duration {
         self.drain_interval
+    }
+
+    /// CPU time between two samples of a thread.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Does what is due, unless the process has been asleep since the last time: then there are
@@ -265,6 +263,7 @@ impl Collector {
             table_bytes: self.sampler.table_bytes() as u64,
             interval: self.interval,
             slowdowns: self.governor.slowdowns,
+            lowered: self.governor.has_lowered(self.interval),
         }
     }
 
@@ -285,14 +284,42 @@ impl Collector {
         }
     }
 
-    /// Samples taken so far count in the old period, later ones in the new.
+    /// Goes on with another configured interval, to which the governor returns. The same again
+    /// changes nothing, also where the governor has lowered the rate.
+    pub(crate) fn configure_interval(&mut self, interval: Duration) {
+        let interval = possible(interval);
+        if self.governor.configure(interval) && interval != self.interval {
+            self.change_interval(interval);
+        }
+    }
+
+    /// Whether waiting time is recorded, from the next profile on: to be called right after a
+    /// flush.
+    pub(crate) fn set_wall(&mut self, wall: bool) {
+        self.options.wall = wall;
+        self.assembly = self.options.assembly(self.interval);
+        self.threads.forget_waiting();
+    }
+
+    /// Samples taken so far count in the old period, later ones in the new. A few may be taken
+    /// between the draining and the change of the timers; these come at the lower of the two
+    /// rates and count at the higher, so that nothing is ever made larger by it.
     fn change_interval(&mut self, interval: Duration) {
+        let set = |sampler: &Sampler| sampler.set_interval(interval, weight_cap(interval));
+        let slower = interval > self.interval;
+        if slower {
+            set(&self.sampler);
+        }
         self.drain_all(Instant::now());
         self.reconciler.add(self.sampler.counters(), self.interval);
         self.settle();
         self.interval = interval;
         self.assembly.set_period(nanos(interval));
-        self.sampler.set_interval(interval, weight_cap(interval));
+        if !slower {
+            set(&self.sampler);
+        }
+        self.max_drain_interval = longest_drain_interval(interval, self.options.max_depth);
+        self.drain_interval = self.drain_interval.min(self.max_drain_interval);
     }
 
     fn settle(&mut self) {
@@ -353,6 +380,8 @@ pub(crate) struct Conditions {
     pub(crate) table_bytes: u64,
     pub(crate) interval: Duration,
     pub(crate) slowdowns: u64,
+    /// Whether the governor holds the rate below the configured one.
+    pub(crate) lowered: bool,
 }
 
 /// A timer takes one of the user's queued signals, which all processes of the user share: at most
@@ -361,25 +390,4 @@ fn affordable_threads() -> u32 {
     sondage_sampler::signal_queue_limit()
         .map_or(u32::MAX, |limit| u32::try_from(limit / 4).unwrap_or(u32::MAX))
         .max(1)
-}
-
-/// The cap on a sample's weight, in periods.
-fn weight_cap(interval: Duration) -> u32 {
-    let periods = MAX_SAMPLE_WEIGHT.as_nanos() / interval.as_nanos().max(1);
-    u32::try_from(periods).unwrap_or(u32::MAX).max(4)
-}
-
-/// Half of the time in which the deepest stacks at the set rate would fill a ring.
-fn longest_drain_interval(interval: Duration, max_depth: u32) -> Duration {
-    let samples = RING_WORDS as u32 / (max_depth + MAX_EXTRA_WORDS as u32);
-    (interval * samples / 2).clamp(MIN_DRAIN_INTERVAL, MAX_DRAIN_INTERVAL)
-}
-
-/// Sooner when a ring was more than half full, later when all were nearly empty.
-fn next_drain_interval(current: Duration, fullest: usize) -> Duration {
-    match fullest {
-        words if words > RING_WORDS / 2 => current / 2,
-        words if words < RING_WORDS / 8 => current * 2,
-        _ => current,
-    }
 }

@@ -64,6 +64,22 @@ impl Governor {
         }
     }
 
+    /// Changes the configured interval, and returns whether it is another one. Then what was
+    /// learnt about the cost of the old one is forgotten.
+    pub(crate) fn configure(&mut self, interval: Duration) -> bool {
+        let changed = interval != self.configured;
+        if changed {
+            self.configured = interval;
+            (self.over, self.under) = (0, 0);
+        }
+        changed
+    }
+
+    /// Whether `interval` is longer than configured, to keep the cost within its budget.
+    pub(crate) fn has_lowered(&self, interval: Duration) -> bool {
+        interval > self.configured
+    }
+
     /// Whether it is time for the next [`Governor::check`].
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         now.duration_since(self.checked) >= CHECK
@@ -146,6 +162,19 @@ mod tests {
             interval = governor.decide(0.01, interval).unwrap_or(interval);
         }
         assert_eq!(interval, 10 * MS);
+    }
+
+    #[test]
+    fn a_new_configured_rate_is_the_one_that_comes_back() {
+        let mut governor = governor();
+        assert!(governor.configure(40 * MS));
+        assert!(!governor.configure(40 * MS));
+        let mut interval = 80 * MS;
+        for _ in 0..100 {
+            interval = governor.decide(0.01, interval).unwrap_or(interval);
+        }
+        assert_eq!(interval, 40 * MS);
+        assert!(!governor.has_lowered(interval));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod assemble;
 mod collector;
 mod cpu;
 mod governor;
+mod interval;
 mod stacks;
 mod threads;
 

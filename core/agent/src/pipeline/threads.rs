@@ -186,6 +186,11 @@ impl Threads {
         self.states.values_mut().for_each(|state| state.last_stack = None);
     }
 
+    /// Waiting is accounted from now on: time before does not count.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.states.values_mut().for_each(|state| state.waited_until = None);
+    }
+
     /// How long the slot's thread has waited since this was last asked: time that passed less
     /// CPU time used.
     pub(crate) fn waited(&mut self, slot: SlotIndex, tid: i32, now: Instant) -> Duration {

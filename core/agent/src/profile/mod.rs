@@ -22,6 +22,7 @@ mod model;
 mod part;
 pub mod pprof;
 pub mod report;
+mod scale;
 pub mod speedscope;
 mod table;
 pub mod view;

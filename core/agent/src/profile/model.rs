@@ -332,6 +332,16 @@ impl Profile {
         }
     }
 
+    /// The samples, to change their values.
+    pub(super) fn samples_mut(&mut self) -> &mut [Sample] {
+        &mut self.samples
+    }
+
+    /// The losses, to change their amounts.
+    pub(super) fn losses_mut(&mut self) -> impl Iterator<Item = &mut u64> {
+        self.losses.values_mut()
+    }
+
     /// Takes every sample out, to be added again under other labels.
     pub(crate) fn take_samples(&mut self) -> Vec<Sample> {
         self.sample_ids.clear();

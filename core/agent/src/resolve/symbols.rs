@@ -3,6 +3,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::cache::Cache;
 use super::cache::ModuleId;
 use super::cache::ModuleKey;
@@ -126,7 +128,8 @@ pub struct Resolved {
 }
 
 /// What [`Symbols`] did since it was made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SymbolCounters {
     /// Addresses looked up in files.
     pub looked_up: u64,
@@ -142,6 +145,21 @@ pub struct SymbolCounters {
     pub last_error: Option<String>,
     /// Bytes the cache takes now.
     pub cache_bytes: usize,
+}
+
+impl SymbolCounters {
+    /// These counters and those of a cache that came after.
+    pub(crate) fn and(&self, later: Self) -> Self {
+        Self {
+            looked_up: self.looked_up + later.looked_up,
+            cached: self.cached + later.cached,
+            unresolved: self.unresolved + later.unresolved,
+            evicted: self.evicted + later.evicted,
+            errors: self.errors + later.errors,
+            last_error: later.last_error.or_else(|| self.last_error.clone()),
+            cache_bytes: later.cache_bytes,
+        }
+    }
 }
 
 /// Turns addresses into names, files and lines.

@@ -47,7 +47,7 @@ fn waiting_time_stands_beside_cpu_time_in_a_wall_profile() {
 }
 
 /// A child of this test process, made by fork, in which `work` runs; returns its exit status.
-fn in_forked_child(work: impl FnOnce()) -> i32 {
+pub(crate) fn in_forked_child(work: impl FnOnce()) -> i32 {
     // SAFETY: the child runs `work` and ends by `_exit`, never returning into the test runner.
     let pid = unsafe { libc::fork() };
     if pid == 0 {

@@ -78,6 +78,8 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_MAX_THREADS", "64"),
         ("SONDAGE_MAX_DEPTH", "512"),
         ("SONDAGE_MAX_LABEL_SETS", "100"),
+        ("SONDAGE_CONTROL", "off"),
+        ("SONDAGE_PARTICIPATION", "10%"),
     ])
     .unwrap();
     let targets = ["file:/var/a", "pyroscope+https://p.example.com/x"];
@@ -96,6 +98,7 @@ fn every_variable_reaches_its_setting() {
         max_label_sets: 100,
     };
     assert_eq!(built.limits, limits);
+    assert!(!built.control && (built.participation - 0.1).abs() < 1e-12);
     assert_eq!(built.warnings, Vec::<String>::new());
     let auth = config(&[("SONDAGE_BASIC_AUTH_FILE", &basic)]).unwrap().http.auth;
     assert_eq!(auth, Auth::BasicFile(basic.into()));
@@ -120,6 +123,11 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("SONDAGE_LABELS", "a=%0A", "control characters"),
         ("SONDAGE_SIGNALS", "no", "auto or off"),
         ("SONDAGE_PROXY", "http://proxy", "off or environment"),
+        ("SONDAGE_CONTROL", "perhaps", "true or false"),
+        ("SONDAGE_PARTICIPATION", "0", "0.0001 to 1"),
+        ("SONDAGE_PARTICIPATION", "110%", "0.0001 to 1"),
+        ("SONDAGE_PARTICIPATION", "nan", "0.0001 to 1"),
+        ("SONDAGE_PARTICIPATION", "some", "10%"),
         ("SONDAGE_MEMORY", "1MiB", "8388608 to"),
         ("SONDAGE_MEMORY", "lots", "64MiB"),
         ("SONDAGE_MAX_DEPTH", "513", "1 to 512"),
@@ -254,7 +262,7 @@ fn the_builder_checks_as_the_environment_does() {
     assert_eq!(small.limits.symbol_bytes, 8 << 20, "the default follows the smaller memory");
 }
 
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 25] = [
     "SONDAGE_ENABLED",
     "SONDAGE_SERVICE",
     "SONDAGE_LABELS",
@@ -270,6 +278,8 @@ const VARIABLES: [&str; 23] = [
     "SONDAGE_TENANT",
     "SONDAGE_CA_FILE",
     "SONDAGE_PROXY",
+    "SONDAGE_CONTROL",
+    "SONDAGE_PARTICIPATION",
     "SONDAGE_MEMORY",
     "SONDAGE_SYMBOL_MEMORY",
     "SONDAGE_MAX_THREADS",

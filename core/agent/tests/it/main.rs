@@ -4,6 +4,7 @@
 
 mod agent;
 mod config;
+mod control;
 mod deploy;
 mod export;
 mod fixture;

@@ -112,6 +112,14 @@ pub struct Timer {
     pub tid: i32,
 }
 
+/// The names of this process' threads.
+pub fn threads() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("the kernel lists threads");
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.collect()
+}
+
 /// This process' timers.
 pub fn timers() -> Vec<Timer> {
     let text = std::fs::read_to_string("/proc/self/timers").expect("the kernel lists timers");

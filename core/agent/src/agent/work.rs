@@ -1,0 +1,273 @@
+//! The agent thread: collects, flushes when it is time, and does what it is asked for.
+
+use super::burst::{Burst, Bursts};
+use super::doors::Opened;
+use super::fork;
+use super::participation::Participation;
+use super::running::Command;
+use super::settings::{Change, Settings, interval_of};
+use super::status::Board;
+use crate::error::Error;
+use crate::export::Exporter;
+use crate::labels;
+use crate::pipeline::{Collected, Collector, Options};
+use crate::profile::Profile;
+use crate::stats::Earlier;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+/// How long stopping waits for uploads that are under way or still queued.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the agent thread needs.
+pub(super) struct Setup {
+    pub(super) collect: Options,
+    pub(super) interval: Duration,
+    pub(super) settings: Settings,
+    pub(super) participation: Participation,
+    pub(super) exporter: Exporter,
+    pub(super) board: Arc<Board>,
+}
+
+/// The agent thread's state.
+pub(super) struct Work {
+    setup: Setup,
+    /// `None` while profiling is off: then there is no timer, no handler and no mapping.
+    collector: Option<Collector>,
+    bursts: Bursts,
+    earlier: Earlier,
+    next_tick: Instant,
+    next_flush: Instant,
+}
+
+impl Work {
+    pub(super) fn start(setup: Setup) -> Result<Self, Error> {
+        let now = Instant::now();
+        let mut work = Self {
+            setup,
+            collector: None,
+            bursts: Bursts::default(),
+            earlier: Earlier::default(),
+            next_tick: now,
+            next_flush: now,
+        };
+        work.adapt()?;
+        work.post();
+        Ok(work)
+    }
+
+    /// Writes down what became of the doors.
+    pub(super) fn note(&self, opened: Opened) {
+        let status = &mut self.setup.board.lock().status;
+        status.stats.warnings.extend(opened.warnings);
+    }
+
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        loop {
+            let received = match self.next_wake() {
+                Some(wake) => commands.recv_timeout(wake.saturating_duration_since(Instant::now())),
+                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
+                Ok(Command::Stop(reply)) => return self.stop(&reply),
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.do_what_is_due();
+        }
+    }
+
+    /// When there is something to do; `None` while profiling is off and nobody waits.
+    fn next_wake(&self) -> Option<Instant> {
+        let regular = self.collector.is_some().then(|| self.next_tick.min(self.next_flush));
+        let others = [self.bursts.until(), self.bursts.forget_at()];
+        others.into_iter().chain([regular]).flatten().min()
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = Instant::now();
+        self.bursts.forget(now);
+        if self.bursts.until().is_some_and(|until| now >= until) {
+            self.end_burst();
+        }
+        if let Some(collector) = &mut self.collector
+            && now >= self.next_tick
+        {
+            let interval = collector.interval();
+            collector.tick();
+            self.next_tick = Instant::now() + collector.drain_interval();
+            if collector.interval() != interval {
+                self.post();
+            }
+        }
+        if now >= self.next_flush {
+            self.flush();
+        }
+    }
+
+    /// Does what is asked. The status is written before the answer, so that who asked sees it.
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Flush(reply) | Command::Stop(reply) => {
+                let flushed = self.flush();
+                let _ = reply.send(flushed.unwrap_or_else(|| self.nothing()));
+            }
+            Command::Change(change, reply) => {
+                let changed = self.change(&change);
+                self.post();
+                let _ = reply.send(changed);
+            }
+            Command::Burst(burst, reply) => {
+                let started = self.start_burst(burst);
+                self.post();
+                let _ = reply.send(started);
+            }
+            Command::TakeBurst(number, reply) => drop(reply.send(self.bursts.take(number))),
+        }
+    }
+
+    fn stop(mut self, reply: &SyncSender<Arc<Profile>>) {
+        let last = self.cease();
+        let profile = last.unwrap_or_else(|| self.nothing());
+        self.post();
+        let Setup { exporter, board, .. } = self.setup;
+        // The host has been left alone before the network is waited for.
+        let exports = exporter.stop(Instant::now() + EXPORT_TIMEOUT);
+        board.lock().status.stats.exports = exports;
+        let _ = reply.send(profile);
+    }
+
+    /// Changes settings. Labels and columns are those of a whole profile, so one ends here.
+    fn change(&mut self, change: &Change) -> Result<(), Error> {
+        let before = self.setup.settings.clone();
+        let after = change.of(&before);
+        if change.enabled == Some(false) {
+            self.end_burst();
+        }
+        if (after.wall, &after.labels) != (before.wall, &before.labels) {
+            self.flush();
+        }
+        self.setup.settings = after;
+        self.adapt().inspect_err(|_| self.setup.settings = before)?;
+        fork::update(|config| change.configure(config));
+        Ok(())
+    }
+
+    fn start_burst(&mut self, burst: Burst) -> Result<u64, Error> {
+        if self.bursts.hz().is_none() {
+            self.flush();
+        }
+        let number = self.bursts.start(burst, Instant::now())?;
+        self.adapt().inspect_err(|_| self.bursts.end(Instant::now()))?;
+        Ok(number)
+    }
+
+    /// Ends the burst that runs with a profile of its own, and returns to what is set.
+    fn end_burst(&mut self) {
+        if self.bursts.hz().is_none() {
+            return;
+        }
+        self.flush();
+        self.bursts.end(Instant::now());
+        // Slower or off: nothing that could be refused.
+        let _ = self.adapt();
+        self.post();
+    }
+
+    /// Makes what runs agree with what is set and with the burst.
+    fn adapt(&mut self) -> Result<(), Error> {
+        let Setup { settings, collect, .. } = &mut self.setup;
+        let on = settings.enabled || self.bursts.hz().is_some();
+        collect.interval = interval_of(self.bursts.hz().unwrap_or(settings.hz));
+        let other_columns = collect.wall != settings.wall;
+        collect.wall = settings.wall;
+        match &mut self.collector {
+            None if on => {
+                let collector = Collector::start(collect.clone())?;
+                labels::sampler_started();
+                let now = Instant::now();
+                self.next_tick = now + collector.drain_interval();
+                self.next_flush = now + self.setup.interval;
+                self.collector = Some(collector);
+            }
+            Some(_) if !on => drop(self.cease()),
+            Some(collector) => {
+                if other_columns {
+                    collector.set_wall(collect.wall);
+                }
+                collector.configure_interval(collect.interval);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Turns sampling off and hands out the last profile.
+    fn cease(&mut self) -> Option<Arc<Profile>> {
+        labels::sampler_stopped();
+        let mut collector = self.collector.take()?;
+        let collected = collector.finish();
+        let profile = self.hand_out(collected, &collector);
+        self.earlier.add(&collector);
+        Some(profile)
+    }
+
+    /// Finishes the profile of the time since the last flush, unless profiling is off.
+    fn flush(&mut self) -> Option<Arc<Profile>> {
+        self.next_flush = Instant::now() + self.setup.interval;
+        let mut collector = self.collector.take()?;
+        let collected = collector.flush();
+        let profile = self.hand_out(collected, &collector);
+        self.collector = Some(collector);
+        self.post();
+        Some(profile)
+    }
+
+    fn hand_out(&mut self, collected: Collected, collector: &Collector) -> Arc<Profile> {
+        let Collected { mut profile, cpu } = collected;
+        profile.meta.labels = self.labels();
+        self.bursts.mark(&mut profile);
+        self.setup.participation.weigh(&mut profile);
+        let profile = Arc::new(profile);
+        {
+            let stats = &mut self.setup.board.lock().status.stats;
+            stats.update(collector, &cpu, &self.earlier);
+            stats.exports = self.setup.exporter.stats();
+        }
+        self.bursts.add(&profile);
+        self.setup.exporter.submit(&profile);
+        profile
+    }
+
+    /// The labels that every profile carries.
+    fn labels(&self) -> Vec<(String, String)> {
+        let name = self.setup.board.lock().status.service_name.clone();
+        let service = ("service_name".to_owned(), name);
+        std::iter::once(service).chain(self.setup.settings.labels.iter().cloned()).collect()
+    }
+
+    /// The profile of a time in which profiling was off.
+    fn nothing(&self) -> Arc<Profile> {
+        let mut profile = Profile::new(Vec::new());
+        profile.meta.labels = self.labels();
+        Arc::new(profile)
+    }
+
+    /// Writes down what is set and what runs.
+    fn post(&self) {
+        let conditions = self.collector.as_ref().map(Collector::conditions);
+        let posted = &mut *self.setup.board.lock();
+        let status = &mut posted.status;
+        status.settings.clone_from(&self.setup.settings);
+        status.sampling = conditions.is_some();
+        status.burst = self.bursts.status();
+        posted.burst_until = self.bursts.until();
+        status.lowered = conditions.as_ref().is_some_and(|it| it.lowered);
+        status.current_hz = conditions.map_or(0.0, |it| 1.0 / it.interval.as_secs_f64());
+        if !status.sampling {
+            (status.stats.threads, status.stats.table_bytes) = (0, 0);
+        }
+    }
+}
