@@ -107,6 +107,9 @@ fn text(status: &Status) -> String {
     for export in &stats.exports {
         line("target", format!("{}: {} sent, {} lost", export.sink, export.pushed, export.lost()));
     }
+    for address in &status.listening {
+        line("target", format!("pull+http://{address}"));
+    }
     for warning in stats.failure.iter().chain(&stats.warnings) {
         line("warning", warning.clone());
     }

@@ -10,6 +10,11 @@ mod integrations;
 mod labels;
 mod pipeline;
 pub mod profile;
+#[cfg(feature = "pull")]
+mod pull;
+#[cfg(not(feature = "pull"))]
+#[path = "pull_off.rs"]
+mod pull;
 mod random;
 pub mod resolve;
 mod stats;

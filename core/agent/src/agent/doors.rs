@@ -2,20 +2,24 @@
 
 use super::running::Handle;
 use super::spawn_own;
-use crate::config::Config;
-use crate::control;
+use crate::config::{Config, Target};
+use crate::{control, pull};
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 /// What became of the doors.
 pub(super) struct Opened {
     /// Those that could not be had.
     pub(super) warnings: Vec<String>,
+    /// Where others can fetch profiles.
+    pub(super) listening: Vec<SocketAddr>,
 }
 
 /// The open doors. Dropping them waits for their threads.
 #[derive(Debug, Default)]
 pub(super) struct Doors {
     control: Option<control::Server>,
+    pulls: Vec<pull::Server>,
 }
 
 impl Doors {
@@ -33,8 +37,17 @@ impl Doors {
                 Err(error) => warnings.push(format!("no control socket: {error}")),
             }
         }
+        for target in &config.targets {
+            let Target::Pull(address) = target else { continue };
+            let token = config.pull_token_file.clone();
+            match pull::Server::open(*address, token, handle.clone(), spawn_own) {
+                Ok(server) => opened.pulls.push(server),
+                Err(error) => warnings.push(format!("{target}: cannot listen: {error}")),
+            }
+        }
+        let listening = opened.pulls.iter().map(pull::Server::address).collect();
         *doors.lock().unwrap_or_else(PoisonError::into_inner) = opened;
-        Opened { warnings }
+        Opened { warnings, listening }
     }
 
     /// Lets nobody in any more. Waits for nobody.
@@ -42,5 +55,6 @@ impl Doors {
         if let Some(control) = &self.control {
             control.shut();
         }
+        self.pulls.iter_mut().for_each(pull::Server::shut);
     }
 }

@@ -7,6 +7,7 @@ mod participation;
 mod running;
 mod settings;
 mod status;
+mod window;
 mod work;
 
 pub use settings::Change;
@@ -17,6 +18,8 @@ pub use status::Status;
 pub(crate) use burst::Burst;
 pub(crate) use burst::Taken;
 pub(crate) use running::Handle;
+#[cfg(feature = "pull")]
+pub(crate) use window::Window;
 
 use crate::config::{Config, SignalPolicy};
 use crate::error::{Error, ErrorKind};

@@ -6,6 +6,7 @@ use super::participation::Participation;
 use super::settings::{Change, Settings};
 use super::spawn_own;
 use super::status::{Board, Status};
+use super::window::Window;
 use super::work::{Setup, Work};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Change(Change, SyncSender<Result<(), Error>>),
     Burst(Burst, SyncSender<Result<u64, Error>>),
     TakeBurst(u64, SyncSender<Taken>),
+    #[cfg_attr(not(feature = "pull"), expect(dead_code, reason = "asked for by the server only"))]
+    Watch(Window),
 }
 
 /// How the agent thread is reached; what is cloned reaches the same.
@@ -72,6 +75,13 @@ impl Handle {
 
     pub(crate) fn take_burst(&self, number: u64) -> Result<Taken, Error> {
         self.ask(|reply| Command::TakeBurst(number, reply))
+    }
+
+    /// Has the profile of the next seconds delivered. Waits for nobody.
+    #[cfg(feature = "pull")]
+    pub(crate) fn watch(&self, window: Window) {
+        // Where no agent answers any more, the window is dropped, which tells who waits.
+        let _ = self.commands.send(Command::Watch(window));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::settings::Settings;
 use crate::stats::Stats;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ pub struct Status {
     /// Whether this process was chosen to profile, where only a share of them does; see
     /// [`Stats::participation`].
     pub participates: bool,
+    /// Where profiles can be fetched: the addresses of the `pull+http` targets.
+    pub listening: Vec<SocketAddr>,
     /// What it has done and lost so far, as of the last flush.
     pub stats: Stats,
 }

@@ -7,6 +7,7 @@ use super::participation::Participation;
 use super::running::Command;
 use super::settings::{Change, Settings, interval_of};
 use super::status::Board;
+use super::window::{Window, Windows};
 use crate::error::Error;
 use crate::export::Exporter;
 use crate::labels;
@@ -36,6 +37,7 @@ pub(super) struct Work {
     /// `None` while profiling is off: then there is no timer, no handler and no mapping.
     collector: Option<Collector>,
     bursts: Bursts,
+    windows: Windows,
     earlier: Earlier,
     next_tick: Instant,
     next_flush: Instant,
@@ -48,6 +50,7 @@ impl Work {
             setup,
             collector: None,
             bursts: Bursts::default(),
+            windows: Windows::default(),
             earlier: Earlier::default(),
             next_tick: now,
             next_flush: now,
@@ -61,6 +64,7 @@ impl Work {
     pub(super) fn note(&self, opened: Opened) {
         let status = &mut self.setup.board.lock().status;
         status.stats.warnings.extend(opened.warnings);
+        status.listening = opened.listening;
     }
 
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
@@ -82,7 +86,7 @@ impl Work {
     /// When there is something to do; `None` while profiling is off and nobody waits.
     fn next_wake(&self) -> Option<Instant> {
         let regular = self.collector.is_some().then(|| self.next_tick.min(self.next_flush));
-        let others = [self.bursts.until(), self.bursts.forget_at()];
+        let others = [self.bursts.until(), self.bursts.forget_at(), self.windows.next()];
         others.into_iter().chain([regular]).flatten().min()
     }
 
@@ -91,6 +95,10 @@ impl Work {
         self.bursts.forget(now);
         if self.bursts.until().is_some_and(|until| now >= until) {
             self.end_burst();
+        }
+        if self.windows.next().is_some_and(|until| now >= until) {
+            self.flush();
+            self.windows.close(now);
         }
         if let Some(collector) = &mut self.collector
             && now >= self.next_tick
@@ -125,6 +133,7 @@ impl Work {
                 let _ = reply.send(started);
             }
             Command::TakeBurst(number, reply) => drop(reply.send(self.bursts.take(number))),
+            Command::Watch(window) => self.watch(window),
         }
     }
 
@@ -174,6 +183,14 @@ impl Work {
         // Slower or off: nothing that could be refused.
         let _ = self.adapt();
         self.post();
+    }
+
+    fn watch(&mut self, window: Window) {
+        let sampling = self.collector.is_some();
+        if let Some(window) = self.windows.admit(window, sampling) {
+            self.flush();
+            self.windows.open(window, Instant::now());
+        }
     }
 
     /// Makes what runs agree with what is set and with the burst.
@@ -237,6 +254,7 @@ impl Work {
             stats.exports = self.setup.exporter.stats();
         }
         self.bursts.add(&profile);
+        self.windows.add(&profile);
         self.setup.exporter.submit(&profile);
         profile
     }

@@ -137,6 +137,11 @@ impl Builder {
         self.with(Setting::Participation(share))
     }
 
+    /// See [`Config::pull_token_file`].
+    pub fn pull_token_file(self, path: impl Into<PathBuf>) -> Self {
+        self.with(Setting::PullTokenFile(path.into()))
+    }
+
     /// See [`Limits::memory_bytes`](super::Limits::memory_bytes); 8 MiB to 64 GiB.
     pub fn memory_bytes(self, bytes: u64) -> Self {
         self.with(Setting::MemoryBytes(bytes))
@@ -218,6 +223,16 @@ fn check_whole(config: &mut Config) -> Result<(), Error> {
     }
     let mut warnings = Vec::new();
     for target in &config.targets {
+        if let Target::Pull(address) = target
+            && !address.ip().is_loopback()
+            && config.pull_token_file.is_none()
+        {
+            let message = format!(
+                "{target}: everyone who reaches the address could read the profiles; \
+                 set SONDAGE_PULL_TOKEN_FILE, or listen on 127.0.0.1"
+            );
+            return Err(Error::invalid(message));
+        }
         let Some(endpoint) = target.endpoint() else { continue };
         let secret = match target {
             Target::Datadog(_) => false,

@@ -43,6 +43,7 @@ const VARIABLES: &[Variable] = &[
     ("PROXY", proxy),
     ("CONTROL", |text| Ok(Setting::Control(value::switch(text)?))),
     ("PARTICIPATION", |text| Ok(Setting::Participation(value::share(text)?))),
+    ("PULL_TOKEN_FILE", |text| Ok(Setting::PullTokenFile(PathBuf::from(text)))),
     ("MEMORY", |text| Ok(Setting::MemoryBytes(value::bytes(text)?))),
     ("SYMBOL_MEMORY", |text| Ok(Setting::SymbolBytes(value::bytes(text)?))),
     ("MAX_THREADS", |text| Ok(Setting::MaxThreads(value::number(text)?))),

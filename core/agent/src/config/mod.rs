@@ -72,6 +72,10 @@ pub struct Config {
     /// The share of processes that profile, above 0 and at most 1. Each decides at random when its
     /// agent starts; what one that profiles sees counts for the others too.
     pub participation: f64,
+    /// The file with the token that readers of a [`Target::Pull`] must send, as
+    /// `Authorization: Bearer`. It is read again for every request. Without one only loopback
+    /// addresses may be listened on.
+    pub pull_token_file: Option<PathBuf>,
     /// What the agent may use.
     pub limits: Limits,
     /// What looked wrong in the settings without being an error: show these to the user.
@@ -94,6 +98,7 @@ impl Default for Config {
             trace_ids: false,
             control: true,
             participation: 1.0,
+            pull_token_file: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Auth, Config, ProxyPolicy, SecretSource, SignalPolicy, Target, value};
+use super::{Auth, Config, ProxyPolicy, Secret, SecretSource, SignalPolicy, Target, value};
 use crate::error::{Error, ErrorKind};
 
 /// Labels of the whole process.
@@ -59,6 +59,7 @@ pub(super) enum Setting {
     Proxy(ProxyPolicy),
     Control(bool),
     Participation(f64),
+    PullTokenFile(PathBuf),
     MemoryBytes(u64),
     SymbolBytes(u64),
     MaxThreads(u32),
@@ -100,6 +101,10 @@ impl Setting {
             Self::Proxy(policy) => config.http.proxy = policy,
             Self::Control(control) => config.control = control,
             Self::Participation(share) => config.participation = check_share(share)?,
+            Self::PullTokenFile(path) => {
+                Secret::read(&path)?;
+                config.pull_token_file = Some(path);
+            }
             Self::MemoryBytes(bytes) => limits.memory_bytes = within(bytes, 8 << 20..=64 << 30)?,
             Self::SymbolBytes(bytes) => limits.symbol_bytes = within(bytes, 0..=64 << 30)?,
             Self::MaxThreads(threads) => limits.max_threads = within(threads, 1..=65_536)?,
@@ -142,6 +147,7 @@ impl Setting {
             Self::Proxy(_) => "proxy",
             Self::Control(_) => "control",
             Self::Participation(_) => "participation",
+            Self::PullTokenFile(_) => "pull_token_file",
             Self::MemoryBytes(_) => "memory_bytes",
             Self::SymbolBytes(_) => "symbol_bytes",
             Self::MaxThreads(_) => "max_threads",

@@ -1,6 +1,7 @@
 //! Where profiles go, as one line of text.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -10,7 +11,8 @@ use crate::error::Error;
 /// What is understood, for error messages.
 const ALLOWED: &str = "file:DIR, otlp+http://HOST:PORT, otlp+grpc://…, pyroscope+http://…, \
                        pyroscope-ingest+http://…, parca+http://…, datadog+http://…, \
-                       datadog-intake+https://…, with https: and grpcs: for TLS and \
+                       datadog-intake+https://…, \
+                       pull+http://ADDRESS:PORT, with https: and grpcs: for TLS and \
                        KIND+unix:/PATH for a socket";
 
 /// A place that profiles are sent to.
@@ -37,6 +39,10 @@ pub enum Target {
     Datadog(Endpoint),
     /// `datadog-intake+https://intake.profile.SITE`: Datadog without an agent.
     DatadogIntake(Endpoint),
+    /// `pull+http://127.0.0.1:PORT`: a server in the agent from which profiles are fetched. One
+    /// process can have the port; others, such as its forked children, profile without it and say
+    /// so in [`Stats::warnings`](crate::Stats).
+    Pull(SocketAddr),
 }
 
 /// How a kind of target is written, and the URLs it takes.
@@ -61,7 +67,7 @@ impl Target {
     /// The server, for targets that are one.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match self {
-            Self::File(_) => None,
+            Self::File(_) | Self::Pull(_) => None,
             Self::Pyroscope(endpoint)
             | Self::PyroscopeIngest(endpoint)
             | Self::OtlpHttp(endpoint)
@@ -84,6 +90,7 @@ impl fmt::Display for Target {
             Self::Parca(endpoint) => write!(f, "parca+{endpoint}"),
             Self::Datadog(endpoint) => write!(f, "datadog+{endpoint}"),
             Self::DatadogIntake(endpoint) => write!(f, "datadog-intake+{endpoint}"),
+            Self::Pull(address) => write!(f, "pull+http://{address}"),
         }
     }
 }
@@ -101,6 +108,9 @@ impl FromStr for Target {
         let refused = |why: &str| Error::invalid(format!("{shown:?}: {why}"));
         if let Some(dir) = text.strip_prefix("file:") {
             return file(dir).map_err(refused);
+        }
+        if let Some(address) = text.strip_prefix("pull+http://") {
+            return listen(address).map_err(refused);
         }
         for kind in &KINDS {
             if let Some(url) = text.strip_prefix(kind.prefix) {
@@ -128,6 +138,17 @@ fn file(dir: &str) -> Result<Target, &'static str> {
         _ if dir.contains('\0') => Err("a path has no NUL character"),
         _ => Ok(Target::File(PathBuf::from(dir))),
     }
+}
+
+/// Where to listen. Port 0 stands for one that is free.
+fn listen(address: &str) -> Result<Target, &'static str> {
+    let address = address.trim_end_matches('/');
+    let address = match address.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => address.to_owned(),
+    };
+    let address = address.parse().map_err(|_| "write an address and a port, as 127.0.0.1:6060")?;
+    Ok(Target::Pull(address))
 }
 
 /// The text without userinfo, query and fragment, cut to a length that fits on a line.
@@ -175,6 +196,8 @@ mod tests {
             "datadog+http://localhost:8126",
             "datadog+unix:/var/run/datadog/apm.socket",
             "datadog-intake+https://intake.profile.datadoghq.eu",
+            "pull+http://127.0.0.1:6060",
+            "pull+http://[::1]:6060",
         ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
@@ -205,6 +228,9 @@ mod tests {
             ("pyroscope+http://a b", "letters, digits"),
             ("pyroscope+http://a/x y", "percent-encoded"),
             ("pyroscope+http://a/x?y=1", "no ? or #"),
+            ("pull+http://127.0.0.1", "127.0.0.1:6060"),
+            ("pull+http://host:6060", "127.0.0.1:6060"),
+            ("pull+https://127.0.0.1:6060", "allowed: file:DIR"),
         ] {
             let error = text.parse::<Target>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");

@@ -37,7 +37,7 @@ pub use stats::ExportStats;
 use crate::config::{Config, Target};
 use crate::error::Error;
 
-/// Makes the sink of each of the config's targets, in their order. Nothing is written and nobody
+/// Makes the sink of each of the config's targets that profiles are sent to, in their order. Nothing is written and nobody
 /// is contacted yet.
 ///
 /// # Errors
@@ -46,8 +46,9 @@ use crate::error::Error;
 /// working directory cannot be found.
 pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, Error> {
     let (http, trace_ids) = (&config.http, config.trace_ids);
-    let sink = |target: &Target| -> Result<Box<dyn Sink>, Error> {
-        Ok(match target {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    for target in &config.targets {
+        sinks.push(match target {
             Target::File(dir) => Box::new(FileSink::new(dir, &config.service_name)?),
             Target::Pyroscope(to) => Box::new(PyroscopeSink::new(to.clone(), http, trace_ids)?),
             Target::PyroscopeIngest(to) => Box::new(IngestSink::new(to.clone(), http, trace_ids)?),
@@ -56,7 +57,9 @@ pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, Error> {
             Target::Parca(to) => Box::new(ParcaSink::new(to, http, trace_ids)?),
             Target::Datadog(to) => Box::new(DatadogSink::to_agent(to, http)?),
             Target::DatadogIntake(to) => Box::new(DatadogSink::to_intake(to, http)?),
-        })
-    };
-    config.targets.iter().map(sink).collect()
+            // Fetched by others.
+            Target::Pull(_) => continue,
+        });
+    }
+    Ok(sinks)
 }

@@ -80,6 +80,7 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_MAX_LABEL_SETS", "100"),
         ("SONDAGE_CONTROL", "off"),
         ("SONDAGE_PARTICIPATION", "10%"),
+        ("SONDAGE_PULL_TOKEN_FILE", &token),
     ])
     .unwrap();
     let targets = ["file:/var/a", "pyroscope+https://p.example.com/x"];
@@ -99,6 +100,7 @@ fn every_variable_reaches_its_setting() {
     };
     assert_eq!(built.limits, limits);
     assert!(!built.control && (built.participation - 0.1).abs() < 1e-12);
+    assert_eq!(built.pull_token_file, Some(token.clone().into()));
     assert_eq!(built.warnings, Vec::<String>::new());
     let auth = config(&[("SONDAGE_BASIC_AUTH_FILE", &basic)]).unwrap().http.auth;
     assert_eq!(auth, Auth::BasicFile(basic.into()));
@@ -262,7 +264,7 @@ fn the_builder_checks_as_the_environment_does() {
     assert_eq!(small.limits.symbol_bytes, 8 << 20, "the default follows the smaller memory");
 }
 
-const VARIABLES: [&str; 25] = [
+const VARIABLES: [&str; 26] = [
     "SONDAGE_ENABLED",
     "SONDAGE_SERVICE",
     "SONDAGE_LABELS",
@@ -280,6 +282,7 @@ const VARIABLES: [&str; 25] = [
     "SONDAGE_PROXY",
     "SONDAGE_CONTROL",
     "SONDAGE_PARTICIPATION",
+    "SONDAGE_PULL_TOKEN_FILE",
     "SONDAGE_MEMORY",
     "SONDAGE_SYMBOL_MEMORY",
     "SONDAGE_MAX_THREADS",

@@ -11,5 +11,6 @@ mod fixture;
 mod labels;
 mod opentelemetry;
 mod profile;
+mod pull;
 mod resolve;
 mod server;

@@ -1,0 +1,75 @@
+//! Who wants the profile of exactly the next seconds.
+
+use crate::error::{Error, ErrorKind};
+use crate::profile::Profile;
+use std::fmt;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+/// Windows that are open at once.
+const MAX_WINDOWS: usize = 8;
+
+/// A stretch of time from now on, and where its profile goes.
+pub(crate) struct Window {
+    pub(crate) duration: Duration,
+    /// Gone when nobody waits any more.
+    pub(crate) waiting: Weak<()>,
+    pub(crate) deliver: Box<dyn FnOnce(Result<Profile, Error>) + Send>,
+}
+
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Window({:?})", self.duration)
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    until: Instant,
+    profile: Profile,
+    window: Window,
+}
+
+/// The open windows. A window opens and closes with a flush, so every profile in between is
+/// wholly in it; the same profiles go to the targets.
+#[derive(Debug, Default)]
+pub(super) struct Windows {
+    open: Vec<Open>,
+}
+
+impl Windows {
+    /// Whether one more may be opened; tells the one who asks if not.
+    pub(super) fn admit(&mut self, window: Window, sampling: bool) -> Option<Window> {
+        self.open.retain(|open| open.window.waiting.strong_count() > 0);
+        let refusal = match () {
+            () if !sampling => "profiling is off in this process",
+            () if self.open.len() >= MAX_WINDOWS => "too many profiles are being taken",
+            () => return Some(window),
+        };
+        (window.deliver)(Err(Error::new(ErrorKind::Busy, refusal)));
+        None
+    }
+
+    /// Opens a window, right after a flush.
+    pub(super) fn open(&mut self, window: Window, now: Instant) {
+        let until = now + window.duration;
+        self.open.push(Open { until, profile: Profile::new(Vec::new()), window });
+    }
+
+    /// When the next one closes.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.open.iter().map(|open| open.until).min()
+    }
+
+    /// Adds a finished profile to every open window.
+    pub(super) fn add(&mut self, profile: &Profile) {
+        self.open.iter_mut().for_each(|open| open.profile.merge(profile));
+    }
+
+    /// Closes those whose time is over, right after a flush.
+    pub(super) fn close(&mut self, now: Instant) {
+        for open in self.open.extract_if(.., |open| now >= open.until) {
+            (open.window.deliver)(Ok(open.profile));
+        }
+    }
+}

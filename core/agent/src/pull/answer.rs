@@ -1,0 +1,145 @@
+//! What is asked, and the answer.
+
+use crate::agent::{Handle, Window};
+use crate::error::{Error, ErrorKind};
+use crate::profile::{Profile, pprof};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::HeaderValue;
+use hyper::{Method, Request, Response, StatusCode};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+pub(super) type Body = Full<Bytes>;
+
+/// `None` when the agent ends before it has answered.
+pub(super) type Answer = Option<Response<Body>>;
+
+/// The time that a profile may cover, and what it covers if nothing is said, in seconds.
+const SECONDS: RangeInclusive<u64> = 1..=300;
+const DEFAULT_SECONDS: u64 = 10;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const PATHS: &str = "\
+/debug/pprof/profile?seconds=N  pprof of the next N seconds (1 to 300)
+/metrics                        counters of the profiler, for Prometheus
+";
+
+/// A request that may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A profile of so many seconds.
+    Profile(u64),
+    /// Only the headers of one.
+    ProfileHead,
+    Metrics,
+    Paths,
+}
+
+impl Asked {
+    /// Reads path and query, or answers what is wrong with them.
+    pub(super) fn read<B>(request: &Request<B>) -> Result<Self, Box<Response<Body>>> {
+        let refusal = |status, text: &str| Err(Box::new(plain(status, text)));
+        match request.uri().path() {
+            "/debug/pprof/profile" if request.method() == Method::HEAD => Ok(Self::ProfileHead),
+            "/debug/pprof/profile" => match seconds(request.uri().query().unwrap_or("")) {
+                Some(seconds) => Ok(Self::Profile(seconds)),
+                None => refusal(StatusCode::BAD_REQUEST, "seconds must be 1 to 300"),
+            },
+            "/metrics" => Ok(Self::Metrics),
+            "/" | "/debug/pprof" | "/debug/pprof/" => Ok(Self::Paths),
+            "/debug/pprof/heap" => {
+                refusal(StatusCode::NOT_FOUND, "no heap profile is collected in this process")
+            }
+            _ => refusal(StatusCode::NOT_FOUND, "see / for what there is"),
+        }
+    }
+
+    /// How long the answer takes to be ready.
+    pub(super) fn time(self) -> Duration {
+        match self {
+            Self::Profile(seconds) => Duration::from_secs(seconds),
+            Self::ProfileHead | Self::Metrics | Self::Paths => Duration::ZERO,
+        }
+    }
+
+    pub(super) async fn answer(self, handle: &Handle) -> Answer {
+        Some(match self {
+            Self::Profile(seconds) => return profile(seconds, handle).await,
+            Self::ProfileHead => gzipped(Vec::new()),
+            Self::Metrics => text(PROMETHEUS, handle.status().stats.to_prometheus()),
+            Self::Paths => text(TEXT, PATHS.to_owned()),
+        })
+    }
+}
+
+fn seconds(query: &str) -> Option<u64> {
+    let given = query.split('&').find_map(|part| part.strip_prefix("seconds="));
+    let seconds = given.map_or(Some(DEFAULT_SECONDS), |text| text.parse().ok())?;
+    SECONDS.contains(&seconds).then_some(seconds)
+}
+
+/// The profile of the next seconds. It is given up when the client goes away, for then this future
+/// is dropped.
+async fn profile(seconds: u64, handle: &Handle) -> Answer {
+    let waiting = Arc::new(());
+    let (deliver, delivered) = oneshot::channel::<Result<Profile, Error>>();
+    handle.watch(Window {
+        duration: Duration::from_secs(seconds),
+        waiting: Arc::downgrade(&waiting),
+        deliver: Box::new(move |profile| drop(deliver.send(profile))),
+    });
+    let delivered = delivered.await.ok()?;
+    drop(waiting);
+    Some(match delivered {
+        Ok(profile) => gzipped(pprof::encode_gz(&profile)),
+        Err(error) if error.kind() == ErrorKind::Busy => {
+            let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+            answer
+        }
+        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    })
+}
+
+fn gzipped(profile: Vec<u8>) -> Response<Body> {
+    let mut answer = with_type("application/octet-stream", profile.into());
+    let name = HeaderValue::from_static("attachment; filename=\"profile\"");
+    answer.headers_mut().insert(CONTENT_DISPOSITION, name);
+    answer
+}
+
+fn text(kind: &'static str, text: String) -> Response<Body> {
+    with_type(kind, text.into())
+}
+
+/// One line of text, with the headers that go with its status.
+pub(super) fn plain(status: StatusCode, line: &str) -> Response<Body> {
+    let mut answer = text(TEXT, format!("{line}\n"));
+    *answer.status_mut() = status;
+    let extra: Option<(HeaderName, &'static str)> = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "GET, HEAD")),
+        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
+        _ => None,
+    };
+    if let Some((name, value)) = extra {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn with_type(kind: &'static str, body: Bytes) -> Response<Body> {
+    let mut answer = Response::new(Full::new(body));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    let nosniff = HeaderValue::from_static("nosniff");
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    answer
+}
