@@ -1,19 +1,25 @@
 //! Parca 0.28.
 
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sondage::profile::pprof;
+use sondage::{Agent, Config};
 
 use crate::server::{Program, Server, free_ports};
 use crate::truth::{ROUTES, Stacks, compare, eventually, period, push, stacks};
 
-fn start() -> Server {
+/// A server that also fetches as these lines of its configuration say.
+fn start(scrapes: &str) -> Server {
     let [http] = free_ports();
-    let configuration = "object_storage:
-  bucket: { type: \"FILESYSTEM\", config: { directory: \"./data\" } }
-"
-    .to_owned();
+    let configuration = format!(
+        "object_storage:
+  bucket: {{ type: \"FILESYSTEM\", config: {{ directory: \"./data\" }} }}
+{scrapes}"
+    );
     let arguments = vec![
         "--config-path=config.yaml".to_owned(),
         format!("--http-address=127.0.0.1:{http}"),
@@ -63,7 +69,7 @@ fn is_known(server: &Server, service: &str) -> bool {
 
 #[test]
 fn parca_gives_back_what_was_pushed() {
-    let server = start();
+    let server = start("");
     let address = server.url.strip_prefix("http").unwrap();
     push(&format!("parca+http{address}"), "raw");
     let kind = "process_cpu:cpu:nanoseconds:cpu:nanoseconds:delta";
@@ -81,7 +87,7 @@ fn parca_gives_back_what_was_pushed() {
 
 #[test]
 fn parca_gives_back_what_came_by_otlp() {
-    let server = start();
+    let server = start("");
     let address = server.url.strip_prefix("http").unwrap();
     push(&format!("otlp+grpc{address}"), "otlp");
     let kind = "process_cpu:samples:count:cpu:nanoseconds:delta";
@@ -99,4 +105,50 @@ fn parca_gives_back_what_came_by_otlp() {
     // A message in which its reading of functions goes wrong makes this report end the server.
     let top = query(&server, kind, "service_name=\"otlp\"", "REPORT_TYPE_TOP");
     assert!(top.to_string().contains("servers::truth::"));
+}
+
+#[test]
+fn parca_fetches_from_the_agent() {
+    let [port] = free_ports();
+    let target = format!("pull+http://127.0.0.1:{port}").parse().unwrap();
+    let config = Config::builder().service_name("fetched").targets([target]).build().unwrap();
+    let agent = Agent::start(config).unwrap();
+    let server = start(&format!(
+        "scrape_configs:
+  - job_name: shop
+    scrape_interval: 2s
+    static_configs: [{{ targets: [\"127.0.0.1:{port}\"] }}]
+    profiling_config:
+      pprof_config:
+        memory: {{ enabled: false }}
+        block: {{ enabled: false }}
+        goroutine: {{ enabled: false }}
+        mutex: {{ enabled: false }}
+        process_cpu: {{ enabled: true, delta: true, path: /debug/pprof/profile }}
+"
+    ));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                black_box(burns());
+            }
+        });
+        let ask =
+            || merged(&server, "process_cpu:cpu:nanoseconds:cpu:nanoseconds:delta", "job=\"shop\"");
+        let known = || match server.get("/api/profiles/labels/job/values", &[]) {
+            answer if String::from_utf8_lossy(&answer).contains("shop") => ask(),
+            _ => Stacks::new(),
+        };
+        let found = eventually(known, "a fetch by parca");
+        stop.store(true, Ordering::Relaxed);
+        assert!(found.keys().any(|stack| stack.contains("parca::burns")), "{found:?}");
+        assert!(found.values().sum::<i64>() > 100_000_000, "{found:?}");
+    });
+    agent.stop().unwrap();
+}
+
+#[inline(never)]
+fn burns() -> u64 {
+    (0..100_000).fold(0, |sum, number: u64| black_box(sum ^ number))
 }
