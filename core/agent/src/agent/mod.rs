@@ -169,7 +169,7 @@ impl Running {
             collect: Options::from_config(config),
             interval: config.interval,
             labels: config.process_labels(),
-            exporter: Exporter::start(sinks, &export::Options::default(), spawn_own)?,
+            exporter: Exporter::start(sinks, &export::Options::from_config(config)?, spawn_own)?,
         };
         let (commands, received) = channel();
         let (ready, started) = sync_channel(1);

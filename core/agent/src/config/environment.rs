@@ -18,7 +18,7 @@ const SERVICE_ATTRIBUTE: &str = "service.name";
 /// A variable without its prefix, and how its text becomes a setting.
 type Variable = (&'static str, fn(&str) -> Result<Setting, Refusal>);
 
-const VARIABLES: [Variable; 20] = [
+const VARIABLES: [Variable; 22] = [
     ("ENABLED", |text| Ok(Setting::Enabled(value::switch(text)?))),
     ("SERVICE", |text| Ok(Setting::ServiceName(text.to_owned()))),
     ("LABELS", |text| Ok(Setting::Labels(value::pairs(text)?))),
@@ -34,6 +34,8 @@ const VARIABLES: [Variable; 20] = [
     ("TENANT", |text| Ok(Setting::Tenant(text.to_owned()))),
     ("CA_FILE", |text| Ok(Setting::CaFile(PathBuf::from(text)))),
     ("PROXY", proxy),
+    ("SPOOL", |text| Ok(Setting::Spool(PathBuf::from(text)))),
+    ("SPOOL_BYTES", |text| Ok(Setting::SpoolBytes(value::bytes(text)?))),
     ("MEMORY", |text| Ok(Setting::MemoryBytes(value::bytes(text)?))),
     ("SYMBOL_MEMORY", |text| Ok(Setting::SymbolBytes(value::bytes(text)?))),
     ("MAX_THREADS", |text| Ok(Setting::MaxThreads(value::number(text)?))),

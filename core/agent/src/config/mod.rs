@@ -57,6 +57,9 @@ pub struct Config {
     pub targets: Vec<Target>,
     /// How HTTP targets are spoken to.
     pub http: Http,
+    /// Directory where uploads to servers wait on disk, so that they survive an outage of the
+    /// server and the end of the process; by default none. Files need no such thing.
+    pub spool: Option<PathBuf>,
     /// What the agent may use.
     pub limits: Limits,
     /// What looked wrong in the settings without being an error: show these to the user.
@@ -76,6 +79,7 @@ impl Default for Config {
             interval: Duration::from_secs(10),
             targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
             http: Http::default(),
+            spool: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }
@@ -152,6 +156,9 @@ pub struct Limits {
     /// Bytes of it that symbol caches may hold, by default 24 MiB; 0 turns names from debug
     /// information off.
     pub symbol_bytes: u64,
+    /// Bytes of disk that the spool of one target may hold, for all processes of the service
+    /// together; 4 MiB to 64 GiB, by default 64 MiB. The oldest uploads go.
+    pub spool_bytes: u64,
     /// Threads sampled at once; 1 to 65,536, by default 1024.
     pub max_threads: u32,
     /// Frames of one stack; 1 to 512, by default 128.
@@ -166,6 +173,7 @@ impl Default for Limits {
         Self {
             memory_bytes: 64 << 20,
             symbol_bytes: 24 << 20,
+            spool_bytes: 64 << 20,
             max_threads: 1024,
             max_depth: 128,
             max_label_sets: 16_384,

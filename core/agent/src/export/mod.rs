@@ -15,14 +15,18 @@ mod http_date;
 mod inbox;
 mod lane;
 mod line;
+mod pending;
 mod pyroscope;
+mod shared;
 mod sink;
+mod spool;
 mod stats;
 mod utc;
 
 pub use exporter::Exporter;
 pub use exporter::Options;
 pub use exporter::Spawn;
+pub use exporter::SpoolOptions;
 pub use file::FileSink;
 pub use pyroscope::PyroscopeSink;
 pub use sink::PushError;
@@ -31,7 +35,27 @@ pub use sink::Upload;
 pub use stats::ExportStats;
 
 use crate::config::{Config, Target};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+
+impl Options {
+    /// What a configuration says about delivery.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) for a relative spool when the working directory
+    /// cannot be found.
+    pub fn from_config(config: &Config) -> Result<Self, Error> {
+        let spool = config.spool.as_ref().map(|dir| {
+            let dir = std::path::absolute(dir).map_err(|error| {
+                let message = format!("spool {}: no working directory: {error}", dir.display());
+                Error::new(ErrorKind::Io, message).with_source(error)
+            })?;
+            let (max_bytes, service) = (config.limits.spool_bytes, config.service_name.clone());
+            Ok::<_, Error>(SpoolOptions { dir, max_bytes, service })
+        });
+        let options = Self::default().with_interval(config.interval);
+        Ok(Self { spool: spool.transpose()?, ..options })
+    }
+}
 
 /// Makes the sink of each of the config's targets, in their order. Nothing is written and nobody
 /// is contacted yet.

@@ -78,6 +78,8 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_MAX_THREADS", "64"),
         ("SONDAGE_MAX_DEPTH", "512"),
         ("SONDAGE_MAX_LABEL_SETS", "100"),
+        ("SONDAGE_SPOOL", "/var/spool/shop"),
+        ("SONDAGE_SPOOL_BYTES", "16MiB"),
     ])
     .unwrap();
     let targets = ["file:/var/a", "pyroscope+https://p.example.com/x"];
@@ -94,8 +96,10 @@ fn every_variable_reaches_its_setting() {
         max_threads: 64,
         max_depth: 512,
         max_label_sets: 100,
+        spool_bytes: 16 << 20,
     };
     assert_eq!(built.limits, limits);
+    assert_eq!(built.spool, Some("/var/spool/shop".into()));
     assert_eq!(built.warnings, Vec::<String>::new());
     let auth = config(&[("SONDAGE_BASIC_AUTH_FILE", &basic)]).unwrap().http.auth;
     assert_eq!(auth, Auth::BasicFile(basic.into()));
@@ -107,6 +111,7 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
     for (name, value, allowed) in [
         ("SONDAGE_HZ", "0", "1 to 1000"),
         ("SONDAGE_HZ", "1001", "1 to 1000"),
+        ("SONDAGE_SPOOL_BYTES", "1MiB", "4194304 to 68719476736"),
         ("SONDAGE_HZ", "fast", "a whole number"),
         ("SONDAGE_WALL", "maybe", "true or false"),
         ("SONDAGE_INTERVAL", "99ms", "100ms to 1h"),

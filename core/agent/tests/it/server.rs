@@ -79,7 +79,16 @@ impl Server {
     }
 
     pub fn start_with(replies: Vec<Reply>, accept: impl Accept) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), replies, accept)
+    }
+
+    /// On an address where nobody listened before.
+    pub fn start_at(address: SocketAddr, replies: Vec<Reply>) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        Self::listen(listener, replies, |stream| Some(Box::new(stream) as Box<dyn Stream>))
+    }
+
+    fn listen(listener: TcpListener, replies: Vec<Reply>, accept: impl Accept) -> Self {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let shared = seen.clone();

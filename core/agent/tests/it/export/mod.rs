@@ -2,8 +2,10 @@
 
 mod file;
 mod hostile;
+mod outage;
 mod pyroscope;
 mod queue;
+mod spool;
 mod tls;
 
 use std::path::PathBuf;
