@@ -40,6 +40,8 @@ pub(crate) fn of_recording(settings: &Settings) -> Config {
         wall: settings.wall,
         interval: Duration::from_secs(3600),
         targets: Vec::new(),
+        // The recorder has a way of its own to see the end of the process, `_exit` included.
+        exit_timeout: Duration::ZERO,
         ..Config::default()
     }
 }

@@ -270,6 +270,7 @@ pub unsafe fn attach_label_cell(cell: *mut AtomicU32) -> bool {
 /// To be called in the child of a fork, before it starts a sampler of its own: forgets the
 /// parent's. Async-signal-safe.
 pub fn after_fork_in_child() {
+    crate::termination::forget_in_child();
     registration::begin(0, Duration::ZERO);
     Pool::release_in_child();
     debug_assert!(GATE.is_empty());

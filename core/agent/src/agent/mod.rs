@@ -1,7 +1,9 @@
 //! The agent: one thread that collects, and the handle to it.
 
+mod ending;
 pub(crate) mod fork;
 
+use self::ending::Ending;
 use crate::config::{Config, SignalPolicy};
 use crate::error::{Error, ErrorKind};
 use crate::export::{self, Exporter};
@@ -9,8 +11,9 @@ use crate::labels;
 use crate::pipeline::{Collected, Collector, Options, exclude_this_thread};
 use crate::profile::Profile;
 use crate::stats::Stats;
+use sondage_sampler::Termination;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +33,7 @@ struct Settings {
     interval: Duration,
     labels: Vec<(String, String)>,
     exporter: Exporter,
+    exit_timeout: Duration,
 }
 
 /// Starts a thread of Sondage: it runs no signal handler of the host, and is not sampled.
@@ -169,6 +173,7 @@ impl Running {
             collect: Options::from_config(config),
             interval: config.interval,
             labels: config.process_labels(),
+            exit_timeout: config.exit_timeout,
             exporter: Exporter::start(sinks, &export::Options::from_config(config)?, spawn_own)?,
         };
         let (commands, received) = channel();
@@ -204,12 +209,14 @@ impl Running {
     fn ask(&self, command: Ask) -> Result<Arc<Profile>, Error> {
         let (reply, answer) = sync_channel(1);
         let sent = self.commands.send(command(reply));
+        self.thread.thread().unpark();
         let answer = sent.ok().and_then(|()| answer.recv_timeout(REPLY_TIMEOUT).ok());
         answer.ok_or_else(|| Error::new(ErrorKind::Internal, "the agent thread does not answer"))
     }
 
     fn join(self) {
         drop(self.commands);
+        self.thread.thread().unpark();
         let _ = self.thread.join();
     }
 }
@@ -222,6 +229,22 @@ struct Loop {
     exporter: Exporter,
     stats: Arc<Mutex<Stats>>,
     next_flush: Instant,
+    farewell: Option<Farewell>,
+}
+
+/// What is arranged for the end of the process, where there is anybody to tell.
+struct Farewell {
+    /// `None` where SIGTERM is the host's.
+    termination: Option<Termination>,
+    ending: Ending,
+    /// How long the end may be held up.
+    limit: Duration,
+}
+
+impl Farewell {
+    fn arrange(limit: Duration) -> Self {
+        Self { termination: Termination::install(limit), ending: Ending::expect(limit), limit }
+    }
 }
 
 impl Loop {
@@ -230,13 +253,15 @@ impl Loop {
         stats: Arc<Mutex<Stats>>,
         ready: &SyncSender<Result<(), Error>>,
     ) -> Option<Self> {
-        let Settings { collect, interval, labels, exporter } = settings;
+        let Settings { collect, interval, labels, exporter, exit_timeout } = settings;
         match Collector::start(collect) {
             Ok(collector) => {
                 labels::sampler_started();
+                let tells = exporter.has_sinks() && !exit_timeout.is_zero();
+                let farewell = tells.then(|| Farewell::arrange(exit_timeout));
                 let _ = ready.send(Ok(()));
                 let next_flush = Instant::now() + interval;
-                Some(Self { collector, interval, labels, exporter, stats, next_flush })
+                Some(Self { collector, interval, labels, exporter, stats, next_flush, farewell })
             }
             Err(error) => {
                 let _ = ready.send(Err(error.into()));
@@ -247,32 +272,75 @@ impl Loop {
 
     fn run(mut self, commands: &Receiver<Command>) {
         loop {
-            match commands.recv_timeout(self.collector.drain_interval()) {
+            match self.next(commands) {
                 Ok(Command::Flush(reply)) => {
                     let collected = self.collector.flush();
                     let _ = reply.send(self.hand_out(collected));
                 }
-                Ok(Command::Stop(reply)) => {
-                    labels::sampler_stopped();
-                    let collected = self.collector.finish();
-                    let profile = self.hand_out(collected);
-                    let Self { collector, exporter, stats, .. } = self;
-                    // The host is left alone before the network is waited for.
-                    drop(collector);
-                    let exports = exporter.stop(Instant::now() + EXPORT_TIMEOUT);
-                    stats.lock().unwrap_or_else(PoisonError::into_inner).exports = exports;
-                    let _ = reply.send(profile);
-                    return;
-                }
-                Err(RecvTimeoutError::Timeout) => {
+                Ok(Command::Stop(reply)) => return self.stop(EXPORT_TIMEOUT, Some(&reply)),
+                Err(TryRecvError::Empty) => {
+                    if let Some(limit) = self.exit_limit() {
+                        return self.stop(limit, None);
+                    }
+                    self.pass_termination_on();
                     self.collector.tick();
                     if Instant::now() >= self.next_flush {
                         let collected = self.collector.flush();
                         self.hand_out(collected);
                     }
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(TryRecvError::Disconnected) => return,
             }
+        }
+    }
+
+    /// The next command, or nothing after a while or when the process ends.
+    fn next(&self, commands: &Receiver<Command>) -> Result<Command, TryRecvError> {
+        commands.try_recv().or_else(|_| {
+            // Not the receiver's own waiting, which `exit` could not end without a lock.
+            std::thread::park_timeout(self.collector.drain_interval());
+            commands.try_recv()
+        })
+    }
+
+    /// How long the process, which calls `exit`, waits for this thread.
+    fn exit_limit(&self) -> Option<Duration> {
+        self.farewell.as_ref().filter(|it| it.ending.is_near()).map(|it| it.limit)
+    }
+
+    /// After a SIGTERM: delivers a last profile, and lets the signal end the process. The first
+    /// process of a container goes on, and so does the agent.
+    fn pass_termination_on(&mut self) {
+        let Some(Farewell { termination: Some(termination), limit, .. }) = &self.farewell else {
+            return;
+        };
+        if !termination.is_requested() {
+            return;
+        }
+        let deadline = Instant::now() + *limit;
+        let collected = self.collector.flush();
+        self.hand_out(collected);
+        self.exporter.hurry(deadline);
+        if let Some(termination) = self.farewell.as_ref().and_then(|it| it.termination.as_ref()) {
+            termination.pass_on();
+        }
+    }
+
+    /// Ends profiling with a last profile, and delivers for so long.
+    fn stop(mut self, timeout: Duration, reply: Option<&SyncSender<Arc<Profile>>>) {
+        let deadline = Instant::now() + timeout;
+        labels::sampler_stopped();
+        let collected = self.collector.finish();
+        let profile = self.hand_out(collected);
+        let Self { collector, exporter, stats, farewell, .. } = self;
+        // The host is left alone before the network is waited for.
+        drop(collector);
+        let exports = exporter.stop(deadline);
+        stats.lock().unwrap_or_else(PoisonError::into_inner).exports = exports;
+        // A SIGTERM that came meanwhile takes its effect here.
+        drop(farewell);
+        if let Some(reply) = reply {
+            let _ = reply.send(profile);
         }
     }
 

@@ -105,6 +105,11 @@ impl Builder {
         self.with(Setting::Proxy(policy))
     }
 
+    /// See [`Config::exit_timeout`]; at most 30 s.
+    pub fn exit_timeout(self, timeout: Duration) -> Self {
+        self.with(Setting::ExitTimeout(timeout))
+    }
+
     /// See [`Config::spool`].
     pub fn spool(self, dir: impl Into<PathBuf>) -> Self {
         self.with(Setting::Spool(dir.into()))

@@ -18,7 +18,7 @@ const SERVICE_ATTRIBUTE: &str = "service.name";
 /// A variable without its prefix, and how its text becomes a setting.
 type Variable = (&'static str, fn(&str) -> Result<Setting, Refusal>);
 
-const VARIABLES: [Variable; 22] = [
+const VARIABLES: [Variable; 23] = [
     ("ENABLED", |text| Ok(Setting::Enabled(value::switch(text)?))),
     ("SERVICE", |text| Ok(Setting::ServiceName(text.to_owned()))),
     ("LABELS", |text| Ok(Setting::Labels(value::pairs(text)?))),
@@ -34,6 +34,7 @@ const VARIABLES: [Variable; 22] = [
     ("TENANT", |text| Ok(Setting::Tenant(text.to_owned()))),
     ("CA_FILE", |text| Ok(Setting::CaFile(PathBuf::from(text)))),
     ("PROXY", proxy),
+    ("EXIT_TIMEOUT", |text| Ok(Setting::ExitTimeout(value::duration(text)?))),
     ("SPOOL", |text| Ok(Setting::Spool(PathBuf::from(text)))),
     ("SPOOL_BYTES", |text| Ok(Setting::SpoolBytes(value::bytes(text)?))),
     ("MEMORY", |text| Ok(Setting::MemoryBytes(value::bytes(text)?))),

@@ -57,6 +57,10 @@ pub struct Config {
     pub targets: Vec<Target>,
     /// How HTTP targets are spoken to.
     pub http: Http,
+    /// How long the end of the process is held up at most, by `exit` or by a SIGTERM that the host
+    /// leaves to its default, so that the last profile is delivered; 0 (not at all) to 30 s, by
+    /// default 2 s. Without targets it is not held up.
+    pub exit_timeout: Duration,
     /// Directory where uploads to servers wait on disk, so that they survive an outage of the
     /// server and the end of the process; by default none. Files need no such thing.
     pub spool: Option<PathBuf>,
@@ -79,6 +83,7 @@ impl Default for Config {
             interval: Duration::from_secs(10),
             targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
             http: Http::default(),
+            exit_timeout: Duration::from_secs(2),
             spool: None,
             limits: Limits::default(),
             warnings: Vec::new(),

@@ -50,6 +50,7 @@ pub(super) enum Setting {
     Tenant(String),
     CaFile(PathBuf),
     Proxy(ProxyPolicy),
+    ExitTimeout(Duration),
     Spool(PathBuf),
     SpoolBytes(u64),
     MemoryBytes(u64),
@@ -80,6 +81,7 @@ impl Setting {
             Self::Tenant(tenant) => config.http.tenant = Some(check_tenant(tenant)?),
             Self::CaFile(path) => config.http.ca_file = Some(check_file(path)?),
             Self::Proxy(policy) => config.http.proxy = policy,
+            Self::ExitTimeout(timeout) => config.exit_timeout = check_exit_timeout(timeout)?,
             Self::Spool(dir) => config.spool = Some(dir),
             Self::SpoolBytes(bytes) => limits.spool_bytes = within(bytes, 4 << 20..=64 << 30)?,
             Self::MemoryBytes(bytes) => limits.memory_bytes = within(bytes, 8 << 20..=64 << 30)?,
@@ -114,6 +116,7 @@ impl Setting {
             Self::Tenant(_) => "tenant",
             Self::CaFile(_) => "ca_file",
             Self::Proxy(_) => "proxy",
+            Self::ExitTimeout(_) => "exit_timeout",
             Self::Spool(_) => "spool",
             Self::SpoolBytes(_) => "spool_bytes",
             Self::MemoryBytes(_) => "memory_bytes",
@@ -139,6 +142,11 @@ fn check_interval(interval: Duration) -> Result<Duration, Refusal> {
     let range = Duration::from_millis(100)..=Duration::from_secs(3600);
     let valid = range.contains(&interval);
     if valid { Ok(interval) } else { Err(Refusal::Allowed("100ms to 1h".to_owned())) }
+}
+
+fn check_exit_timeout(timeout: Duration) -> Result<Duration, Refusal> {
+    let valid = timeout <= Duration::from_secs(30);
+    if valid { Ok(timeout) } else { Err(Refusal::Allowed("0 (off) to 30s".to_owned())) }
 }
 
 fn check_text(text: String, max: usize) -> Result<String, Refusal> {

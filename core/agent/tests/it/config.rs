@@ -78,6 +78,7 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_MAX_THREADS", "64"),
         ("SONDAGE_MAX_DEPTH", "512"),
         ("SONDAGE_MAX_LABEL_SETS", "100"),
+        ("SONDAGE_EXIT_TIMEOUT", "0"),
         ("SONDAGE_SPOOL", "/var/spool/shop"),
         ("SONDAGE_SPOOL_BYTES", "16MiB"),
     ])
@@ -99,6 +100,7 @@ fn every_variable_reaches_its_setting() {
         spool_bytes: 16 << 20,
     };
     assert_eq!(built.limits, limits);
+    assert_eq!(built.exit_timeout, Duration::ZERO);
     assert_eq!(built.spool, Some("/var/spool/shop".into()));
     assert_eq!(built.warnings, Vec::<String>::new());
     let auth = config(&[("SONDAGE_BASIC_AUTH_FILE", &basic)]).unwrap().http.auth;
@@ -111,6 +113,7 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
     for (name, value, allowed) in [
         ("SONDAGE_HZ", "0", "1 to 1000"),
         ("SONDAGE_HZ", "1001", "1 to 1000"),
+        ("SONDAGE_EXIT_TIMEOUT", "31", "0 (off) to 30s"),
         ("SONDAGE_SPOOL_BYTES", "1MiB", "4194304 to 68719476736"),
         ("SONDAGE_HZ", "fast", "a whole number"),
         ("SONDAGE_WALL", "maybe", "true or false"),
