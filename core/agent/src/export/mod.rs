@@ -41,7 +41,7 @@ impl Options {
     /// What a configuration says about delivery.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) for a relative spool when the working directory
+    /// [`ErrorKind::Io`] for a relative spool when the working directory
     /// cannot be found.
     pub fn from_config(config: &Config) -> Result<Self, Error> {
         let spool = config.spool.as_ref().map(|dir| {
@@ -61,8 +61,8 @@ impl Options {
 /// is contacted yet.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for an HTTP target in a build without
-/// the feature `push`, [`ErrorKind::Io`](crate::ErrorKind::Io) for a relative directory when the
+/// [`ErrorKind::Unsupported`] for an HTTP target in a build without
+/// the feature `push`, [`ErrorKind::Io`] for a relative directory when the
 /// working directory cannot be found.
 pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, Error> {
     let sink = |target: &Target| -> Result<Box<dyn Sink>, Error> {

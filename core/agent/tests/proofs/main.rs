@@ -18,6 +18,7 @@ mod host;
 mod lifecycle;
 #[cfg(target_arch = "x86_64")]
 mod oracle;
+mod outliving;
 mod received;
 #[allow(dead_code, reason = "a part of what it can do is used here")]
 #[path = "../it/server.rs"]

@@ -1,12 +1,14 @@
-//! Half an hour without a server, compressed: 180 profiles of real size.
+//! Half an hour without a server, compressed: 180 profiles of real size. And a server that fails
+//! every third time.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost::Message;
+use sondage::Error;
 use sondage::config::Auth;
-use sondage::export::{Exporter, Options, SpoolOptions};
+use sondage::export::{Exporter, Options, PushError, PyroscopeSink, Sink, SpoolOptions, Upload};
 use sondage::profile::{Profile, pprof};
 
 use super::pyroscope::{PushRequest, sink};
@@ -118,4 +120,72 @@ fn without_a_spool_every_profile_of_the_outage_is_delivered_or_counted() {
     assert_eq!(stats.pushed, arrived.len() as u64);
     assert_eq!(stats.pushed + stats.lost(), PROFILES as u64, "{stats:?}");
     assert_eq!((stats.spooled, stats.dropped_spool), (0, 0));
+}
+
+/// A server that knows a profile that it has already.
+struct Deduplicating(PyroscopeSink);
+
+impl Sink for Deduplicating {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn deduplicates(&self) -> bool {
+        true
+    }
+
+    fn encode(&mut self, profile: &Profile) -> Result<Vec<Upload>, Error> {
+        self.0.encode(profile)
+    }
+
+    fn push(&mut self, upload: &Upload, deadline: Instant) -> Result<(), PushError> {
+        self.0.push(upload, deadline)
+    }
+}
+
+#[test]
+fn where_a_third_of_the_requests_fail_in_every_way_all_profiles_arrive_in_order() {
+    const PROFILES: usize = 50;
+    let interval = Duration::from_millis(100);
+    // 503, no answer, silence: a tenth each, by chance, and the same chance every time.
+    let chance = |index: u64| {
+        let mixed = (index ^ 0x4f8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) % 10
+    };
+    let reply = |index| match chance(index) {
+        0 => Reply::status(503),
+        1 => Reply::Close,
+        2 => Reply::Silence,
+        _ => Reply::status(200),
+    };
+    let server = Server::start((0..1000).map(reply).collect());
+    // The real times by 100, and a queue that a slow machine does not fill.
+    let options = Options {
+        max_profiles: PROFILES,
+        push_timeout: interval,
+        backoff_base: 2 * interval,
+        backoff_max: 6 * interval,
+        ..quick()
+    };
+    let sink = Deduplicating(sink(&server.target(), Auth::None));
+    let exporter = start(vec![Box::new(sink)], &options);
+    let begin = Instant::now();
+    for number in 0..PROFILES {
+        exporter.submit(&profile(&number.to_string()));
+        std::thread::sleep(interval);
+    }
+    assert!(exporter.drain(soon()), "{:?}", exporter.stats());
+    let stats = exporter.stop(soon()).remove(0);
+    assert_eq!((stats.pushed, stats.lost()), (PROFILES as u64, 0), "{stats:?}");
+    assert!(stats.retried >= 15, "{stats:?}");
+    let mut arrived = arrived(&server);
+    assert!(arrived.is_sorted(), "{arrived:?}");
+    let requests = server.requests();
+    let late = |number: &usize| {
+        let last = arrived.iter().rposition(|other| other == number).unwrap();
+        requests[last].at - begin > interval * (*number as u32 + 3)
+    };
+    println!("{} of {PROFILES} after three intervals", (0..PROFILES).filter(late).count());
+    arrived.dedup();
+    assert_eq!(arrived, (0..PROFILES).collect::<Vec<_>>());
 }
