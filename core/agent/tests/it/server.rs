@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct Request {
     pub at: Instant,
+    /// On which connection it came, from 0: that decides the reply.
+    pub connection: usize,
     pub line: String,
     /// By lower-case name.
     pub headers: HashMap<String, String>,
@@ -106,7 +108,7 @@ impl Server {
                     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                     stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
                     if let Some(stream) = accept(stream) {
-                        serve(stream, &reply, &shared);
+                        serve(stream, &reply, (&shared, number));
                     }
                 });
             }
@@ -140,7 +142,7 @@ impl Drop for Server {
     }
 }
 
-fn serve(mut stream: Box<dyn Stream>, reply: &Reply, seen: &Seen) {
+fn serve(mut stream: Box<dyn Stream>, reply: &Reply, (seen, connection): (&Seen, usize)) {
     // Closing a connection with unread bytes resets it.
     let read_body = !matches!(reply, Reply::Reset);
     let Some(mut request) = receive(&mut stream, read_body) else { return };
@@ -151,6 +153,7 @@ fn serve(mut stream: Box<dyn Stream>, reply: &Reply, seen: &Seen) {
         let Some(tunnelled) = receive(&mut stream, read_body) else { return };
         request = tunnelled;
     }
+    request.connection = connection;
     seen.requests.lock().unwrap().push(request);
     match reply {
         Reply::Status(status, headers, body) => {
@@ -225,5 +228,5 @@ fn receive(stream: &mut Box<dyn Stream>, read_body: bool) -> Option<Request> {
         stream.read_exact(&mut rest).ok()?;
         body.extend(rest);
     }
-    Some(Request { at: Instant::now(), line, headers, body })
+    Some(Request { at: Instant::now(), connection: 0, line, headers, body })
 }

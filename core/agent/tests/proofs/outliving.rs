@@ -150,8 +150,8 @@ impl Drop for Scratch {
 /// The numbers that a server took, with how often; a refused request counts as not taken.
 fn taken(server: &Server, refused: impl Fn(usize) -> bool) -> BTreeMap<u64, u32> {
     let mut taken = BTreeMap::new();
-    for (index, upload) in received::Received::all(server).iter().enumerate() {
-        if !refused(index) {
+    for upload in received::Received::all(server) {
+        if !refused(upload.connection) {
             *taken.entry(upload.instance.parse().unwrap()).or_default() += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! What a server got, as the scenarios look at it.
 
-use crate::server::Server;
+use crate::server::{Request, Server};
 use prost::Message;
 use sondage::profile::pprof;
 use std::io::BufRead;
@@ -41,22 +41,25 @@ pub struct Received {
     pub instance: String,
     /// When the profile's time ended, in nanoseconds since the Unix epoch.
     pub end: u64,
+    /// On which connection it came.
+    pub connection: usize,
 }
 
 impl Received {
     /// Everything that came, in order.
     pub fn all(server: &Server) -> Vec<Self> {
-        server.requests().iter().map(|request| Self::read(&request.body)).collect()
+        server.requests().iter().map(Self::read).collect()
     }
 
-    fn read(body: &[u8]) -> Self {
-        let mut message = PushRequest::decode(body).expect("a push request");
+    fn read(request: &Request) -> Self {
+        let mut message = PushRequest::decode(request.body.as_slice()).expect("a push request");
         let series = message.series.pop().expect("one series");
         let instance = series.labels.into_iter().find(|label| label.name == "instance");
         let profile = pprof::decode(&series.samples[0].raw_profile).expect("a profile");
         let duration = u64::try_from(profile.meta.duration.as_nanos()).expect("a short time");
         Self {
             instance: instance.map(|label| label.value).unwrap_or_default(),
+            connection: request.connection,
             end: profile.meta.start_unix_nanos.unwrap_or(0) + duration,
         }
     }
