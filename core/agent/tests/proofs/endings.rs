@@ -5,7 +5,7 @@
     reason = "exit, fork and kill are called as a host would"
 )]
 
-use crate::child::{PATIENCE, again, isolated, role, size};
+use crate::child::{PATIENCE, again, finish, isolated, role, size};
 use crate::received::{self, Received};
 use crate::server::{Reply, Server};
 use crate::sys;
@@ -14,7 +14,7 @@ use sondage::{Agent, Config};
 use std::ffi::{c_int, c_void};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -247,6 +247,37 @@ fn at_exit_the_last_profile_is_delivered_wherever_the_handle_is() {
                 assert!(has_last(&server, pid, end), "{role}: {:?}", Received::all(&server));
             }
         }
+    });
+}
+
+#[test]
+fn the_first_process_of_a_container_goes_on_after_a_sigterm() {
+    isolated(PATIENCE, || {
+        if role().is_some() {
+            assert_eq!(std::process::id(), 1);
+            let agent = start_service();
+            std::thread::sleep(Duration::from_millis(200));
+            ending();
+            for _ in 0..3 {
+                sys::signal_self(libc::SIGTERM);
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            agent.flush().expect("the agent goes on as well");
+            std::process::exit(7);
+        }
+        let server = Server::start(vec![Reply::status(200)]);
+        let inner = again("first");
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork"]).arg(inner.get_program());
+        command.args(inner.get_args()).envs(inner.get_envs().filter_map(|(k, v)| Some((k, v?))));
+        command.env(TARGET, server.target()).env(LIMIT, "1000");
+        let (status, output) = finish(&mut command, PATIENCE);
+        if output.contains("unshare failed") {
+            return println!("not checked here: {output}");
+        }
+        assert_eq!(status.and_then(|status| status.code()), Some(7), "{output}");
+        let end = output.lines().find_map(|line| line.strip_prefix("ending ")?.parse().ok());
+        assert!(has_last(&server, 1, end.expect("it said when")), "{output}");
     });
 }
 

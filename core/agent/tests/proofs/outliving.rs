@@ -323,6 +323,42 @@ impl Sink for Switch {
     }
 }
 
+/// A profile of a busy service: 600 stacks of 40 frames.
+fn busy_profile(number: u64) -> Arc<Profile> {
+    let mut large = (*profile(number)).clone();
+    let name = |frame| format!("service::module_{number}::function_{frame}");
+    let frames: Vec<_> = (0..400).map(|frame| large.named_location(&name(frame))).collect();
+    for stack in 0..600 {
+        let frames: Vec<_> = (0..40).map(|depth| frames[(stack * 7 + depth * 13) % 400]).collect();
+        let stack = large.stack(&frames);
+        large.add(stack, Default::default(), &[10_000_000]);
+    }
+    Arc::new(large)
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[test]
+fn half_an_hour_of_outage_fits_in_the_memory_of_a_queue() {
+    isolated(PATIENCE, || {
+        let scratch = Scratch::new();
+        let exporter = start(Box::new(down()), &options(&scratch.0));
+        let (before, mut most) = (resident(), 0);
+        for number in 0..180 {
+            exporter.submit(&busy_profile(number));
+            wait_for_spooled(&exporter, number.saturating_sub(2));
+            most = most.max(resident() - before);
+        }
+        let stats = wait_for_spooled(&exporter, 180);
+        println!("grew by {} KiB; {stats:?}", most >> 10);
+        assert!(most <= 16 << 20, "{most}");
+        assert_eq!((stats.spooled, stats.lost()), (180, 0), "{stats:?}");
+    });
+}
+
 fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);

@@ -147,6 +147,42 @@ fn set_state(segment: &Path, word: &[u8; 4]) {
 }
 
 #[test]
+fn the_disk_says_that_an_upload_is_being_sent_before_it_is() {
+    /// Refuses everything, and notes what the disk says of the first upload at that moment.
+    struct Looking {
+        memory: Memory,
+        dir: PathBuf,
+        states: Arc<Mutex<Vec<String>>>,
+    }
+    impl Sink for Looking {
+        fn name(&self) -> String {
+            self.memory.name()
+        }
+        fn encode(&mut self, profile: &Profile) -> Result<Vec<Upload>, Error> {
+            self.memory.encode(profile)
+        }
+        fn push(&mut self, upload: &Upload, deadline: Instant) -> Result<(), PushError> {
+            let bytes = fs::read(&segments(&self.dir)[0]).unwrap();
+            self.states.lock().unwrap().push(String::from_utf8_lossy(&bytes[20..24]).into_owned());
+            self.memory.push(upload, deadline)
+        }
+    }
+    let scratch = Scratch::new();
+    let (dir, states) = (scratch.0.clone(), Arc::<Mutex<Vec<String>>>::default());
+    let sink = Looking { memory: Memory::down(), dir, states: states.clone() };
+    let exporter = start(vec![Box::new(sink)], &options(&scratch.0));
+    exporter.submit(&profile("a"));
+    let deadline = soon();
+    while states.lock().unwrap().len() < 3 {
+        assert!(Instant::now() < deadline, "{:?}", exporter.stats());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    exporter.stop(soon());
+    assert!(states.lock().unwrap().iter().all(|state| state == "try:"));
+    assert_eq!(&fs::read(&segments(&scratch.0)[0]).unwrap()[20..24], b"WAIT", "it was refused");
+}
+
+#[test]
 fn an_upload_that_was_being_sent_is_sent_again_only_where_it_counts_once() {
     for (deduplicates, arrived, in_doubt) in [(false, &["b"][..], 1), (true, &["a", "b"], 0)] {
         let scratch = Scratch::new();
