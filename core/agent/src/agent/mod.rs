@@ -245,6 +245,10 @@ impl Farewell {
     fn arrange(limit: Duration) -> Self {
         Self { termination: Termination::install(limit), ending: Ending::expect(limit), limit }
     }
+
+    fn is_terminated(&self) -> bool {
+        self.termination.as_ref().is_some_and(Termination::is_requested)
+    }
 }
 
 impl Loop {
@@ -277,12 +281,9 @@ impl Loop {
                     let collected = self.collector.flush();
                     let _ = reply.send(self.hand_out(collected));
                 }
-                Ok(Command::Stop(reply)) => return self.stop(EXPORT_TIMEOUT, Some(&reply)),
+                Ok(Command::Stop(reply)) => return self.stop(&reply),
                 Err(TryRecvError::Empty) => {
-                    if let Some(limit) = self.exit_limit() {
-                        return self.stop(limit, None);
-                    }
-                    self.pass_termination_on();
+                    self.mind_the_end();
                     self.collector.tick();
                     if Instant::now() >= self.next_flush {
                         let collected = self.collector.flush();
@@ -303,45 +304,41 @@ impl Loop {
         })
     }
 
-    /// How long the process, which calls `exit`, waits for this thread.
-    fn exit_limit(&self) -> Option<Duration> {
-        self.farewell.as_ref().filter(|it| it.ending.is_near()).map(|it| it.limit)
-    }
-
-    /// After a SIGTERM: delivers a last profile, and lets the signal end the process. The first
-    /// process of a container goes on, and so does the agent.
-    fn pass_termination_on(&mut self) {
-        let Some(Farewell { termination: Some(termination), limit, .. }) = &self.farewell else {
-            return;
-        };
-        if !termination.is_requested() {
+    /// Delivers a last profile when the process is about to end.
+    ///
+    /// Profiling goes on until it does: a host may still stop its agent in a destructor, and the
+    /// first process of a container outlives a SIGTERM.
+    fn mind_the_end(&mut self) {
+        let Some(farewell) = &self.farewell else { return };
+        let exits = farewell.ending.is_near();
+        if !exits && !farewell.is_terminated() {
             return;
         }
-        let deadline = Instant::now() + *limit;
+        let deadline = Instant::now() + farewell.limit;
         let collected = self.collector.flush();
         self.hand_out(collected);
         self.exporter.hurry(deadline);
-        if let Some(termination) = self.farewell.as_ref().and_then(|it| it.termination.as_ref()) {
+        if exits {
+            // Who calls `exit` waits for this. A SIGTERM that came meanwhile takes its effect.
+            self.farewell = None;
+        } else if let Some(Farewell { termination: Some(termination), .. }) = &self.farewell {
             termination.pass_on();
         }
     }
 
-    /// Ends profiling with a last profile, and delivers for so long.
-    fn stop(mut self, timeout: Duration, reply: Option<&SyncSender<Arc<Profile>>>) {
-        let deadline = Instant::now() + timeout;
+    /// Ends profiling with a last profile.
+    fn stop(mut self, reply: &SyncSender<Arc<Profile>>) {
         labels::sampler_stopped();
         let collected = self.collector.finish();
         let profile = self.hand_out(collected);
         let Self { collector, exporter, stats, farewell, .. } = self;
         // The host is left alone before the network is waited for.
         drop(collector);
-        let exports = exporter.stop(deadline);
+        let exports = exporter.stop(Instant::now() + EXPORT_TIMEOUT);
         stats.lock().unwrap_or_else(PoisonError::into_inner).exports = exports;
         // A SIGTERM that came meanwhile takes its effect here.
         drop(farewell);
-        if let Some(reply) = reply {
-            let _ = reply.send(profile);
-        }
+        let _ = reply.send(profile);
     }
 
     fn hand_out(&mut self, collected: Collected) -> Arc<Profile> {

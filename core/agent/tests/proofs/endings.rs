@@ -15,8 +15,8 @@ use std::ffi::{c_int, c_void};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 const TARGET: &str = "SONDAGE_TEST_TARGET";
@@ -247,6 +247,33 @@ fn at_exit_the_last_profile_is_delivered_wherever_the_handle_is() {
                 assert!(has_last(&server, pid, end), "{role}: {:?}", Received::all(&server));
             }
         }
+    });
+}
+
+/// An agent that is stopped late.
+static LATE: Mutex<Option<Agent>> = Mutex::new(None);
+
+/// Ends the process with 5 if the agent still answers.
+extern "C" fn stop_late() {
+    let agent = LATE.lock().unwrap().take();
+    let stopped = agent.is_some_and(|agent| agent.stop().is_ok());
+    unsafe { libc::_exit(if stopped { 5 } else { 1 }) };
+}
+
+#[test]
+fn a_host_that_stops_its_agent_in_a_function_of_atexit_gets_an_answer() {
+    isolated(PATIENCE, || {
+        if role().is_some() {
+            // Given before ours, and so called after it, as destructors are.
+            unsafe { libc::atexit(stop_late) };
+            *LATE.lock().unwrap() = Some(start_service());
+            ready();
+            std::thread::sleep(Duration::from_millis(200));
+            std::process::exit(3);
+        }
+        let server = Server::start(vec![Reply::status(200)]);
+        let service = Service::start("late", &server, GENEROUS);
+        assert_eq!(service.wait().1.code(), Some(5));
     });
 }
 
