@@ -15,6 +15,7 @@ use std::ffi::{c_int, c_void};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -164,6 +165,35 @@ fn a_server_that_hangs_holds_the_end_up_no_longer_than_allowed() {
         service.terminate();
         assert_eq!(service.wait().1.signal(), Some(libc::SIGTERM));
         assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+    });
+}
+
+/// Holds the loader's lock for ever, for which the agent waits then.
+unsafe extern "C" fn hold(_: *mut libc::dl_phdr_info, _: usize, _: *mut c_void) -> c_int {
+    loop {
+        std::thread::sleep(Duration::from_secs(300));
+    }
+}
+
+#[test]
+fn an_agent_that_hangs_holds_the_end_up_no_longer_than_allowed() {
+    isolated(PATIENCE, || {
+        if role().is_some() {
+            let _agent = start_service();
+            std::thread::spawn(|| unsafe { libc::dl_iterate_phdr(Some(hold), null_mut()) });
+            std::thread::sleep(Duration::from_secs(1));
+            ready();
+            std::thread::sleep(Duration::from_secs(300));
+        }
+        let server = Server::start(vec![Reply::status(200)]);
+        let limit = Duration::from_millis(1500);
+        let service = Service::start("stuck", &server, limit);
+        let before = Instant::now();
+        service.terminate();
+        assert_eq!(service.wait().1.signal(), Some(libc::SIGTERM));
+        let took = before.elapsed();
+        println!("{took:?}");
+        assert!((limit..limit + Duration::from_secs(1)).contains(&took), "{took:?}");
     });
 }
 

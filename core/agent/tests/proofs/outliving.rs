@@ -364,9 +364,20 @@ fn limit(resource: libc::__rlimit_resource_t, value: u64) {
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
 
-/// Submits twelve profiles under a limit while the server is down, and returns what arrives when it
-/// is up.
-fn under_a_limit(resource: libc::__rlimit_resource_t, value: u64) -> (Vec<String>, ExportStats) {
+/// Bytes of all files in a spool.
+fn bytes_in(spool: &Path) -> u64 {
+    let list = |path: &Path| std::fs::read_dir(path).map(|it| it.flatten().collect::<Vec<_>>());
+    let folders = list(spool).unwrap_or_default();
+    let files = folders.iter().flat_map(|folder| list(&folder.path()).unwrap_or_default());
+    files.map(|file| file.metadata().unwrap().len()).sum()
+}
+
+/// Submits twelve profiles under a limit while the server is down. Returns what arrives when it is
+/// up, what became of them, and the bytes on disk before.
+fn under_a_limit(
+    resource: libc::__rlimit_resource_t,
+    value: u64,
+) -> (Vec<String>, ExportStats, u64) {
     let scratch = Scratch::new();
     let (up, seen) = (Arc::new(Mutex::new(false)), Arc::<Mutex<Vec<String>>>::default());
     let sink = Switch { up: up.clone(), seen: seen.clone() };
@@ -378,11 +389,12 @@ fn under_a_limit(resource: libc::__rlimit_resource_t, value: u64) -> (Vec<String
         exporter.submit(&profile(number));
         std::thread::sleep(INTERVAL);
     }
+    let bytes = bytes_in(&scratch.0);
     *up.lock().unwrap() = true;
     assert!(exporter.drain(soon()), "{:?}", exporter.stats());
     let stats = exporter.stop(soon()).remove(0);
     let seen = seen.lock().unwrap().clone();
-    (seen, stats)
+    (seen, stats, bytes)
 }
 
 fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
@@ -393,7 +405,8 @@ fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
 fn a_full_disk_leaves_no_half_record_and_uploads_go_on_from_memory() {
     isolated(PATIENCE, || {
         // Room for four uploads and half of a fifth.
-        let (seen, stats) = under_a_limit(libc::RLIMIT_FSIZE, 90_000);
+        let (seen, stats, bytes) = under_a_limit(libc::RLIMIT_FSIZE, 90_000);
+        assert_eq!(bytes, 16 + 4 * (32 + 20_000), "whole records only");
         println!("{stats:?}");
         // Four on disk, one beside them in memory, and the rest in the queue.
         assert_eq!(seen, numbers(0..12));
@@ -405,7 +418,7 @@ fn a_full_disk_leaves_no_half_record_and_uploads_go_on_from_memory() {
 #[test]
 fn without_a_free_descriptor_uploads_go_on_from_memory() {
     isolated(PATIENCE, || {
-        let (seen, stats) = under_a_limit(libc::RLIMIT_NOFILE, 3);
+        let (seen, stats, _) = under_a_limit(libc::RLIMIT_NOFILE, 3);
         println!("{stats:?}");
         assert_eq!(stats.spool_errors, 1, "{stats:?}");
         assert!(stats.last_error.is_some());
