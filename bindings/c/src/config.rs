@@ -42,6 +42,8 @@ pub(crate) fn of_recording(settings: &Settings) -> Config {
         interval: Duration::from_secs(3600),
         targets: Vec::new(),
         control: false,
+        // The recorder has a way of its own to see the end of the process, `_exit` included.
+        exit_timeout: Duration::ZERO,
         ..Config::default()
     }
 }

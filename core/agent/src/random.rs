@@ -20,6 +20,12 @@ impl Random {
         Self { state: hasher.finish() }
     }
 
+    /// The numbers of this seed, always the same.
+    #[cfg(test)]
+    pub(crate) fn from_seed(state: u64) -> Self {
+        Self { state }
+    }
+
     /// 64 random bits.
     pub(crate) fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

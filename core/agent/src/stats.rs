@@ -119,6 +119,8 @@ impl Stats {
         let lost = self.exports.iter().map(ExportStats::lost).sum::<u64>();
         metric("pushed_total", "counter", "Uploads that arrived.", pushed as f64);
         metric("lost_uploads_total", "counter", "Uploads that did not.", lost as f64);
+        let spooled = self.exports.iter().map(|sink| sink.spooled).sum::<u64>();
+        metric("spooled_uploads", "gauge", "Uploads that wait on disk.", spooled as f64);
         metric("threads", "gauge", "Threads sampled now.", self.threads as f64);
         metric("refused_threads", "gauge", "Threads not sampled.", self.refused_threads as f64);
         metric("skipped_labels_total", "counter", "Labels left out.", self.skipped_labels as f64);

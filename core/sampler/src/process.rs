@@ -55,6 +55,13 @@ pub fn on_fork_in_child(child: extern "C" fn()) -> bool {
     unsafe { libc::pthread_atfork(None, None, Some(child)) == 0 }
 }
 
+/// Makes the C library call `last` when the process ends by `exit` or by returning from `main`.
+/// Once in a process; it can't be taken back.
+pub fn at_exit(last: extern "C" fn()) -> bool {
+    // SAFETY: the function is static code and does not unwind.
+    unsafe { libc::atexit(last) == 0 }
+}
+
 /// How many signals (and so timers) this user may have queued; `None` for no limit.
 pub fn signal_queue_limit() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

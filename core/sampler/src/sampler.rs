@@ -274,6 +274,7 @@ pub unsafe fn attach_label_cell(cell: *const LabelCell) -> bool {
 /// Async-signal-safe.
 pub fn after_fork_in_child() {
     inherited::close_inherited();
+    crate::termination::forget_in_child();
     registration::begin(0, Duration::ZERO);
     Pool::release_in_child();
     debug_assert!(GATE.is_empty());

@@ -12,8 +12,8 @@ use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 /// The kernel's own `struct sigaction` (the same layout on x86_64 and aarch64).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-struct Disposition {
-    handler: usize,
+pub(crate) struct Disposition {
+    pub(crate) handler: usize,
     flags: u64,
     restorer: usize,
     mask: u64,
@@ -41,7 +41,7 @@ static PREVIOUS_FLAGS: AtomicU64 = AtomicU64::new(0);
 static PREVIOUS_RESTORER: AtomicUsize = AtomicUsize::new(0);
 static PREVIOUS_MASK: AtomicU64 = AtomicU64::new(0);
 
-fn read(signal: c_int) -> Result<Disposition, Errno> {
+pub(crate) fn read(signal: c_int) -> Result<Disposition, Errno> {
     let mut disposition = Disposition::default();
     let args = [signal as usize, 0, &raw mut disposition as usize, size_of::<u64>()];
     // SAFETY: the pointer is to a local of the kernel's layout.
@@ -49,7 +49,7 @@ fn read(signal: c_int) -> Result<Disposition, Errno> {
     Ok(disposition)
 }
 
-fn write(signal: c_int, disposition: Disposition) -> Result<(), Errno> {
+pub(crate) fn write(signal: c_int, disposition: Disposition) -> Result<(), Errno> {
     let args = [signal as usize, &raw const disposition as usize, 0, size_of::<u64>()];
     // SAFETY: the disposition is one that the kernel handed out, or a plain ignore.
     check(unsafe { arch::syscall(libc::SYS_rt_sigaction, args) }).map(drop)

@@ -41,6 +41,20 @@ impl Timer {
         Ok(Self(timer))
     }
 
+    /// Creates a stopped timer of real time whose signal goes to the process.
+    pub(crate) fn create_for_process(signal: i32) -> Result<Self, Errno> {
+        // SAFETY: sigevent is plain data; all zero is valid.
+        let mut event: libc::sigevent = unsafe { core::mem::zeroed() };
+        event.sigev_signo = signal;
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        let mut timer: i32 = -1;
+        let clock = Clock::Monotonic.id() as usize;
+        let args = [clock, &raw const event as usize, &raw mut timer as usize, 0];
+        // SAFETY: both pointers are to locals that outlive the call.
+        check(unsafe { arch::syscall(libc::SYS_timer_create, args) })?;
+        Ok(Self(timer))
+    }
+
     /// Starts (or restarts) the timer: first after `first`, then every `interval` of CPU time.
     pub(crate) fn arm(self, first: Duration, interval: Duration) -> Result<(), Errno> {
         let spec = libc::itimerspec { it_interval: timespec(interval), it_value: timespec(first) };

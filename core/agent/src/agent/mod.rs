@@ -2,6 +2,8 @@
 
 mod burst;
 mod doors;
+mod ending;
+mod farewell;
 pub(crate) mod fork;
 mod participation;
 mod running;

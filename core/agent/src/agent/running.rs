@@ -17,8 +17,8 @@ use crate::profile::Profile;
 use crate::stats::Stats;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 /// Demangling and DWARF need some; the memory is touched only when they do.
@@ -43,6 +43,8 @@ pub(crate) enum Command {
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     commands: Sender<Command>,
+    /// Set by the thread itself, before it looks for commands.
+    thread: Arc<OnceLock<Thread>>,
     board: Arc<Board>,
 }
 
@@ -53,9 +55,17 @@ impl Handle {
         command: impl FnOnce(SyncSender<T>) -> Command,
     ) -> Result<T, Error> {
         let (reply, answer) = sync_channel(1);
-        let sent = self.commands.send(command(reply));
-        let answer = sent.ok().and_then(|()| answer.recv_timeout(REPLY_TIMEOUT).ok());
+        let answer =
+            self.send(command(reply)).and_then(|()| answer.recv_timeout(REPLY_TIMEOUT).ok());
         answer.ok_or_else(|| Error::new(ErrorKind::Internal, "the agent thread does not answer"))
+    }
+
+    fn send(&self, command: Command) -> Option<()> {
+        self.commands.send(command).ok()?;
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+        Some(())
     }
 
     /// What the agent does now. Waits for nobody.
@@ -81,7 +91,7 @@ impl Handle {
     #[cfg(feature = "pull")]
     pub(crate) fn watch(&self, window: Window) {
         // Where no agent answers any more, the window is dropped, which tells who waits.
-        let _ = self.commands.send(Command::Watch(window));
+        let _ = self.send(Command::Watch(window));
     }
 }
 
@@ -119,14 +129,16 @@ impl Running {
             ..Status::default()
         }));
         let (commands, received) = channel();
-        let handle = Handle { commands, board: board.clone() };
+        let agent = Arc::new(OnceLock::new());
+        let handle = Handle { commands, thread: agent.clone(), board: board.clone() };
         let doors = Arc::new(Mutex::new(Doors::default()));
         let setup = Setup {
             collect: Options::from_config(config),
             interval: config.interval,
             settings,
             participation,
-            exporter: Exporter::start(sinks, &export::Options::default(), spawn_own)?,
+            exporter: Exporter::start(sinks, &export::Options::from_config(config)?, spawn_own)?,
+            exit_timeout: config.exit_timeout,
             board: board.clone(),
         };
         let (ready, started) = sync_channel(1);
@@ -135,6 +147,7 @@ impl Running {
             move || Doors::open(&doors, &config, &handle)
         };
         let body = move || {
+            let _ = agent.set(std::thread::current());
             let outcome = catch_unwind(AssertUnwindSafe(|| match Work::start(setup) {
                 Ok(work) => {
                     work.note(open());
@@ -176,6 +189,7 @@ impl Running {
     pub(super) fn join(self) {
         let Self { handle, thread, doors, .. } = self;
         drop(handle);
+        thread.thread().unpark();
         let _ = thread.join();
         let doors = std::mem::take(&mut *doors.lock().unwrap_or_else(PoisonError::into_inner));
         drop(doors);

@@ -2,6 +2,7 @@
 
 use super::burst::{Burst, Bursts};
 use super::doors::Opened;
+use super::farewell::{End, Farewell};
 use super::fork;
 use super::participation::Participation;
 use super::running::Command;
@@ -15,7 +16,7 @@ use crate::pipeline::{Collected, Collector, Options};
 use crate::profile::Profile;
 use crate::stats::Earlier;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 /// How long stopping waits for uploads that are under way or still queued.
@@ -28,6 +29,8 @@ pub(super) struct Setup {
     pub(super) settings: Settings,
     pub(super) participation: Participation,
     pub(super) exporter: Exporter,
+    /// How long the end of the process may be held up; 0 for not at all.
+    pub(super) exit_timeout: Duration,
     pub(super) board: Arc<Board>,
 }
 
@@ -36,6 +39,8 @@ pub(super) struct Work {
     setup: Setup,
     /// `None` while profiling is off: then there is no timer, no handler and no mapping.
     collector: Option<Collector>,
+    /// As long as there is a collector and somebody to tell.
+    farewell: Option<Farewell>,
     bursts: Bursts,
     windows: Windows,
     earlier: Earlier,
@@ -49,6 +54,7 @@ impl Work {
         let mut work = Self {
             setup,
             collector: None,
+            farewell: None,
             bursts: Bursts::default(),
             windows: Windows::default(),
             earlier: Earlier::default(),
@@ -69,17 +75,50 @@ impl Work {
 
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         loop {
-            let received = match self.next_wake() {
-                Some(wake) => commands.recv_timeout(wake.saturating_duration_since(Instant::now())),
-                None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match received {
+            match self.next(commands) {
                 Ok(Command::Stop(reply)) => return self.stop(&reply),
                 Ok(command) => self.obey(command),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return,
             }
+            self.mind_the_end();
             self.do_what_is_due();
+        }
+    }
+
+    /// The next command, or nothing when there is something to do or the process ends.
+    fn next(&self, commands: &Receiver<Command>) -> Result<Command, TryRecvError> {
+        let received = commands.try_recv();
+        if !matches!(received, Err(TryRecvError::Empty)) {
+            return received;
+        }
+        // Not the receiver's own waiting, which `exit` could not end without a lock. Whoever sends
+        // a command wakes the thread.
+        match self.next_wake() {
+            Some(wake) => std::thread::park_timeout(wake.saturating_duration_since(Instant::now())),
+            None => std::thread::park(),
+        }
+        commands.try_recv()
+    }
+
+    /// Delivers a last profile when the process is about to end.
+    ///
+    /// Profiling goes on until it does: a host may still stop its agent in a destructor, and the
+    /// first process of a container outlives a SIGTERM.
+    fn mind_the_end(&mut self) {
+        let Some(farewell) = &self.farewell else { return };
+        let Some(end) = farewell.is_near() else { return };
+        let deadline = farewell.deadline();
+        self.flush();
+        self.setup.exporter.hurry(deadline);
+        match end {
+            // Who calls `exit` waits for this.
+            End::Exit => self.farewell = None,
+            End::Termination => {
+                if let Some(farewell) = &self.farewell {
+                    farewell.pass_on();
+                }
+            }
         }
     }
 
@@ -138,6 +177,7 @@ impl Work {
     }
 
     fn stop(mut self, reply: &SyncSender<Arc<Profile>>) {
+        let farewell = self.farewell.take();
         let last = self.cease();
         let profile = last.unwrap_or_else(|| self.nothing());
         self.post();
@@ -145,6 +185,7 @@ impl Work {
         // The host has been left alone before the network is waited for.
         let exports = exporter.stop(Instant::now() + EXPORT_TIMEOUT);
         board.lock().status.stats.exports = exports;
+        drop(farewell);
         let _ = reply.send(profile);
     }
 
@@ -208,6 +249,10 @@ impl Work {
                 self.next_tick = now + collector.drain_interval();
                 self.next_flush = now + self.setup.interval;
                 self.collector = Some(collector);
+                let Setup { exporter, exit_timeout, .. } = &self.setup;
+                if exporter.has_sinks() && !exit_timeout.is_zero() {
+                    self.farewell = Some(Farewell::arrange(*exit_timeout));
+                }
             }
             Some(_) if !on => drop(self.cease()),
             Some(collector) => {
@@ -228,6 +273,7 @@ impl Work {
         let collected = collector.finish();
         let profile = self.hand_out(collected, &collector);
         self.earlier.add(&collector);
+        self.farewell = None;
         Some(profile)
     }
 

@@ -142,6 +142,21 @@ impl Builder {
         self.with(Setting::PullTokenFile(path.into()))
     }
 
+    /// See [`Config::exit_timeout`]; at most 30 s.
+    pub fn exit_timeout(self, timeout: Duration) -> Self {
+        self.with(Setting::ExitTimeout(timeout))
+    }
+
+    /// See [`Config::spool`].
+    pub fn spool(self, dir: impl Into<PathBuf>) -> Self {
+        self.with(Setting::Spool(dir.into()))
+    }
+
+    /// See [`Limits::spool_bytes`](super::Limits::spool_bytes); 4 MiB to 64 GiB.
+    pub fn spool_bytes(self, bytes: u64) -> Self {
+        self.with(Setting::SpoolBytes(bytes))
+    }
+
     /// See [`Limits::memory_bytes`](super::Limits::memory_bytes); 8 MiB to 64 GiB.
     pub fn memory_bytes(self, bytes: u64) -> Self {
         self.with(Setting::MemoryBytes(bytes))

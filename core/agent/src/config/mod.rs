@@ -76,6 +76,13 @@ pub struct Config {
     /// `Authorization: Bearer`. It is read again for every request. Without one only loopback
     /// addresses may be listened on.
     pub pull_token_file: Option<PathBuf>,
+    /// How long the end of the process is held up at most, by `exit` or by a SIGTERM that the host
+    /// leaves to its default, so that the last profile is delivered; 0 (not at all) to 30 s, by
+    /// default 2 s. Without targets it is not held up.
+    pub exit_timeout: Duration,
+    /// Directory where uploads to servers wait on disk, so that they survive an outage of the
+    /// server and the end of the process; by default none. Files need no such thing.
+    pub spool: Option<PathBuf>,
     /// What the agent may use.
     pub limits: Limits,
     /// What looked wrong in the settings without being an error: show these to the user.
@@ -99,6 +106,8 @@ impl Default for Config {
             control: true,
             participation: 1.0,
             pull_token_file: None,
+            exit_timeout: Duration::from_secs(2),
+            spool: None,
             limits: Limits::default(),
             warnings: Vec::new(),
         }
@@ -186,6 +195,9 @@ pub struct Limits {
     /// Bytes of it that symbol caches may hold, by default 24 MiB; 0 turns names from debug
     /// information off.
     pub symbol_bytes: u64,
+    /// Bytes of disk that the spool of one target may hold, for all processes of the service
+    /// together; 4 MiB to 64 GiB, by default 64 MiB. The oldest uploads go.
+    pub spool_bytes: u64,
     /// Threads sampled at once; 1 to 65,536, by default 1024.
     pub max_threads: u32,
     /// Frames of one stack; 1 to 512, by default 128.
@@ -200,6 +212,7 @@ impl Default for Limits {
         Self {
             memory_bytes: 64 << 20,
             symbol_bytes: 24 << 20,
+            spool_bytes: 64 << 20,
             max_threads: 1024,
             max_depth: 128,
             max_label_sets: 16_384,

@@ -60,6 +60,9 @@ pub(super) enum Setting {
     Control(bool),
     Participation(f64),
     PullTokenFile(PathBuf),
+    ExitTimeout(Duration),
+    Spool(PathBuf),
+    SpoolBytes(u64),
     MemoryBytes(u64),
     SymbolBytes(u64),
     MaxThreads(u32),
@@ -105,6 +108,9 @@ impl Setting {
                 Secret::read(&path)?;
                 config.pull_token_file = Some(path);
             }
+            Self::ExitTimeout(timeout) => config.exit_timeout = check_exit_timeout(timeout)?,
+            Self::Spool(dir) => config.spool = Some(dir),
+            Self::SpoolBytes(bytes) => limits.spool_bytes = within(bytes, 4 << 20..=64 << 30)?,
             Self::MemoryBytes(bytes) => limits.memory_bytes = within(bytes, 8 << 20..=64 << 30)?,
             Self::SymbolBytes(bytes) => limits.symbol_bytes = within(bytes, 0..=64 << 30)?,
             Self::MaxThreads(threads) => limits.max_threads = within(threads, 1..=65_536)?,
@@ -148,6 +154,9 @@ impl Setting {
             Self::Control(_) => "control",
             Self::Participation(_) => "participation",
             Self::PullTokenFile(_) => "pull_token_file",
+            Self::ExitTimeout(_) => "exit_timeout",
+            Self::Spool(_) => "spool",
+            Self::SpoolBytes(_) => "spool_bytes",
             Self::MemoryBytes(_) => "memory_bytes",
             Self::SymbolBytes(_) => "symbol_bytes",
             Self::MaxThreads(_) => "max_threads",
@@ -180,6 +189,11 @@ fn check_interval(interval: Duration) -> Result<Duration, Refusal> {
     let range = Duration::from_millis(100)..=Duration::from_secs(3600);
     let valid = range.contains(&interval);
     if valid { Ok(interval) } else { Err(Refusal::Allowed("100ms to 1h".to_owned())) }
+}
+
+fn check_exit_timeout(timeout: Duration) -> Result<Duration, Refusal> {
+    let valid = timeout <= Duration::from_secs(30);
+    if valid { Ok(timeout) } else { Err(Refusal::Allowed("0 (off) to 30s".to_owned())) }
 }
 
 fn check_text(text: String, max: usize) -> Result<String, Refusal> {

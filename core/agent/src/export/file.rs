@@ -148,6 +148,10 @@ impl Sink for FileSink {
         self.shown.clone()
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn encode(&mut self, profile: &Profile) -> Result<Vec<Upload>, Error> {
         let start_unix_nanos = profile.meta.start_unix_nanos;
         Ok(vec![Upload { body: pprof::encode_gz(profile), start_unix_nanos, note: None }])

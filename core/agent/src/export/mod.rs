@@ -14,8 +14,11 @@ mod line;
 mod net;
 mod otlp;
 mod parca;
+mod pending;
 mod pyroscope;
+mod shared;
 mod sink;
+mod spool;
 mod stats;
 mod utc;
 mod verdict;
@@ -24,6 +27,7 @@ pub use datadog::DatadogSink;
 pub use exporter::Exporter;
 pub use exporter::Options;
 pub use exporter::Spawn;
+pub use exporter::SpoolOptions;
 pub use file::FileSink;
 pub use otlp::OtlpSink;
 pub use parca::ParcaSink;
@@ -35,15 +39,34 @@ pub use sink::Upload;
 pub use stats::ExportStats;
 
 use crate::config::{Config, Target};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
-/// Makes the sink of each of the config's targets that profiles are sent to, in their order. Nothing is written and nobody
-/// is contacted yet.
+impl Options {
+    /// What a configuration says about delivery.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] for a relative spool when the working directory
+    /// cannot be found.
+    pub fn from_config(config: &Config) -> Result<Self, Error> {
+        let spool = config.spool.as_ref().map(|dir| {
+            let dir = std::path::absolute(dir).map_err(|error| {
+                let message = format!("spool {}: no working directory: {error}", dir.display());
+                Error::new(ErrorKind::Io, message).with_source(error)
+            })?;
+            let (max_bytes, service) = (config.limits.spool_bytes, config.service_name.clone());
+            Ok::<_, Error>(SpoolOptions { dir, max_bytes, service })
+        });
+        let options = Self::default().with_interval(config.interval);
+        Ok(Self { spool: spool.transpose()?, ..options })
+    }
+}
+
+/// Makes the sink of each of the config's targets that profiles are sent to, in their order.
+/// Nothing is written and nobody is contacted yet.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a server in a build without the
-/// feature `push` or `grpc`, [`ErrorKind::Io`](crate::ErrorKind::Io) for a relative directory when the
-/// working directory cannot be found.
+/// [`ErrorKind::Unsupported`] for a server in a build without the feature `push` or `grpc`,
+/// [`ErrorKind::Io`] for a relative directory when the working directory cannot be found.
 pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, Error> {
     let (http, trace_ids) = (&config.http, config.trace_ids);
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();

@@ -33,6 +33,18 @@ pub trait Sink: Send {
         Vec::new()
     }
 
+    /// Whether the destination recognises an upload that it gets a second time, and counts it
+    /// once. Only then is one sent again of which nobody knows whether it arrived.
+    fn deduplicates(&self) -> bool {
+        false
+    }
+
+    /// Whether uploads stay on this machine: then they do not wait in a spool, which would be no
+    /// safer.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// How old a profile may get before the server would refuse it.
     fn max_age(&self) -> Option<Duration> {
         None
@@ -65,7 +77,8 @@ pub enum PushError {
         message: String,
         /// How long the server asks everyone to wait.
         after: Option<Duration>,
-        /// The most tries in all, at most 8.
+        /// The most tries in all, at most 8. An upload that waits in a spool is tried without
+        /// limit where this is 8.
         max_tries: u32,
     },
     /// It never will be stored: drop it.
@@ -79,7 +92,7 @@ pub enum PushError {
         message: String,
     },
     /// The message was sent and no answer came: it may be stored. Sending it again could count
-    /// it twice.
+    /// it twice, unless the sink [deduplicates](Sink::deduplicates).
     Ambiguous {
         /// For people.
         message: String,

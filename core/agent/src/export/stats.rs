@@ -11,7 +11,7 @@ pub struct ExportStats {
     pub sink: String,
     /// Uploads that the destination has taken.
     pub pushed: u64,
-    /// Tries beyond the first.
+    /// Failed tries after which the upload was to be tried again.
     pub retried: u64,
     /// Uploads split because the server found them too large.
     pub split: u64,
@@ -22,8 +22,21 @@ pub struct ExportStats {
     /// Uploads given up: tried as often as allowed, older than the server takes, or still waiting
     /// when the exporter stopped. Profiles that wait then count here too.
     pub dropped_expired: u64,
-    /// Uploads sent without an answer. They may be stored, and are not sent again.
+    /// Uploads sent without an answer, also by a process that has ended. They may be stored, and
+    /// are not sent again.
     pub ambiguous: u64,
+    /// Uploads dropped, oldest first, because the spool was full.
+    pub dropped_spool: u64,
+    /// Records, and ends of files, of the spool that could not be read.
+    pub damaged: u64,
+    /// Uploads that wait in the spool, those taken over from ended processes among them. When the
+    /// exporter has stopped they stay there for the next process, and are not lost.
+    pub spooled: u64,
+    /// Uploads that were taken over from processes that have ended, with those of them that were
+    /// ambiguous, damaged or dropped.
+    pub replayed: u64,
+    /// Times that the spool began to fail. Uploads go on without it meanwhile, from memory.
+    pub spool_errors: u64,
     /// Panics caught in a sink: defects. The upload is dropped.
     pub panicked: u64,
     /// The last failure, for people.
@@ -36,6 +49,6 @@ impl ExportStats {
     /// Everything that did not arrive for certain.
     pub fn lost(&self) -> u64 {
         let dropped = self.dropped_queue + self.dropped_rejected + self.dropped_expired;
-        dropped + self.ambiguous + self.panicked
+        dropped + self.dropped_spool + self.damaged + self.ambiguous + self.panicked
     }
 }

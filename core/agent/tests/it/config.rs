@@ -81,6 +81,9 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_CONTROL", "off"),
         ("SONDAGE_PARTICIPATION", "10%"),
         ("SONDAGE_PULL_TOKEN_FILE", &token),
+        ("SONDAGE_EXIT_TIMEOUT", "0"),
+        ("SONDAGE_SPOOL", "/var/spool/shop"),
+        ("SONDAGE_SPOOL_BYTES", "16MiB"),
     ])
     .unwrap();
     let targets = ["file:/var/a", "pyroscope+https://p.example.com/x"];
@@ -97,10 +100,13 @@ fn every_variable_reaches_its_setting() {
         max_threads: 64,
         max_depth: 512,
         max_label_sets: 100,
+        spool_bytes: 16 << 20,
     };
     assert_eq!(built.limits, limits);
     assert!(!built.control && (built.participation - 0.1).abs() < 1e-12);
     assert_eq!(built.pull_token_file, Some(token.clone().into()));
+    assert_eq!(built.exit_timeout, Duration::ZERO);
+    assert_eq!(built.spool, Some("/var/spool/shop".into()));
     assert_eq!(built.warnings, Vec::<String>::new());
     let auth = config(&[("SONDAGE_BASIC_AUTH_FILE", &basic)]).unwrap().http.auth;
     assert_eq!(auth, Auth::BasicFile(basic.into()));
@@ -112,6 +118,8 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
     for (name, value, allowed) in [
         ("SONDAGE_HZ", "0", "1 to 1000"),
         ("SONDAGE_HZ", "1001", "1 to 1000"),
+        ("SONDAGE_EXIT_TIMEOUT", "31", "0 (off) to 30s"),
+        ("SONDAGE_SPOOL_BYTES", "1MiB", "4194304 to 68719476736"),
         ("SONDAGE_HZ", "fast", "a whole number"),
         ("SONDAGE_WALL", "maybe", "true or false"),
         ("SONDAGE_INTERVAL", "99ms", "100ms to 1h"),

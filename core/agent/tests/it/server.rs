@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct Request {
     pub at: Instant,
+    /// On which connection it came, from 0: that decides the reply.
+    pub connection: usize,
     pub line: String,
     /// By lower-case name.
     pub headers: HashMap<String, String>,
@@ -79,7 +81,16 @@ impl Server {
     }
 
     pub fn start_with(replies: Vec<Reply>, accept: impl Accept) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), replies, accept)
+    }
+
+    /// On an address where nobody listened before.
+    pub fn start_at(address: SocketAddr, replies: Vec<Reply>) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        Self::listen(listener, replies, |stream| Some(Box::new(stream) as Box<dyn Stream>))
+    }
+
+    fn listen(listener: TcpListener, replies: Vec<Reply>, accept: impl Accept) -> Self {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let shared = seen.clone();
@@ -97,7 +108,7 @@ impl Server {
                     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                     stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
                     if let Some(stream) = accept(stream) {
-                        serve(stream, &reply, &shared);
+                        serve(stream, &reply, (&shared, number));
                     }
                 });
             }
@@ -131,7 +142,7 @@ impl Drop for Server {
     }
 }
 
-fn serve(mut stream: Box<dyn Stream>, reply: &Reply, seen: &Seen) {
+fn serve(mut stream: Box<dyn Stream>, reply: &Reply, (seen, connection): (&Seen, usize)) {
     // Closing a connection with unread bytes resets it.
     let read_body = !matches!(reply, Reply::Reset);
     let Some(mut request) = receive(&mut stream, read_body) else { return };
@@ -142,6 +153,7 @@ fn serve(mut stream: Box<dyn Stream>, reply: &Reply, seen: &Seen) {
         let Some(tunnelled) = receive(&mut stream, read_body) else { return };
         request = tunnelled;
     }
+    request.connection = connection;
     seen.requests.lock().unwrap().push(request);
     match reply {
         Reply::Status(status, headers, body) => {
@@ -216,5 +228,5 @@ fn receive(stream: &mut Box<dyn Stream>, read_body: bool) -> Option<Request> {
         stream.read_exact(&mut rest).ok()?;
         body.extend(rest);
     }
-    Some(Request { at: Instant::now(), line, headers, body })
+    Some(Request { at: Instant::now(), connection: 0, line, headers, body })
 }

@@ -9,6 +9,8 @@
 mod alive;
 mod child;
 #[cfg(target_arch = "x86_64")]
+mod endings;
+#[cfg(target_arch = "x86_64")]
 mod handler;
 #[cfg(target_arch = "x86_64")]
 mod host;
@@ -16,6 +18,11 @@ mod host;
 mod lifecycle;
 #[cfg(target_arch = "x86_64")]
 mod oracle;
+mod outliving;
+mod received;
+#[allow(dead_code, reason = "a part of what it can do is used here")]
+#[path = "../it/server.rs"]
+mod server;
 #[cfg(target_arch = "x86_64")]
 mod shares;
 #[cfg(target_arch = "x86_64")]

@@ -4,10 +4,12 @@ mod collector;
 mod faults;
 mod file;
 mod hostile;
+mod outage;
 mod protocols;
 mod proxy;
 mod pyroscope;
 mod queue;
+mod spool;
 mod tls;
 
 use std::path::PathBuf;

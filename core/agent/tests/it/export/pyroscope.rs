@@ -11,21 +11,21 @@ use super::{Scratch, export, profile};
 use crate::server::{Reply, Request, Server};
 
 #[derive(Clone, PartialEq, Message)]
-struct PushRequest {
+pub struct PushRequest {
     #[prost(message, repeated, tag = "1")]
-    series: Vec<Series>,
+    pub series: Vec<Series>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Series {
+pub struct Series {
     #[prost(message, repeated, tag = "1")]
     labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
+    pub samples: Vec<Sample>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Label {
+pub struct Label {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(string, tag = "2")]
@@ -33,9 +33,9 @@ struct Label {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Sample {
+pub struct Sample {
     #[prost(bytes = "vec", tag = "1")]
-    raw_profile: Vec<u8>,
+    pub raw_profile: Vec<u8>,
     #[prost(string, tag = "2")]
     id: String,
 }

@@ -1,0 +1,129 @@
+//! SIGTERM: time for a last profile where the host leaves that signal to its default, which is to
+//! end the process.
+//!
+//! The handler makes three system calls and stores a word. It puts the default back, so that a
+//! second SIGTERM ends the process at once, and starts a timer that was made before and that sends
+//! that second SIGTERM: whatever becomes of the agent, the process ends in time. The agent sees
+//! the word, does its work and sends the signal itself. The process dies of SIGTERM, as it would
+//! have.
+
+use crate::arch;
+use crate::signal::{self, Disposition};
+use crate::timer::Timer;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use core::time::Duration;
+
+/// The process that the rest is about: a child of vfork shares this memory, and a child of a bare
+/// `clone` has a copy of it.
+static PROCESS: AtomicI32 = AtomicI32::new(0);
+
+/// The timer's number.
+static TIMER: AtomicI32 = AtomicI32::new(-1);
+
+/// The time that the timer gives, in nanoseconds.
+static LIMIT: AtomicU64 = AtomicU64::new(0);
+
+/// A SIGTERM has come.
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// The handler of SIGTERM, as long as this lives. There is one in a process.
+#[derive(Debug)]
+pub struct Termination {
+    timer: Timer,
+}
+
+impl Termination {
+    /// Installs the handler, which gives the process `limit` from a SIGTERM on. `None` where the
+    /// host has a handler of its own or ignores the signal, and where no timer can be had.
+    pub fn install(limit: Duration) -> Option<Self> {
+        let process = own_process();
+        let taken = PROCESS.load(Ordering::Acquire) == process;
+        if taken || signal::read(libc::SIGTERM).ok()?.handler != libc::SIG_DFL {
+            return None;
+        }
+        let timer = Timer::create_for_process(libc::SIGTERM).ok()?;
+        LIMIT.store(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        TIMER.store(timer.0, Ordering::Relaxed);
+        REQUESTED.store(false, Ordering::Relaxed);
+        PROCESS.store(process, Ordering::Release);
+        let this = Self { timer };
+        // SAFETY: sigaction is plain data; all zero is valid, and an empty mask.
+        let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+        action.sa_sigaction = our_handler();
+        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        // SAFETY: `action` is complete; the handler is async-signal-safe.
+        let failed =
+            unsafe { libc::sigaction(libc::SIGTERM, &raw const action, core::ptr::null_mut()) };
+        (failed == 0).then_some(this)
+    }
+
+    /// Whether a SIGTERM has come and waits to be passed on.
+    pub fn is_requested(&self) -> bool {
+        REQUESTED.load(Ordering::Acquire)
+    }
+
+    /// Lets the SIGTERM take its effect. Returns if it has none: in the first process of a
+    /// container, or where the host has changed what is done at this signal.
+    pub fn pass_on(&self) {
+        if REQUESTED.swap(false, Ordering::AcqRel) {
+            let _ = self.timer.arm(Duration::ZERO, Duration::ZERO);
+            terminate(own_process());
+        }
+    }
+}
+
+impl Drop for Termination {
+    /// Puts the default back if the handler is still ours. A SIGTERM that has come takes effect.
+    fn drop(&mut self) {
+        restore();
+        self.pass_on();
+        PROCESS.store(0, Ordering::Release);
+        self.timer.delete();
+    }
+}
+
+/// In the child of a fork: SIGTERM ends it, as it would without us. Async-signal-safe.
+pub(crate) fn forget_in_child() {
+    let parent = PROCESS.swap(0, Ordering::AcqRel);
+    if parent != 0 && parent != own_process() {
+        restore();
+        REQUESTED.store(false, Ordering::Release);
+    }
+}
+
+fn restore() {
+    if signal::read(libc::SIGTERM).is_ok_and(|now| now.handler == our_handler()) {
+        let _ = signal::write(libc::SIGTERM, Disposition::default());
+    }
+}
+
+fn our_handler() -> usize {
+    let handler: extern "C" fn(c_int) = on_terminate;
+    handler as usize
+}
+
+/// See the module's description. Where there is nothing to wait for (the agent has stopped and the
+/// host put this handler back, or a child that is not ours) the signal takes effect at once.
+extern "C" fn on_terminate(_signal: c_int) {
+    let process = own_process();
+    let _ = signal::write(libc::SIGTERM, Disposition::default());
+    let timer = Timer(TIMER.load(Ordering::Relaxed));
+    let limit = Duration::from_nanos(LIMIT.load(Ordering::Relaxed));
+    if PROCESS.load(Ordering::Acquire) != process || timer.arm(limit, Duration::ZERO).is_err() {
+        return terminate(process);
+    }
+    REQUESTED.store(true, Ordering::Release);
+}
+
+fn own_process() -> i32 {
+    // SAFETY: takes no arguments.
+    unsafe { arch::syscall(libc::SYS_getpid, [0; 4]) as i32 }
+}
+
+/// Sends SIGTERM to this process. In the handler it stays pending until that returns.
+fn terminate(process: i32) {
+    let args = [process as usize, libc::SIGTERM as usize, 0, 0];
+    // SAFETY: takes numbers.
+    let _ = unsafe { arch::syscall(libc::SYS_kill, args) };
+}
