@@ -14,6 +14,7 @@ use crate::error::Error;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Somebody waits: pauses are shorter than an agent's.
+const BACKOFF_BASE: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(3);
 
 /// Where to send to.
@@ -39,14 +40,16 @@ impl Push {
         if self.sinks.is_empty() {
             return Ok(Vec::new());
         }
-        let options = Options { backoff_max: BACKOFF_MAX, ..Options::default() };
+        let options =
+            Options { backoff_base: BACKOFF_BASE, backoff_max: BACKOFF_MAX, ..Options::default() };
         let exporter = Exporter::start(self.sinks, &options, |builder, body| builder.spawn(body));
         let exporter = exporter.map_err(|error| Error::new(error.to_string()))?;
         exporter.submit(&Arc::new(profile.clone()));
         let deadline = Instant::now() + PATIENCE;
         exporter.drain(deadline);
         let stats = exporter.stop(deadline);
-        let (sent, failed): (Vec<_>, Vec<_>) = stats.iter().partition(|stats| stats.lost() == 0);
+        let (sent, failed): (Vec<_>, Vec<_>) =
+            stats.iter().partition(|stats| stats.lost() == 0 && stats.waiting == 0);
         match failed.first() {
             Some(failed) => Err(Error::new(failure(failed))),
             None => Ok(sent.iter().map(|stats| format!("sent to {}", stats.sink)).collect()),

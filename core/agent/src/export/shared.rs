@@ -93,7 +93,9 @@ impl Shared {
     }
 
     pub(super) fn stats(&self) -> ExportStats {
-        self.lock().stats.clone()
+        let state = self.lock();
+        let waiting = state.inbox.len() as u64 + u64::from(state.busy);
+        ExportStats { waiting, ..state.stats.clone() }
     }
 
     pub(super) fn request_stop(&self, deadline: Instant) {

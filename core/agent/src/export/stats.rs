@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct ExportStats {
     /// The target, without secrets.
     pub sink: String,
+    /// Profiles that wait in memory or are being delivered now.
+    pub waiting: u64,
     /// Uploads that the destination has taken.
     pub pushed: u64,
     /// Failed tries after which the upload was to be tried again.

@@ -322,11 +322,21 @@ fn threads() -> Vec<String> {
     names.map(|name| name.trim_end().to_owned()).filter(|it| it.starts_with("sondage")).collect()
 }
 
+/// Waits until it is so.
+fn until(it_is_so: impl Fn() -> bool) {
+    let latest = Instant::now() + Duration::from_secs(10);
+    while !it_is_so() {
+        assert!(Instant::now() < latest, "{:?}", threads());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn stopping_ends_every_connection_and_frees_the_port() {
     let _alone = alone();
     let (agent, address) = pulled(quiet());
-    assert!(threads().contains(&"sondage-pull".to_owned()), "{:?}", threads());
+    // A thread has its starter's name until it runs.
+    until(|| threads().contains(&"sondage-pull".to_owned()));
     let scraping = std::thread::spawn(move || {
         exchange(
             address,
@@ -339,7 +349,7 @@ fn stopping_ends_every_connection_and_frees_the_port() {
     agent.stop().unwrap();
     assert!(stopping.elapsed() < Duration::from_secs(20), "{:?}", stopping.elapsed());
     let _ = scraping.join().unwrap();
-    assert_eq!(threads(), Vec::<String>::new());
+    until(|| threads().is_empty());
     drop(silent);
     assert!(TcpStream::connect(address).is_err());
     let target = Target::Pull(address);
