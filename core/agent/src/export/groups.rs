@@ -69,6 +69,15 @@ fn piece<'a>(
             losses,
         }))
     };
+    if piece.sample_types().iter().any(|column| column.kind.contains('-')) {
+        piece.to_mut().rename_columns(spelled);
+    }
+    if let Some((of, _)) = &piece.meta.period
+        && of.kind.contains('-')
+    {
+        let of = spelled(of);
+        piece.to_mut().meta.period.iter_mut().for_each(|(period, _)| *period = of.clone());
+    }
     // The period is part of the type's name: wall:wall:nanoseconds:wall:nanoseconds. Servers need
     // one in every profile.
     let first = piece.sample_types().first().cloned();
@@ -79,6 +88,12 @@ fn piece<'a>(
         *period = Some((first, value));
     }
     piece
+}
+
+/// The type with the name that servers take: Pyroscope and Parca refuse a hyphen, which Datadog's
+/// types have.
+pub(super) fn spelled(of: &ValueType) -> ValueType {
+    ValueType { kind: of.kind.replace('-', "_"), unit: of.unit.clone() }
 }
 
 fn renames(profile: &Profile, rename: Rename) -> bool {

@@ -13,7 +13,7 @@ use crate::server::{Program, Server, free_ports};
 use crate::truth::{ROUTES, Stacks, compare, eventually, period, push, stacks};
 
 /// A server that also fetches as these lines of its configuration say.
-fn start(scrapes: &str) -> Server {
+pub fn start(scrapes: &str) -> Server {
     let [http] = free_ports();
     let configuration = format!(
         "object_storage:

@@ -27,7 +27,7 @@ struct Query {
 }
 
 /// On one loopback address the rings must be told it: they would advertise that of a network card.
-fn start(storage_2: bool) -> Server {
+pub fn start(storage_2: bool) -> Server {
     let [http, grpc, members, raft] = free_ports();
     let configuration = format!(
         "target: all

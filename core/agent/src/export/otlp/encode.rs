@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::super::groups::{Group, groups};
+use super::super::groups::{Group, groups, spelled};
 use super::message::{self as otlp, AnyValue, Link, Value};
 use crate::profile::{ExtraStrings, LabelSetId, Profile, StackId, ValueType};
 
@@ -148,6 +148,7 @@ impl<'a> Tables<'a> {
     }
 
     fn value_type(&mut self, of: &ValueType) -> otlp::ValueType {
+        let of = spelled(of);
         let kind = at(self.strings.position(&of.kind));
         otlp::ValueType { kind, unit: at(self.strings.position(&of.unit)) }
     }

@@ -1,5 +1,6 @@
 //! Sinks, and the queue before them.
 
+mod answers;
 mod collector;
 mod faults;
 mod file;

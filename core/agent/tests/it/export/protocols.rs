@@ -171,6 +171,31 @@ fn names_are_those_that_each_backend_knows() {
 }
 
 #[test]
+fn types_of_other_profilers_get_names_that_the_server_takes() {
+    let mut foreign = Profile::new(vec![ValueType::new("cpu-time", "nanoseconds")]);
+    foreign.meta = profile("/").meta.clone();
+    foreign.meta.period = Some((ValueType::new("cpu-time", "nanoseconds"), 10_000_000));
+    let location = foreign.named_location("work");
+    let stack = foreign.stack(&[location]);
+    let labels = foreign.label_set([]);
+    foreign.add(stack, labels, &[10_000_000]);
+    let foreign = Arc::new(foreign);
+    for (kind, protocol) in KINDS {
+        let collector = Collector::start().unwrap();
+        let target = format!("{kind}{}", collector.address());
+        let stats = deliver(sink_of(&target, settings()), &foreign, &quick());
+        assert_eq!(
+            (stats.lost(), stats.last_error),
+            (0, None),
+            "{target}: {:?}",
+            collector.refused()
+        );
+        let expected = if protocol == Protocol::Datadog { "cpu-time" } else { "cpu_time" };
+        assert_eq!(collector.profiles()[0].sample_types[0].kind, expected, "{target}");
+    }
+}
+
+#[test]
 fn functions_are_right_also_where_parca_reads_the_entry_before() {
     for kind in ["otlp+http://", "otlp+grpc://"] {
         let profiles = received(kind, settings());
