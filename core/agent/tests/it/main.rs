@@ -13,4 +13,5 @@ mod opentelemetry;
 mod profile;
 mod pull;
 mod resolve;
+mod secrets;
 mod server;

@@ -330,3 +330,37 @@ fn credentials_go_where_they_belong_and_nowhere_else() {
         assert_eq!(has("api-canary"), kind.starts_with("datadog-intake"), "{target}");
     }
 }
+
+#[test]
+fn a_server_that_has_only_an_ipv6_address_is_reached() {
+    use std::io::{Read, Write};
+    // The collector's own address is one of IPv4: what comes by the other is passed on to it.
+    let collector = Collector::start().unwrap();
+    let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let behind = collector.address();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let server = std::net::TcpStream::connect(behind).unwrap();
+            let pass = |mut from: std::net::TcpStream, mut to: std::net::TcpStream| {
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 4096];
+                    while let Ok(count @ 1..) = from.read(&mut buffer) {
+                        if to.write_all(&buffer[..count]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                })
+            };
+            pass(client.try_clone().unwrap(), server.try_clone().unwrap());
+            pass(server, client);
+        }
+    });
+    for kind in ["pyroscope+http", "otlp+grpc"] {
+        let target = format!("{kind}://[::1]:{port}");
+        let stats = deliver(sink_of(&target, settings()), &profile("/orders"), &quick());
+        assert_eq!((stats.pushed, stats.lost(), stats.last_error), (1, 0, None), "{target}");
+    }
+}
