@@ -7,6 +7,7 @@ mod datadog;
 mod exporter;
 mod file;
 mod groups;
+mod headed;
 mod inbox;
 mod label_name;
 mod lane;

@@ -6,7 +6,8 @@ mod spelling;
 
 use std::time::Instant;
 
-use super::groups::{Most, encode_pieces, halves};
+use super::groups::{Most, encode_pieces};
+use super::headed;
 use super::net::{Client, Credentials, Request};
 use super::sink::{PushError, Sink, Upload};
 use super::verdict::{Dialect, FEW_TRIES};
@@ -75,13 +76,13 @@ impl Sink for DatadogSink {
         let spelled = spelling::spelled(profile);
         let mut uploads = Vec::new();
         encode_pieces(&spelled, MOST, &mut encode, &mut |part, raw| {
-            uploads.push(upload(&event, part, raw));
+            uploads.push(headed::upload(&event, part, raw));
         });
         Ok(uploads)
     }
 
     fn push(&mut self, upload: &Upload, deadline: Instant) -> Result<(), PushError> {
-        let Some((event, file)) = parts(upload) else {
+        let Some((event, file)) = headed::parts(upload) else {
             return Err(PushError::rejected("not an upload for Datadog"));
         };
         let (content_type, body) = multipart::message(event, file);
@@ -96,27 +97,10 @@ impl Sink for DatadogSink {
     }
 
     fn split(&mut self, whole: &Upload) -> Vec<Upload> {
-        let Some((event, file)) = parts(whole) else { return Vec::new() };
-        let Ok(mut profile) = pprof::decode(file) else { return Vec::new() };
-        spelling::restore_numbers(&mut profile);
-        let half = |half: Profile| upload(event, &half, encode(&half));
-        halves(&profile).map_or_else(Vec::new, |halves| halves.into_iter().map(half).collect())
+        headed::split(whole, spelling::restore_numbers, encode)
     }
 }
 
 fn encode(profile: &Profile) -> Vec<u8> {
     pprof::encode_with(profile, spelling::number)
-}
-
-fn upload(event: &str, profile: &Profile, raw: Vec<u8>) -> Upload {
-    let mut body = event.as_bytes().to_vec();
-    body.push(b'\n');
-    body.extend(pprof::gzip(raw));
-    Upload { body, start_unix_nanos: profile.meta.start_unix_nanos, note: None }
-}
-
-fn parts(upload: &Upload) -> Option<(&str, &[u8])> {
-    let end = upload.body.iter().position(|byte| *byte == b'\n')?;
-    let (event, file) = upload.body.split_at(end);
-    Some((std::str::from_utf8(event).ok()?, &file[1..]))
 }

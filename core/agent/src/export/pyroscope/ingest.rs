@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::groups::{encode_pieces, halves, pieces};
+use super::super::groups::{encode_pieces, pieces};
+use super::super::headed;
 use super::super::net::{Client, Credentials, Request};
 use super::super::sink::{MAX_TRIES, PushError, Sink, Upload};
 use super::super::verdict::{Dialect, FEW_TRIES};
@@ -66,14 +67,14 @@ impl Sink for IngestSink {
             let (labels, note) = series::labels(&piece, &name);
             let path = path(&piece, &labels);
             encode_pieces(&piece, MOST, &mut pprof::encode, &mut |part, raw| {
-                uploads.push(Upload { note: note.clone(), ..upload(&path, part, raw) });
+                uploads.push(Upload { note: note.clone(), ..headed::upload(&path, part, raw) });
             });
         }
         Ok(uploads)
     }
 
     fn push(&mut self, upload: &Upload, deadline: Instant) -> Result<(), PushError> {
-        let Some((path, body)) = parts(upload) else {
+        let Some((path, body)) = headed::parts(upload) else {
             return Err(PushError::rejected("not an upload for /ingest"));
         };
         let content_type = "application/octet-stream";
@@ -83,27 +84,8 @@ impl Sink for IngestSink {
     }
 
     fn split(&mut self, whole: &Upload) -> Vec<Upload> {
-        let Some((path, body)) = parts(whole) else { return Vec::new() };
-        let Ok(profile) = pprof::decode(body) else { return Vec::new() };
-        let half = |half: Profile| {
-            let upload = upload(path, &half, pprof::encode(&half));
-            Upload { note: whole.note.clone(), ..upload }
-        };
-        halves(&profile).map_or_else(Vec::new, |halves| halves.into_iter().map(half).collect())
+        headed::split(whole, |_| (), pprof::encode)
     }
-}
-
-fn upload(path: &str, profile: &Profile, raw: Vec<u8>) -> Upload {
-    let mut body = path.as_bytes().to_vec();
-    body.push(b'\n');
-    body.extend(pprof::gzip(raw));
-    Upload { body, start_unix_nanos: profile.meta.start_unix_nanos, note: None }
-}
-
-fn parts(upload: &Upload) -> Option<(&str, &[u8])> {
-    let end = upload.body.iter().position(|byte| *byte == b'\n')?;
-    let (path, body) = upload.body.split_at(end);
-    Some((std::str::from_utf8(path).ok()?, &body[1..]))
 }
 
 fn path(profile: &Profile, labels: &[Label]) -> String {
