@@ -8,6 +8,8 @@
 #[cfg(target_arch = "x86_64")]
 mod alive;
 mod child;
+#[cfg(all(target_arch = "x86_64", feature = "grpc"))]
+mod delivery;
 #[cfg(target_arch = "x86_64")]
 mod endings;
 #[cfg(target_arch = "x86_64")]
@@ -36,4 +38,6 @@ mod stepper;
 #[cfg(target_arch = "x86_64")]
 mod steps;
 mod sys;
+#[cfg(all(target_arch = "x86_64", feature = "grpc"))]
+mod tracer;
 mod workload;

@@ -12,6 +12,7 @@ mod pyroscope;
 mod queue;
 mod spool;
 mod tls;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
