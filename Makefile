@@ -29,7 +29,7 @@ page: ## Rebuilds viewer/dist/page.html
 
 # Side by side with other profilers. Each takes 1 to 15 minutes; docs/performance.md has the
 # results. `make bench ROUNDS=1` is a quick look.
-TABLES = sample-cost memory accuracy label-change overhead payload survive
+TABLES = sample-cost memory accuracy label-change overhead payload survive backends wire storage
 ENGINES = none sondage pprof pprof-framehop pyroscope
 
 .PHONY: bench bench-build bench-unwind $(TABLES:%=bench-%)
@@ -38,6 +38,7 @@ bench: $(TABLES:%=bench-%) bench-unwind ## Every table
 
 # One command an engine: in one, Cargo would give both pprof-rs programs the same unwinder.
 bench-build:
+	$(CARGO) build --release -p rust-service
 	cd bench && $(CARGO) build --release -p tables -p bench-unwind
 	cd bench && for engine in $(ENGINES); do $(CARGO) build --release -p engine-$$engine || exit 1; done
 

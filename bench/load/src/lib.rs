@@ -14,6 +14,7 @@ pub mod scenario;
 pub mod signal;
 pub mod spin;
 
+mod service;
 mod settings;
 mod uploads;
 
@@ -63,6 +64,7 @@ pub fn main<P: Profiler>() {
         "labels" => scenario::labels::<P>(&settings),
         "memory" => scenario::memory::<P>(&settings),
         "payload" => scenario::payload::<P>(&settings),
+        "service" => service::service::<P>(&settings),
         "signal" => scenario::signal::<P>(&settings),
         "survive" => scenario::survive::<P>(&settings),
         _ => json!({ "error": format!("no scenario {scenario:?}") }),

@@ -3,7 +3,8 @@
 use crate::sink::Sink;
 use serde_json::Value;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 /// The program of an engine and what a table calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub const PYROSCOPE: Engine = Engine { program: "engine-pyroscope", name: "pyros
 /// Everyone that samples.
 pub const PROFILERS: [Engine; 4] = [SONDAGE, PPROF, FRAMEHOP, PYROSCOPE];
 
+/// An environment variable of a run.
+pub type Variable = (&'static str, String);
+
 /// What `timeout` exits with when it had to end a run with SIGTERM; it shares its end by SIGKILL.
 const HUNG: i32 = 124;
 
@@ -45,8 +49,43 @@ pub enum Outcome {
 impl Engine {
     /// Runs a scenario and waits for its end.
     pub fn run(self, scenario: &str, settings: &str, sink: &Sink) -> Outcome {
+        self.run_with(scenario, settings, sink, &[])
+    }
+
+    /// Starts a scenario with environment variables.
+    pub fn start(
+        self,
+        scenario: &str,
+        settings: &str,
+        sink: &Sink,
+        variables: &[Variable],
+    ) -> Child {
+        Command::new(self.path())
+            .arg(scenario)
+            .args(settings.split_whitespace())
+            .env("BENCH_SINK", &sink.url)
+            .env("BENCH_SINK_DIR", &sink.directory)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; run make bench", self.program))
+    }
+
+    fn path(self) -> PathBuf {
+        std::env::current_exe().expect("own path").with_file_name(self.program)
+    }
+
+    /// Runs a scenario with environment variables and waits for its end.
+    pub fn run_with(
+        self,
+        scenario: &str,
+        settings: &str,
+        sink: &Sink,
+        variables: &[Variable],
+    ) -> Outcome {
         sink.clear();
-        let program = std::env::current_exe().expect("own path").with_file_name(self.program);
+        let program = self.path();
         let output = Command::new("timeout")
             .args(["-k", "1", "120"])
             .arg(&program)
@@ -54,6 +93,7 @@ impl Engine {
             .args(settings.split_whitespace())
             .env("BENCH_SINK", &sink.url)
             .env("BENCH_SINK_DIR", &sink.directory)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::inherit())
             .output()
             .unwrap_or_else(|error| panic!("{}: {error}; run make bench", program.display()));

@@ -5,14 +5,20 @@
 //! what else the machine does meets both sides.
 
 mod accuracy;
+mod backends;
+mod client;
 mod cost;
 mod engine;
 mod memory;
 mod overhead;
 mod payload;
+mod pyroscope;
+mod replay;
 mod sink;
 mod spread;
+mod storage;
 mod survive;
+mod wire;
 
 use sink::Sink;
 use std::process::Command;
@@ -67,6 +73,9 @@ fn main() {
             "overhead" => overhead::table(&context),
             "payload" => payload::table(&context),
             "survive" => survive::table(&context),
+            "backends" => backends::table(&context),
+            "wire" => wire::table(&context),
+            "storage" => storage::table(&context),
             _ => println!("no table {name:?}"),
         }
         println!("\nload average at the end {}", load_average());

@@ -13,6 +13,11 @@ impl Spread {
         self.0.sort_by(f64::total_cmp);
     }
 
+    /// All of them, by size.
+    pub fn iter(&self) -> impl Iterator<Item = f64> + '_ {
+        self.0.iter().copied()
+    }
+
     /// The middle one; the mean of the middle two.
     pub fn median(&self) -> f64 {
         let count = self.0.len();
@@ -23,6 +28,12 @@ impl Spread {
         }
     }
 
+    /// The value that a part (0 to 1) of all stay below.
+    pub fn quantile(&self, part: f64) -> f64 {
+        let rank = (part * self.0.len() as f64).ceil() as usize;
+        self.0.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    }
+
     /// The 95 % interval of the mean (Student's t).
     pub fn interval(&self) -> (f64, f64) {
         let count = self.0.len() as f64;
@@ -30,6 +41,25 @@ impl Spread {
         let square = self.0.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         let half = student(self.0.len() - 1) * (square / (count - 1.0) / count).sqrt();
         (mean - half, mean + half)
+    }
+
+    /// The 95 % interval of the median: that of 4,000 medians of as many values, drawn from these.
+    /// The same for the same values.
+    pub fn bootstrap(&self) -> (f64, f64) {
+        const DRAWS: usize = 4000;
+        let mut state = 1u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            self.0[(state >> 33) as usize % self.0.len()]
+        };
+        let medians = (0..DRAWS).map(|_| {
+            let mut values: Vec<f64> = self.0.iter().map(|_| draw()).collect();
+            values.sort_by(f64::total_cmp);
+            Self(values).median()
+        });
+        let mut medians: Vec<f64> = medians.collect();
+        medians.sort_by(f64::total_cmp);
+        (medians[DRAWS / 40], medians[DRAWS - 1 - DRAWS / 40])
     }
 
     /// The mean.
@@ -53,9 +83,9 @@ impl fmt::Display for Spread {
 
 impl FromIterator<f64> for Spread {
     fn from_iter<T: IntoIterator<Item = f64>>(values: T) -> Self {
-        let mut spread = Self::default();
-        values.into_iter().for_each(|value| spread.push(value));
-        spread
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Self(values)
     }
 }
 
@@ -81,6 +111,14 @@ mod tests {
         assert_eq!(spread.show(1), "2.0 (1.0–3.0)");
         let even: Spread = [4.0, 1.0, 2.0, 3.0].into_iter().collect();
         assert_eq!(even.median(), 2.5);
+    }
+
+    #[test]
+    fn the_median_s_interval_holds_the_median_and_not_the_extremes() {
+        let spread: Spread = (0..=100).map(f64::from).collect();
+        let (low, high) = spread.bootstrap();
+        // The order statistics 40 and 60 of 101 are its interval by the binomial distribution.
+        assert!((35.0..45.0).contains(&low) && (55.0..65.0).contains(&high), "{low} {high}");
     }
 
     #[test]

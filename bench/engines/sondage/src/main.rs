@@ -1,4 +1,5 @@
-//! The loads under Sondage, which uploads to the sink of `tables`.
+//! The loads under Sondage, which uploads to the sink of `tables`, or to `BENCH_TARGETS`, a list
+//! with commas; every `BENCH_INTERVAL` milliseconds, or when it is asked.
 
 use bench_load::Uploads;
 use bench_load::clock::thread_cpu;
@@ -16,8 +17,13 @@ struct Sondage {
 impl bench_load::Profiler for Sondage {
     fn start(hz: u32, _interval: Duration) -> Self {
         let (address, uploads) = Uploads::open();
-        let target = format!("pyroscope+{address}").parse().expect("a target");
-        let config = Config { hz, interval: NEVER, targets: vec![target], ..Config::default() };
+        let own = format!("pyroscope+{address}");
+        let targets = std::env::var("BENCH_TARGETS").unwrap_or(own);
+        let targets = targets.split(',').map(|target| target.parse().expect("a target")).collect();
+        let interval = std::env::var("BENCH_INTERVAL").ok();
+        let millis = |text: String| Duration::from_millis(text.parse().expect("milliseconds"));
+        let interval = interval.map_or(NEVER, millis);
+        let config = Config { hz, interval, targets, ..Config::default() };
         Self { agent: Agent::start(config).expect("the agent starts"), uploads }
     }
 
