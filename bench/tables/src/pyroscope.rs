@@ -62,28 +62,14 @@ impl Pyroscope {
         Some(server)
     }
 
-    /// Bytes of its blocks once everything received is in them, which makes them more than they were
-    /// `before`. Panics if that does not come about in two minutes.
-    pub fn flushed(&self, before: u64) -> u64 {
-        let answer = self.ask("POST", "/flush").expect("it answers");
-        assert!(answer.contains(" 20"), "{answer}");
-        let end = Instant::now() + Duration::from_secs(120);
-        let mut last = before;
-        loop {
-            std::thread::sleep(Duration::from_secs(3));
-            let now = self.blocks();
-            if now > before && now == last {
-                return now;
-            }
-            last = now;
-            assert!(Instant::now() < end, "no block after a flush");
-        }
-    }
-
-    /// Those that it has cut, and will send to the object store as they are: folders.
-    fn blocks(&self) -> u64 {
-        let local = std::fs::read_dir(self.folder.join("data/anonymous/local"));
-        local.into_iter().flatten().flatten().map(|block| size(&block.path())).sum()
+    /// Ends it, for which it writes all that it received to its object store, and returns the bytes
+    /// there.
+    pub fn stop(mut self) -> u64 {
+        let asked = Command::new("kill").arg(self.process.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "Pyroscope has ended before");
+        let status = self.process.wait().expect("a child can be waited for");
+        assert!(status.success(), "Pyroscope: {status}");
+        size(&self.folder.join("shared"))
     }
 
     fn ask(&self, method: &str, path: &str) -> std::io::Result<String> {
