@@ -50,6 +50,8 @@ struct Tables<'a> {
     attribute_positions: HashMap<(i32, String), i32>,
     /// The attributes and the link of a label set.
     labels: HashMap<LabelSetId, (Vec<i32>, i32)>,
+    /// Whether a column has the losses already: they are those of the whole profile.
+    losses_told: bool,
 }
 
 /// A position in a table. Tables are bounded far below this.
@@ -77,6 +79,7 @@ impl<'a> Tables<'a> {
             attributes: vec![otlp::Attribute::default()],
             attribute_positions: HashMap::new(),
             labels: HashMap::new(),
+            losses_told: false,
         }
     }
 
@@ -129,7 +132,7 @@ impl<'a> Tables<'a> {
             period_type: Some(self.value_type(of)),
             period: each,
             profile_id: random_id(),
-            attributes: if column == 0 { self.losses() } else { Vec::new() },
+            attributes: self.losses(),
         }
     }
 
@@ -153,7 +156,11 @@ impl<'a> Tables<'a> {
         otlp::ValueType { kind, unit: at(self.strings.position(&of.unit)) }
     }
 
+    /// The losses, for the first column that is sent.
     fn losses(&mut self) -> Vec<i32> {
+        if std::mem::replace(&mut self.losses_told, true) {
+            return Vec::new();
+        }
         let losses = self.profile.losses();
         let unit = self.profile.loss_unit().to_owned();
         let loss = |loss: &crate::profile::Loss| {
@@ -327,6 +334,24 @@ fn random_id() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::LossCause;
+
+    #[test]
+    fn losses_are_told_once_also_where_the_first_column_is_not_sent() {
+        let cpu = ValueType::new("cpu", "nanoseconds");
+        let samples = ValueType::new("samples", "count");
+        let wall = ValueType::new("wall", "nanoseconds");
+        let mut profile = Profile::new(vec![samples, cpu.clone(), wall]);
+        profile.meta.period = Some((cpu, 10_000_000));
+        profile.add_loss(LossCause::Missed, 30_000_000);
+        let request = request(&profile, false);
+        let scopes = request.resource_profiles.iter().flat_map(|it| &it.scope_profiles);
+        let told: Vec<usize> =
+            scopes.flat_map(|it| &it.profiles).map(|it| it.attributes.len()).collect();
+        assert_eq!(told, [1, 0]);
+        let attributes = request.dictionary.unwrap().attributes;
+        assert_eq!(attributes[1].value.as_ref().unwrap().value, Some(Value::Number(30_000_000)));
+    }
 
     #[test]
     fn counting_periods_keeps_the_sum() {
