@@ -4,6 +4,7 @@
 
 mod message;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
@@ -135,11 +136,11 @@ fn label_sets(profile: &Profile) -> (LabelSets, Option<String>) {
     let mut sets: HashMap<LabelSetId, (i64, Vec<usize>)> = HashMap::new();
     for (position, sample) in profile.samples().iter().enumerate() {
         let (weight, samples) = sets.entry(sample.labels).or_default();
-        *weight = weight.saturating_add(sample.values.iter().sum());
+        *weight = sample.values.iter().fold(*weight, |sum, value| sum.saturating_add(*value));
         samples.push(position);
     }
     let mut heaviest: Vec<_> = sets.into_iter().collect();
-    heaviest.sort_by_key(|(_, (weight, samples))| (-weight, samples.first().copied()));
+    heaviest.sort_by_key(|(_, (weight, samples))| (Reverse(*weight), samples.first().copied()));
     let rest = heaviest.split_off(heaviest.len().min(MAX_SERIES));
     let pairs = |id| {
         let labels = profile.labels(id).map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -182,4 +183,25 @@ fn series(
     let labels = all.into_iter().map(|(name, value)| Label { name, value }).collect();
     let samples = vec![Sample { profile: pprof::encode_gz(&part) }];
     Series { labels: Some(LabelSet { labels }), samples }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ValueType;
+
+    #[test]
+    fn values_at_the_ends_of_their_range_order_label_sets_too() {
+        let types = ["a", "b"].map(|kind| ValueType::new(kind, "count"));
+        let mut profile = Profile::new(types.to_vec());
+        let location = profile.named_location("f");
+        let stack = profile.stack(&[location]);
+        for (route, value) in [("light", i64::MIN), ("heavy", i64::MAX)] {
+            let set = profile.label_set([("route", route)]);
+            profile.add(stack, set, &[value, value]);
+        }
+        let (sets, note) = label_sets(&profile);
+        let routes: Vec<&str> = sets.iter().map(|(labels, _)| labels[0].1.as_str()).collect();
+        assert_eq!((routes, note), (vec!["heavy", "light"], None));
+    }
 }
