@@ -1,7 +1,7 @@
 //! SIGTERM: time for a last profile where the host leaves that signal to its default, which is to
 //! end the process.
 //!
-//! The handler makes three system calls and stores a word. It puts the default back, so that a
+//! The handler makes some system calls and stores a word. It puts the default back, so that a
 //! second SIGTERM ends the process at once, and starts a timer that was made before and that sends
 //! that second SIGTERM: whatever becomes of the agent, the process ends in time. The agent sees
 //! the word, does its work and sends the signal itself. The process dies of SIGTERM, as it would
@@ -52,9 +52,16 @@ impl Termination {
         let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
         action.sa_sigaction = our_handler();
         action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        // SAFETY: as above.
+        let mut before: libc::sigaction = unsafe { core::mem::zeroed() };
         // SAFETY: `action` is complete; the handler is async-signal-safe.
-        let failed =
-            unsafe { libc::sigaction(libc::SIGTERM, &raw const action, core::ptr::null_mut()) };
+        let failed = unsafe { libc::sigaction(libc::SIGTERM, &raw const action, &raw mut before) };
+        if failed == 0 && before.sa_sigaction != libc::SIG_DFL {
+            // The host has just taken the signal.
+            // SAFETY: `before` is what the system call has handed out.
+            unsafe { libc::sigaction(libc::SIGTERM, &raw const before, core::ptr::null_mut()) };
+            return None;
+        }
         (failed == 0).then_some(this)
     }
 
@@ -74,12 +81,14 @@ impl Termination {
 }
 
 impl Drop for Termination {
-    /// Puts the default back if the handler is still ours. A SIGTERM that has come takes effect.
+    /// Puts the default back if the handler is still ours. A SIGTERM that has come takes effect,
+    /// also one whose handler runs right now: either it finds no timer and passes the signal on
+    /// itself, or its word is read here, behind that.
     fn drop(&mut self) {
         restore();
-        self.pass_on();
-        PROCESS.store(0, Ordering::Release);
+        PROCESS.store(0, Ordering::SeqCst);
         self.timer.delete();
+        self.pass_on();
     }
 }
 
@@ -103,17 +112,28 @@ fn our_handler() -> usize {
     handler as usize
 }
 
-/// See the module's description. Where there is nothing to wait for (the agent has stopped and the
+/// See the module's description. Where the host has a handler now, that decides. Where there is nothing to wait for (the agent has stopped and the
 /// host put this handler back, or a child that is not ours) the signal takes effect at once.
 extern "C" fn on_terminate(_signal: c_int) {
     let process = own_process();
+    match signal::read(libc::SIGTERM) {
+        // A handler of the host calls the one that was before it: to the host that is the default,
+        // which it would not have called.
+        Ok(now) if ![our_handler(), libc::SIG_DFL].contains(&now.handler) => return,
+        _ => {}
+    }
     let _ = signal::write(libc::SIGTERM, Disposition::default());
     let timer = Timer(TIMER.load(Ordering::Relaxed));
     let limit = Duration::from_nanos(LIMIT.load(Ordering::Relaxed));
-    if PROCESS.load(Ordering::Acquire) != process || timer.arm(limit, Duration::ZERO).is_err() {
+    // A child of vfork must not write the word, which is its parent's.
+    if PROCESS.load(Ordering::SeqCst) != process {
         return terminate(process);
     }
-    REQUESTED.store(true, Ordering::Release);
+    // Before the timer: see `drop`.
+    REQUESTED.store(true, Ordering::SeqCst);
+    if timer.arm(limit, Duration::ZERO).is_err() {
+        terminate(process);
+    }
 }
 
 fn own_process() -> i32 {
