@@ -34,7 +34,7 @@ impl Push {
         Ok(Self { sinks: sinks.map_err(|error| Error::usage(format!("{option}: {error}")))? })
     }
 
-    /// Sends the profile; one line for each target that has it. Tries again while servers are
+    /// Sends the profile; one line for each target that has it or needs nothing. Tries again while servers are
     /// busy, for half a minute at most.
     pub(crate) fn send(self, profile: &Profile) -> Result<Vec<String>, Error> {
         if self.sinks.is_empty() {
@@ -52,8 +52,16 @@ impl Push {
             stats.iter().partition(|stats| stats.lost() == 0 && stats.waiting == 0);
         match failed.first() {
             Some(failed) => Err(Error::new(failure(failed))),
-            None => Ok(sent.iter().map(|stats| format!("sent to {}", stats.sink)).collect()),
+            None => Ok(sent.into_iter().map(success).collect()),
         }
+    }
+}
+
+fn success(stats: &ExportStats) -> String {
+    match stats.pushed {
+        // Some servers have no use for a profile without samples.
+        0 => format!("nothing to send to {}: the profile has no samples", stats.sink),
+        _ => format!("sent to {}", stats.sink),
     }
 }
 

@@ -54,6 +54,21 @@ fn a_file_is_sent_to_every_target_under_a_name() {
 }
 
 #[test]
+fn a_profile_without_samples_is_not_called_sent_where_nothing_was() {
+    let scratch = Scratch::new("push-empty");
+    let collector = Collector::start().unwrap();
+    let path = scratch.path("idle.pb.gz");
+    let profile = Profile::new(vec![ValueType::new("cpu", "nanoseconds")]);
+    std::fs::write(&path, pprof::encode_gz(&profile)).unwrap();
+    let target = format!("pyroscope+http://{}", collector.address());
+    let output = sondage().arg("push").arg(&path).args(["--to", &target]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(collector.profiles().is_empty());
+    assert!(!said(&output).contains(": sent to"), "{}", said(&output));
+    assert!(said(&output).contains("has no samples"), "{}", said(&output));
+}
+
+#[test]
 fn an_old_profile_is_refused_with_what_to_do_about_it() {
     let scratch = Scratch::new("push-old");
     let collector = Collector::start().unwrap();
