@@ -4,6 +4,9 @@ use super::ending::Ending;
 use sondage_sampler::Termination;
 use std::time::{Duration, Instant};
 
+/// The longest that an end may be held up.
+const MAX_LIMIT: Duration = Duration::from_secs(30);
+
 /// See the module's description. Dropped, nothing is arranged any more, and a SIGTERM that came
 /// meanwhile takes its effect.
 pub(super) struct Farewell {
@@ -26,6 +29,8 @@ pub(super) enum End {
 impl Farewell {
     /// To be called on the thread that `exit` is to wake and to wait for.
     pub(super) fn arrange(limit: Duration) -> Self {
+        // A configuration made by hand may hold anything.
+        let limit = limit.min(MAX_LIMIT);
         Self { termination: Termination::install(limit), ending: Ending::expect(limit), limit }
     }
 
