@@ -9,6 +9,11 @@ use std::time::{Duration, Instant};
 /// Windows that are open at once.
 const MAX_WINDOWS: usize = 8;
 
+/// Windows that are opened within [`SPELL`]. Each costs two flushes, and every flush is an upload to
+/// each target: who asks and goes away without end must not fill their queues.
+const MAX_OPENINGS: u32 = 32;
+const SPELL: Duration = Duration::from_secs(10);
+
 /// A stretch of time from now on, and where its profile goes.
 pub(crate) struct Window {
     pub(crate) duration: Duration,
@@ -35,16 +40,25 @@ struct Open {
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     open: Vec<Open>,
+    /// When the spell began, and how many were opened in it.
+    spell: Option<(Instant, u32)>,
 }
 
 impl Windows {
     /// Whether one more may be opened; tells the one who asks if not.
-    pub(super) fn admit(&mut self, window: Window, sampling: bool) -> Option<Window> {
+    pub(super) fn admit(&mut self, window: Window, sampling: bool, now: Instant) -> Option<Window> {
         self.open.retain(|open| open.window.waiting.strong_count() > 0);
+        let spell = self.spell.filter(|(begin, _)| now.duration_since(*begin) < SPELL);
+        let (begin, openings) = spell.unwrap_or((now, 0));
         let refusal = match () {
             () if !sampling => "profiling is off in this process",
-            () if self.open.len() >= MAX_WINDOWS => "too many profiles are being taken",
-            () => return Some(window),
+            () if self.open.len() >= MAX_WINDOWS || openings >= MAX_OPENINGS => {
+                "too many profiles are being taken"
+            }
+            () => {
+                self.spell = Some((begin, openings + 1));
+                return Some(window);
+            }
         };
         (window.deliver)(Err(Error::new(ErrorKind::Busy, refusal)));
         None

@@ -228,7 +228,7 @@ impl Work {
 
     fn watch(&mut self, window: Window) {
         let sampling = self.collector.is_some();
-        if let Some(window) = self.windows.admit(window, sampling) {
+        if let Some(window) = self.windows.admit(window, sampling, Instant::now()) {
             self.flush();
             self.windows.open(window, Instant::now());
         }

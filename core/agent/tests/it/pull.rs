@@ -259,6 +259,24 @@ fn more_scrapes_than_are_taken_at_once_are_told_to_come_again() {
 }
 
 #[test]
+fn clients_that_ask_and_go_away_without_end_do_not_fill_the_other_targets_queues() {
+    let _alone = alone();
+    let (agent, address) = pulled(quiet());
+    let begin = Instant::now();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let line = "GET /debug/pprof/profile?seconds=300 HTTP/1.1";
+        stream.write_all(format!("{line}\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+        // Long enough for the window to be opened, or refused.
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let _ = stream.read(&mut [0]);
+    }
+    let spells = begin.elapsed().as_secs() / 10 + 1;
+    let flushes = agent.stats().flushes;
+    assert!((1..=32 * spells).contains(&flushes), "{flushes} in {:?}", begin.elapsed());
+}
+
+#[test]
 fn with_a_token_only_who_has_it_may_read_and_a_new_one_counts_at_once() {
     let _alone = alone();
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pull-token");
