@@ -1,5 +1,7 @@
 //! Servers that fail, by every protocol.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,6 +66,58 @@ fn every_fault_ends_in_time_with_a_short_error_and_the_next_profile_arrives() {
             assert_eq!(outcome, Ok(()), "{target} after {fault:?}");
             assert_eq!(collector.profiles().len(), 1, "{target} after {fault:?}");
         }
+    }
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+#[test]
+fn frames_without_end_and_a_window_that_never_opens_end_at_the_deadline() {
+    let (data, headers, settings_frame, ping, update, continuation) = (0, 1, 4, 6, 8, 9);
+    let answer = frame(headers, 4, 1, &[0x88]);
+    // An initial window of 0 bytes.
+    let shut = frame(settings_frame, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let open = frame(settings_frame, 0, 0, &[]);
+    let padding = [&[255][..], &[0; 255]].concat();
+    let floods = [
+        ("pings", &open, vec![], frame(ping, 0, 0, &[7; 8])),
+        ("settings", &open, vec![], open.clone()),
+        ("a shut window", &shut, vec![], frame(ping, 0, 0, &[7; 8])),
+        ("windows", &open, vec![], frame(update, 0, 0, &[0, 0, 0, 0])),
+        ("empty data", &open, answer.clone(), frame(data, 0, 1, &[])),
+        ("padded data", &open, answer, frame(data, 8, 1, &padding)),
+        ("continuations", &open, frame(headers, 0, 1, &[0x88]), frame(continuation, 0, 1, &[])),
+        ("silence in a shut window", &shut, vec![], vec![]),
+    ];
+    for (name, first, then, flood) in floods {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let opening = [first.clone(), then].concat();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut begin = [0; 64];
+            let _ = stream.read(&mut begin);
+            let _ = stream.write_all(&opening);
+            let many = flood.repeat(1000);
+            let mut reader = stream.try_clone().unwrap();
+            let reading =
+                std::thread::spawn(
+                    move || while reader.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {},
+                );
+            while !many.is_empty() && stream.write_all(&many).is_ok() {}
+            reading.join().unwrap();
+        });
+        let mut sink = sink_of(&format!("otlp+grpc://{address}"), settings());
+        let (outcome, took) = push(&mut *sink);
+        server.join().unwrap();
+        let error = outcome.unwrap_err();
+        println!("{name}: {took:?}: {error}");
+        assert!(took < PATIENCE + Duration::from_secs(2), "{name}: {took:?}");
+        assert!(error.message().len() < 500, "{name}: {error}");
     }
 }
 
