@@ -79,13 +79,12 @@ fn piece<'a>(
         piece.to_mut().meta.period.iter_mut().for_each(|(period, _)| *period = of.clone());
     }
     // The period is part of the type's name: wall:wall:nanoseconds:wall:nanoseconds. Servers need
-    // one in every profile.
+    // one in every profile, and none of 0.
     let first = piece.sample_types().first().cloned();
     let first = first.unwrap_or_else(|| ValueType::new("samples", "count"));
-    if first.kind == "wall" || piece.meta.period.is_none() {
-        let period = &mut piece.to_mut().meta.period;
-        let value = period.as_ref().map_or(1, |(_, value)| *value);
-        *period = Some((first, value));
+    let known = piece.meta.period.as_ref().map(|(_, value)| *value).filter(|value| *value > 0);
+    if first.kind == "wall" || known.is_none() {
+        piece.to_mut().meta.period = Some((first, known.unwrap_or(1)));
     }
     piece
 }

@@ -30,7 +30,7 @@ impl Identity {
     /// The event of the next profile, as one line of JSON.
     pub(super) fn event(&mut self, profile: &Profile) -> String {
         let start = Duration::from_nanos(profile.meta.start_unix_nanos.unwrap_or(0));
-        let end = start + profile.meta.duration;
+        let end = start.saturating_add(profile.meta.duration);
         let tags = self.tags(profile);
         self.sequence += 1;
         json!({

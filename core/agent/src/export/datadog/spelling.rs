@@ -14,12 +14,14 @@ pub(super) fn spelled(profile: &Profile) -> Profile {
         "thread" => Some("thread name".into()),
         "route" => Some("trace endpoint".into()),
         "span_id" => Some(LOCAL_ROOT.into()),
-        "trace_id" => None,
+        // What has no name has no place there.
+        "trace_id" | "" => None,
         name => Some(name.to_owned().into()),
     };
     let mut spelled = profile.part(&Selection { columns, samples, rename, losses: true });
     add_span(&mut spelled);
     spelled.rename_columns(value_type);
+    spelled.meta.period = spelled.meta.period.take().filter(|(_, each)| *each > 0);
     if let Some((of, _)) = &mut spelled.meta.period {
         *of = value_type(of);
     }

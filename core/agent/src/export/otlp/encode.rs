@@ -111,7 +111,7 @@ impl<'a> Tables<'a> {
         let meta = &self.profile.meta;
         let own = (kind.clone(), 1);
         let counted = self.is_counted(kind);
-        let (of, each) = match &meta.period {
+        let (of, each) = match meta.period.as_ref().filter(|(_, each)| *each > 0) {
             Some(period) if counted => period,
             Some((_, each)) if kind.kind == "wall" => &(kind.clone(), *each),
             Some(period) if period.0.unit == kind.unit && period.0.kind != "cpu" => period,
@@ -201,7 +201,8 @@ impl<'a> Tables<'a> {
         let link = if linked { Link { trace_id, span_id } } else { Link::default() };
         let mut attributes = Vec::new();
         for (key, value) in profile.labels(id) {
-            if key == "trace_id" || (key == "span_id" && linked) {
+            // What has no name is refused with all the rest.
+            if key.is_empty() || key == "trace_id" || (key == "span_id" && linked) {
                 continue;
             }
             let key = at(self.strings.position(key));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sondage::config::{Auth, Secret, SecretSource};
 use sondage::export::{Options, PushError, Sink};
-use sondage::profile::Profile;
+use sondage::profile::{Profile, ValueType};
 use sondage_collector::{Collector, Fault, Faults, Protocol, Random, Reply};
 
 use super::protocols::{KINDS, deliver, settings, sink_of};
@@ -287,6 +287,67 @@ fn no_secret_is_in_any_message() {
             if let (Err(error), _) = push(&mut *sink) {
                 let shown = format!("{error} {error:?}");
                 assert!(!shown.contains("canary"), "{protocol:?} {fault:?}: {shown}");
+            }
+        }
+    }
+}
+
+/// Profiles that no agent makes and `sondage push` may be given.
+fn strange() -> Vec<(&'static str, Profile)> {
+    let cpu = ValueType::new("cpu", "nanoseconds");
+    let of = |types: &[ValueType], period: Option<(ValueType, u64)>, values: &[&[i64]]| {
+        let mut profile = Profile::new(types.to_vec());
+        profile.meta = super::profile("/").meta.clone();
+        profile.meta.period = period;
+        for (number, values) in values.iter().enumerate() {
+            let location = profile.named_location(&format!("f{number}"));
+            let stack = profile.stack(&[location]);
+            let set = profile.label_set([("a.b", "1"), ("a_b", "2"), ("1st", "x"), ("", "y")]);
+            profile.add(stack, set, values);
+        }
+        profile
+    };
+    let (just_cpu, nameless) = ([cpu.clone()], [ValueType::new("", "")]);
+    let mut long = of(&just_cpu, None, &[&[1]]);
+    long.meta.duration = Duration::MAX;
+    long.meta.start_unix_nanos = Some(u64::MAX);
+    long.meta.labels.push(("k".into(), "v".repeat(1 << 20)));
+    vec![
+        ("no columns", of(&[], None, &[&[]])),
+        ("no samples", of(&just_cpu, None, &[])),
+        ("a nameless column", of(&nameless, None, &[&[5]])),
+        ("the same column twice", of(&[cpu.clone(), cpu.clone()], None, &[&[5, 6]])),
+        ("a period of 0", of(&just_cpu, Some((cpu.clone(), 0)), &[&[5]])),
+        ("the longest period", of(&just_cpu, Some((cpu.clone(), u64::MAX)), &[&[5]])),
+        (
+            "the ends of the range",
+            of(
+                &[cpu.clone(), ValueType::new("alloc_space", "bytes")],
+                Some((cpu.clone(), 10_000_000)),
+                &[&[i64::MIN, i64::MAX], &[i64::MAX, i64::MIN], &[-1, -1], &[i64::MIN, i64::MIN]],
+            ),
+        ),
+        ("the longest time", long),
+    ]
+}
+
+#[test]
+fn profiles_that_no_agent_makes_are_encoded_and_halved_by_every_protocol() {
+    for (kind, _) in KINDS {
+        for (name, profile) in strange() {
+            let collector = Collector::start().unwrap();
+            let target = format!("{kind}{}", collector.address());
+            let mut sink = sink_of(&target, settings());
+            let uploads = sink.encode(&profile);
+            let uploads = uploads.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+            for upload in &uploads {
+                sink.split(upload);
+            }
+            let stats = deliver(sink, &Arc::new(profile), &quick());
+            assert_eq!(stats.panicked, 0, "{kind} {name}: {stats:?}");
+            // Servers may refuse what has no type, and no time of theirs.
+            if !["no columns", "a nameless column", "the longest time"].contains(&name) {
+                assert_eq!((stats.lost(), stats.last_error), (0, None), "{kind} {name}");
             }
         }
     }
