@@ -81,7 +81,9 @@ pub struct Config {
     /// default 2 s. Without targets it is not held up.
     pub exit_timeout: Duration,
     /// Directory where uploads to servers wait on disk, so that they survive an outage of the
-    /// server and the end of the process; by default none. Files need no such thing.
+    /// server and the end of the process; by default none. Files need no such thing. The folder
+    /// that is made in it must be this user's; that nobody else can rename it there is for who
+    /// chooses the directory to see to.
     pub spool: Option<PathBuf>,
     /// What the agent may use.
     pub limits: Limits,
