@@ -1,6 +1,7 @@
 //! A higher rate for a while.
 
 use super::status::BurstStatus;
+use super::window::MAX_SAMPLES;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::profile::Profile;
@@ -43,7 +44,7 @@ pub(crate) enum Taken {
     Pending,
     /// It has ended. The profile is given away.
     Profile(Box<Profile>),
-    /// There was none of this number, or its profile was taken, or waited too long.
+    /// There was none of this number, or its profile was taken, waited too long or became too large.
     Gone,
 }
 
@@ -97,11 +98,14 @@ impl Bursts {
         profile.meta.labels.push((LABEL.to_owned(), running.hz.to_string()));
     }
 
-    /// Adds a finished profile to what is kept of the burst that runs.
+    /// Adds a finished profile to what is kept of the burst that runs. What becomes too large is
+    /// not kept.
     pub(super) fn add(&mut self, profile: &Profile) {
-        if let Some(kept) = self.running.as_mut().and_then(|running| running.profile.as_mut()) {
+        let Some(running) = &mut self.running else { return };
+        if let Some(kept) = &mut running.profile {
             kept.merge(profile);
         }
+        running.profile.take_if(|kept| kept.samples().len() > MAX_SAMPLES);
     }
 
     /// No burst runs any more.

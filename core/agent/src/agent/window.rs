@@ -14,6 +14,10 @@ const MAX_WINDOWS: usize = 8;
 const MAX_OPENINGS: u32 = 32;
 const SPELL: Duration = Duration::from_secs(10);
 
+/// Samples of a profile that is put together of many, by windows and bursts: some 60 MB. Where each
+/// request has a span, each sample is one of its own.
+pub(super) const MAX_SAMPLES: usize = 1 << 17;
+
 /// A stretch of time from now on, and where its profile goes.
 pub(crate) struct Window {
     pub(crate) duration: Duration,
@@ -75,9 +79,14 @@ impl Windows {
         self.open.iter().map(|open| open.until).min()
     }
 
-    /// Adds a finished profile to every open window.
+    /// Adds a finished profile to every open window. One that becomes too large is given up.
     pub(super) fn add(&mut self, profile: &Profile) {
         self.open.iter_mut().for_each(|open| open.profile.merge(profile));
+        let too_large = |open: &mut Open| open.profile.samples().len() > MAX_SAMPLES;
+        for open in self.open.extract_if(.., too_large) {
+            let message = format!("more than {MAX_SAMPLES} samples: ask for fewer seconds");
+            (open.window.deliver)(Err(Error::too_large(message)));
+        }
     }
 
     /// Closes those whose time is over, right after a flush.
@@ -85,5 +94,43 @@ impl Windows {
         for open in self.open.extract_if(.., |open| now >= open.until) {
             (open.window.deliver)(Ok(open.profile));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ValueType;
+    use std::sync::{Arc, mpsc};
+
+    /// A profile of so many samples, none of which is like another of any number.
+    fn spans(from: usize, count: usize) -> Profile {
+        let mut profile = Profile::new(vec![ValueType::new("samples", "count")]);
+        let location = profile.named_location("f");
+        let stack = profile.stack(&[location]);
+        for number in from..from + count {
+            let set = profile.label_set([("span_id", number.to_string().as_str())]);
+            profile.add(stack, set, &[1]);
+        }
+        profile
+    }
+
+    #[test]
+    fn a_window_that_becomes_too_large_is_given_up_and_says_so() {
+        let waiting = Arc::new(());
+        let (deliver, delivered) = mpsc::channel();
+        let window = Window {
+            duration: Duration::from_secs(300),
+            waiting: Arc::downgrade(&waiting),
+            deliver: Box::new(move |profile| deliver.send(profile).unwrap()),
+        };
+        let mut windows = Windows::default();
+        windows.open(window, Instant::now());
+        windows.add(&spans(0, MAX_SAMPLES));
+        assert!(delivered.try_recv().is_err());
+        windows.add(&spans(MAX_SAMPLES, 1));
+        let error = delivered.try_recv().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(windows.next().is_none());
     }
 }

@@ -180,7 +180,11 @@ fn answer(call: Call, handle: &Handle) -> Result<(Answer, Vec<u8>), Error> {
                 }
                 return Ok((Answer::Profile { bytes }, profile));
             }
-            Taken::Gone => return Err(Error::invalid("there is no profile of this burst")),
+            Taken::Gone => {
+                let why = "there is no profile of this burst: it was fetched, waited for a minute, \
+                           or became too large";
+                return Err(Error::invalid(why));
+            }
         },
     };
     Ok((answer, Vec::new()))
