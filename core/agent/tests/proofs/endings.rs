@@ -16,7 +16,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -24,10 +24,10 @@ const TARGET: &str = "SONDAGE_TEST_TARGET";
 const LIMIT: &str = "SONDAGE_TEST_LIMIT_MS";
 
 /// Longer than any flush takes on a busy machine: what is proven is that it comes, not how fast.
-const GENEROUS: Duration = Duration::from_secs(20);
+pub const GENEROUS: Duration = Duration::from_secs(20);
 
 /// The agent of a service that works on two threads, labelled with its process id.
-fn start_service() -> Agent {
+pub fn start_service() -> Agent {
     let target = std::env::var(TARGET).unwrap().parse().unwrap();
     let limit = std::env::var(LIMIT).unwrap().parse().unwrap();
     let config = Config::builder()
@@ -51,13 +51,13 @@ fn start_service() -> Agent {
 }
 
 /// A child that plays `role`, after it has said that it is ready.
-struct Service {
+pub struct Service {
     child: Child,
     output: BufReader<std::process::ChildStdout>,
 }
 
 impl Service {
-    fn start(role: &str, server: &Server, limit: Duration) -> Self {
+    pub fn start(role: &str, server: &Server, limit: Duration) -> Self {
         let mut command = again(role);
         command.env(TARGET, server.target()).env(LIMIT, limit.as_millis().to_string());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -66,20 +66,20 @@ impl Service {
         Self { child, output }
     }
 
-    fn terminate(&self) {
+    pub fn terminate(&self) {
         let pid = i32::try_from(self.child.id()).unwrap();
         unsafe { libc::kill(pid, libc::SIGTERM) };
     }
 
     /// Waits for the end; what it said about when it wanted to end, and its status.
-    fn wait(mut self) -> (Option<u64>, ExitStatus) {
+    pub fn wait(mut self) -> (Option<u64>, ExitStatus) {
         let lines = self.output.lines().map_while(Result::ok);
         let ending = lines.filter_map(|line| line.strip_prefix("ending ")?.parse().ok()).last();
         (ending, self.child.wait().unwrap())
     }
 }
 
-fn ready() {
+pub fn ready() {
     println!("\nready");
 }
 
@@ -94,7 +94,7 @@ fn has_last(server: &Server, pid: u32, end: u64) -> bool {
 }
 
 /// A wait of 0 to 600 ms, different each time.
-fn random_phase() -> Duration {
+pub fn random_phase() -> Duration {
     use std::hash::{BuildHasher, Hasher, RandomState};
     Duration::from_micros(RandomState::new().build_hasher().finish() % 600_000)
 }
@@ -241,64 +241,6 @@ fn a_handler_of_the_host_and_its_exit_code_are_left_alone() {
                 assert_eq!(status.code(), Some(7), "{role}: {status}");
                 assert!(has_last(&server, pid, end), "{role}: {:?}", Received::all(&server));
             }
-        }
-    });
-}
-
-/// What was there when the host installed a handler that calls it.
-static BEFORE: AtomicU64 = AtomicU64::new(0);
-
-/// Handles the signal, and does what was done before.
-unsafe extern "C" fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    unsafe {
-        let before: sys::Handler = std::mem::transmute(BEFORE.load(Relaxed));
-        before(signal, info, context);
-    }
-    TERMINATED.store(true, Relaxed);
-}
-
-#[test]
-fn a_handler_of_the_host_that_calls_the_one_before_it_has_all_the_time_it_wants() {
-    isolated(PATIENCE, || {
-        if role().is_some() {
-            let agent = start_service();
-            BEFORE.store(sys::disposition(libc::SIGTERM)[0], Relaxed);
-            sys::install(libc::SIGTERM, chain, 0);
-            ready();
-            while !TERMINATED.load(Relaxed) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            // Longer than we may hold up an end.
-            std::thread::sleep(Duration::from_secs(2));
-            std::mem::forget(agent);
-            std::process::exit(7);
-        }
-        let server = Server::start(vec![Reply::status(200)]);
-        let service = Service::start("chains", &server, Duration::from_millis(500));
-        service.terminate();
-        let (_, status) = service.wait();
-        assert_eq!(status.code(), Some(7), "{status}");
-    });
-}
-
-#[test]
-fn a_sigterm_while_profiling_is_turned_on_and_off_is_never_lost() {
-    isolated(PATIENCE, || {
-        if role().is_some() {
-            let agent = start_service();
-            ready();
-            loop {
-                agent.set_enabled(false).unwrap();
-                agent.set_enabled(true).unwrap();
-            }
-        }
-        let server = Server::start(vec![Reply::status(200)]);
-        for _ in 0..size(10, 500) {
-            let service = Service::start("toggles", &server, GENEROUS);
-            std::thread::sleep(random_phase() / 10);
-            service.terminate();
-            let (_, status) = service.wait();
-            assert_eq!(status.signal(), Some(libc::SIGTERM), "{status}");
         }
     });
 }

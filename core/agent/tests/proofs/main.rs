@@ -38,6 +38,8 @@ mod stepper;
 #[cfg(target_arch = "x86_64")]
 mod steps;
 mod sys;
+#[cfg(target_arch = "x86_64")]
+mod terminated;
 #[cfg(all(target_arch = "x86_64", feature = "grpc"))]
 mod tracer;
 mod workload;
