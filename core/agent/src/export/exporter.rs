@@ -81,7 +81,8 @@ impl Default for Options {
 /// spread at random, or after what the server asks for in `Retry-After` (at most an hour). When a
 /// queue is full the oldest profile goes. Whatever does not arrive is counted in [`ExportStats`].
 ///
-/// With a spool, uploads are written to disk before they are sent. They wait there until the
+/// With a spool, uploads are written to disk before they are sent; those of a profile that comes
+/// while another upload is being sent, after that one's try. They wait there until the
 /// server takes them or they get too old for it, also for the next process of the service when
 /// this one ends, however it ends. Disk trouble is counted, and uploads go on without.
 ///
