@@ -34,11 +34,11 @@ impl Push {
         Ok(Self { sinks: sinks.map_err(|error| Error::usage(format!("{option}: {error}")))? })
     }
 
-    /// Sends the profile; one line for each target that has it or needs nothing. Tries again while servers are
-    /// busy, for half a minute at most.
-    pub(crate) fn send(self, profile: &Profile) -> Result<Vec<String>, Error> {
+    /// Sends the profile and tells what became of it. Tries again while servers are busy, for half
+    /// a minute at most.
+    pub(crate) fn send(self, profile: &Profile) -> Result<Sent, Error> {
         if self.sinks.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Sent::default());
         }
         let options =
             Options { backoff_base: BACKOFF_BASE, backoff_max: BACKOFF_MAX, ..Options::default() };
@@ -50,11 +50,21 @@ impl Push {
         let stats = exporter.stop(deadline);
         let (sent, failed): (Vec<_>, Vec<_>) =
             stats.iter().partition(|stats| stats.lost() == 0 && stats.waiting == 0);
-        match failed.first() {
-            Some(failed) => Err(Error::new(failure(failed))),
-            None => Ok(sent.into_iter().map(success).collect()),
-        }
+        let failures: Vec<_> = failed.into_iter().map(failure).collect();
+        Ok(Sent {
+            lines: sent.into_iter().map(success).collect(),
+            failure: (!failures.is_empty()).then(|| Error::new(failures.join("\n"))),
+        })
     }
+}
+
+/// What became of a profile.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// A line for each target that has it or needs nothing.
+    pub(crate) lines: Vec<String>,
+    /// Why others have not.
+    pub(crate) failure: Option<Error>,
 }
 
 fn success(stats: &ExportStats) -> String {

@@ -17,9 +17,11 @@ pub(crate) fn run(options: &args::Push) -> Result<ExitCode, Error> {
         let push = Push::to(&options.to, "--to")?;
         let mut profile = format::read(path)?;
         describe(&mut profile, options, path);
-        let sent =
-            push.send(&profile).map_err(|error| Error::of_file(path, hint(error, options)))?;
-        sent.iter().for_each(|line| output::say(&format!("{}: {line}", path.display())));
+        let sent = push.send(&profile)?;
+        sent.lines.iter().for_each(|line| output::say(&format!("{}: {line}", path.display())));
+        if let Some(error) = sent.failure {
+            return Err(Error::of_file(path, hint(error, options)));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -121,7 +121,9 @@ impl Recording<'_> {
         summary::notes(&collected).iter().for_each(|note| output::say(note));
         output::say(&format!("wrote {}", path.display()));
         if let Some(push) = push {
-            push.send(profile)?.iter().for_each(|line| output::say(line));
+            let sent = push.send(profile)?;
+            sent.lines.iter().for_each(|line| output::say(line));
+            return sent.failure.map_or(Ok(()), Err);
         }
         Ok(())
     }

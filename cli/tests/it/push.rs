@@ -69,6 +69,22 @@ fn a_profile_without_samples_is_not_called_sent_where_nothing_was() {
 }
 
 #[test]
+fn of_several_targets_those_that_have_it_are_named_and_those_that_have_not() {
+    let scratch = Scratch::new("push-some");
+    let collector = Collector::start().unwrap();
+    let output = sondage()
+        .arg("push")
+        .arg(file(&scratch, 20))
+        .args(["--to", &format!("parca+http://{}", collector.address())])
+        .args(["--to", "parca+unix:/nowhere.sock"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("sent to parca+http://"), "{}", said(&output));
+    assert!(said(&output).contains("not sent to parca+unix:/nowhere.sock"), "{}", said(&output));
+}
+
+#[test]
 fn an_old_profile_is_refused_with_what_to_do_about_it() {
     let scratch = Scratch::new("push-old");
     let collector = Collector::start().unwrap();
