@@ -15,7 +15,7 @@ test: ## Formatting, lints, documentation and every test
 lint: ## Formatting and lints only
 	bash tools/check lint
 
-storm: ## The proofs at the sizes that are published: 16 minutes on an idle machine
+storm: ## The proofs at the sizes that are published: 19 minutes on an idle machine
 	SONDAGE_STORM=full $(CARGO) test --release -p sondage --all-features --test proofs -- --nocapture --test-threads=1
 
 backends: ## Builds Pyroscope, Parca and the OpenTelemetry Collector once (22 minutes, needs Go)

@@ -228,8 +228,15 @@ fn an_answer_that_is_lost_leaves_one_profile_counted_in_doubt() {
     }
 }
 
+/// Profiles for each protocol; at full size ten thousand in all.
+fn many() -> u64 {
+    let full = std::env::var("SONDAGE_STORM").is_ok_and(|size| size == "full");
+    if full { 1_500 } else { 60 }
+}
+
 #[test]
 fn among_faults_nothing_arrives_twice_and_everything_is_counted() {
+    let many = many();
     for (kind, protocol) in KINDS {
         let collector = Collector::start().unwrap();
         let busy = match is_grpc(protocol) {
@@ -247,19 +254,19 @@ fn among_faults_nothing_arrives_twice_and_everything_is_counted() {
             random: Some(Random { probability: 0.2, seed: 4, faults }),
         });
         let target = format!("{kind}{}", collector.address());
-        let options = Options { max_profiles: 60, push_timeout: PATIENCE, ..quick() };
+        let options = Options { max_profiles: many as usize, push_timeout: PATIENCE, ..quick() };
         let exporter = start(vec![sink_of(&target, settings())], &options);
         let first = profile("/orders");
-        for number in 0..60 {
+        for number in 0..many {
             let mut next = (*first).clone();
             next.meta.start_unix_nanos = next.meta.start_unix_nanos.map(|it| it + number);
             exporter.submit(&Arc::new(next));
         }
-        assert!(exporter.drain(soon() + Duration::from_secs(60)), "{:?}", exporter.stats());
+        assert!(exporter.drain(soon() + Duration::from_secs(10 + many)), "{:?}", exporter.stats());
         let stats = exporter.stop(soon()).remove(0);
         let stored = collector.profiles();
         assert!(stored.iter().all(|it| it.count == 1), "{target}: one came twice");
-        assert_eq!(stats.pushed + stats.lost(), 60, "{target}: {stats:?}");
+        assert_eq!(stats.pushed + stats.lost(), many, "{target}: {stats:?}");
         let possible = stats.pushed..=stats.pushed + stats.ambiguous;
         assert!(possible.contains(&(stored.len() as u64)), "{target}: {} {stats:?}", stored.len());
         assert!(stats.retried + stats.ambiguous > 0, "{target}: {stats:?}");
