@@ -69,8 +69,9 @@ fn weights_stay_right_when_the_rate_changes_within_a_profile() {
     let stats = agent.stats();
     for name in ["at_the_middle_rate", "at_the_low_rate", "at_the_high_rate"] {
         let time = time_by_function(&profile, name, 1);
-        // A wrong weight is off by a factor of 4 or 8; two periods of 40 ms are noise.
-        assert!((1_300_000_000..1_700_000_000).contains(&time), "{name}: {time}");
+        // A wrong weight is off by a factor of 4 or 8. A period of 40 ms is noise, and where the
+        // machine is busy the governor lowers the rate for a while, which costs some more.
+        assert!((1_000_000_000..2_000_000_000).contains(&time), "{name}: {time}");
     }
     let accounted = u64::try_from(total(&profile, "cpu")).unwrap();
     let difference = accounted.abs_diff(stats.host_cpu);

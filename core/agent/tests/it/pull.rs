@@ -62,19 +62,22 @@ fn scrape(address: SocketAddr, seconds: u64) -> JoinHandle<Profile> {
     })
 }
 
+/// CPU time of each piece of work: little, for it must fit into its window also on a busy machine.
+const WORK: Duration = Duration::from_millis(100);
+
 #[inline(never)]
 fn before_the_window() -> u64 {
-    burn(Duration::from_millis(300)).wrapping_add(1)
+    burn(WORK).wrapping_add(1)
 }
 
 #[inline(never)]
 fn within_the_window() -> u64 {
-    burn(Duration::from_millis(300)).wrapping_add(1)
+    burn(WORK).wrapping_add(1)
 }
 
 #[inline(never)]
 fn at_the_end() -> u64 {
-    burn(Duration::from_millis(300)).wrapping_add(1)
+    burn(WORK).wrapping_add(1)
 }
 
 /// Works until profiles have been finished `more` times, which a scrape does when it begins.
@@ -122,12 +125,16 @@ fn overlapping_scrapes_are_each_right_and_the_other_targets_lose_and_double_noth
     let whole = written(&folder);
 
     let time = |profile: &Profile, name: &str| time_by_function(profile, name, 1);
-    let full = 220_000_000..400_000_000;
+    let full = 60_000_000..160_000_000;
     assert_eq!(time(&long, "before_the_window"), 0);
-    assert!(full.contains(&time(&long, "within_the_window")));
-    assert!(full.contains(&time(&long, "at_the_end")));
+    assert!(
+        full.contains(&time(&long, "within_the_window")),
+        "{}",
+        time(&long, "within_the_window")
+    );
+    assert!(full.contains(&time(&long, "at_the_end")), "{}", time(&long, "at_the_end"));
     assert_eq!(time(&short, "within_the_window"), 0);
-    assert!(time(&short, "at_the_end") > 100_000_000, "{}", time(&short, "at_the_end"));
+    assert!(time(&short, "at_the_end") > 20_000_000, "{}", time(&short, "at_the_end"));
     assert!(full.contains(&time(&last, "before_the_window")));
     assert!(long.meta.duration.abs_diff(Duration::from_secs(8)) < Duration::from_secs(4));
 
@@ -136,7 +143,7 @@ fn overlapping_scrapes_are_each_right_and_the_other_targets_lose_and_double_noth
         assert_eq!(time(&whole, name), time(&long, name), "{name}");
     }
     let before = time(&whole, "before_the_window");
-    assert!((440_000_000..800_000_000).contains(&before), "{before}");
+    assert!((120_000_000..320_000_000).contains(&before), "{before}");
     assert!(whole.total(1) >= long.total(1) + time(&last, "before_the_window"));
 }
 
