@@ -4,7 +4,7 @@ use crate::labels::{ONE_AGENT, burn, quiet, time_by_function};
 use sondage::{Agent, Config, ErrorKind};
 use std::hint::black_box;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MARKER: &str = "/memfd:sondage-agent:";
 
@@ -34,16 +34,18 @@ fn works_then_waits() -> u64 {
 fn waiting_time_stands_beside_cpu_time_in_a_wall_profile() {
     let _alone = ONE_AGENT.lock().unwrap_or_else(PoisonError::into_inner);
     let agent = Agent::start(Config { wall: true, ..quiet() }).unwrap();
+    let begin = Instant::now();
     let waiter =
         std::thread::spawn(|| (0..5).map(|_| works_then_waits()).fold(0, u64::wrapping_add));
     waiter.join().unwrap();
+    let passed = i64::try_from(begin.elapsed().as_nanos()).unwrap();
     let profile = agent.stop().unwrap();
     let column = |kind: &str| profile.column(kind).unwrap();
     let cpu = time_by_function(&profile, "works_then_waits", column("cpu"));
     let wall = time_by_function(&profile, "works_then_waits", column("wall"));
-    // 1.5 s pass in the function, 0.3 s of them on a processor.
+    // 1.5 s pass in the function, 0.3 s of them on a processor; more where others use that too.
     assert!((200_000_000..450_000_000).contains(&cpu), "cpu {cpu}");
-    assert!((1_000_000_000..1_700_000_000).contains(&wall), "wall {wall}");
+    assert!((passed * 2 / 3..passed * 11 / 10).contains(&wall), "wall {wall} of {passed}");
 }
 
 /// A child of this test process, made by fork, in which `work` runs; returns its exit status.

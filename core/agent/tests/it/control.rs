@@ -187,7 +187,7 @@ fn a_burst_where_profiling_is_off_samples_and_turns_itself_off() {
     let _alone = alone();
     let agent = Agent::start(quiet()).unwrap();
     agent.set_enabled(false).unwrap();
-    agent.burst(200, Duration::from_millis(300)).unwrap();
+    agent.burst(200, Duration::from_secs(2)).unwrap();
     let before = agent.stats().samples;
     until("the burst ends", || agent.status().burst.is_none());
     assert!(is_idle(&agent.status()));
