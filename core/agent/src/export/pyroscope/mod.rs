@@ -44,8 +44,8 @@ const DIALECT: Dialect = Dialect {
 /// Sends profiles to a Pyroscope server of any version from 1.0.
 ///
 /// CPU time and waiting time become series `process_cpu` and `wall`, in one upload each. Labels
-/// get names that every version stores alike (`k8s.pod.name` becomes `k8s_pod_name`); trace ids
-/// are left out, span ids stay. A profile above the server's default limits becomes several.
+/// get names that every version stores alike (`k8s.pod.name` becomes `k8s_pod_name`); span ids
+/// stay, trace ids unless they are asked for do not. A profile above the server's default limits becomes several.
 #[derive(Debug)]
 pub struct PyroscopeSink {
     endpoint: Endpoint,
@@ -54,7 +54,8 @@ pub struct PyroscopeSink {
 }
 
 impl PyroscopeSink {
-    /// Sends to `endpoint`, as `http` says, trace ids of samples only if `trace_ids`. Nobody is contacted yet.
+    /// Sends to `endpoint`, as `http` says, trace ids of samples only if `trace_ids`. Nobody is
+    /// contacted yet.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) in a build without the feature
