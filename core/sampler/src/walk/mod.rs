@@ -3,6 +3,7 @@
 mod native;
 #[cfg(test)]
 mod native_tests;
+pub mod python;
 
 pub use native::Walked;
 pub use native::walk;
