@@ -15,6 +15,7 @@ mod pull;
 #[cfg(not(feature = "pull"))]
 #[path = "pull_off.rs"]
 mod pull;
+pub mod python;
 mod random;
 pub mod resolve;
 mod stats;

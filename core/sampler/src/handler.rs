@@ -12,6 +12,7 @@ use crate::sample::{End, HEADER_WORDS, Header, Source, id_words};
 use crate::signal;
 use crate::slot::{Slot, Tally};
 use crate::timer::TimerInfo;
+use crate::walk::python::Running;
 use crate::walk::{Walked, walk};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +39,9 @@ pub(crate) unsafe extern "C" fn on_signal(
     if let (Some(pool), Some(slot)) = (pool, slot) {
         // SAFETY: `context` is this handler's own.
         let registers = unsafe { arch::registers(context.cast()) };
-        take_sample(pool, slot, registers, timer.overrun);
+        // SAFETY: as above.
+        let blocked = unsafe { arch::blocked_signals(context.cast()) };
+        take_sample(pool, slot, Interrupted { registers, blocked }, timer.overrun);
         slot.tally.add_ticks(arch::ticks().wrapping_sub(started));
     }
     GATE.exit();
@@ -50,16 +53,27 @@ pub(crate) unsafe extern "C" fn on_signal(
     }
 }
 
-/// Walks the stack into the slot's ring.
+/// What the signal interrupted.
+#[derive(Clone, Copy)]
+struct Interrupted {
+    registers: Registers,
+    /// The signals that the thread blocked.
+    blocked: u64,
+}
+
+/// Walks the thread's stacks into the slot's ring: first the native one, then Python's.
 #[inline(always)]
-fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
+fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32) {
     let expirations = u32::try_from(overrun).unwrap_or(0).saturating_add(1);
     let weight = expirations.min(pool.weight_cap.load(Ordering::Relaxed));
     Tally::add(&slot.tally.missed, u64::from(expirations.wrapping_sub(weight)));
 
-    let labels = slot.labels.load(Ordering::Relaxed);
-    // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
-    let labels = unsafe { labels.as_ref() }.map_or(Labels::NONE, LabelCell::get);
+    let python = pool.python.as_ref();
+    // SAFETY: the mask that this handler runs with blocks neither signal beyond what was blocked.
+    let mut running = python
+        .and_then(|python| unsafe { Running::here(&python.interpreter, interrupted.blocked) });
+    let labels = running.as_mut().and_then(Running::labels);
+    let labels = labels.unwrap_or_else(|| labels_of_thread(slot));
     let (ids, id_count) = id_words(labels);
     let record = slot.ring().begin();
     let room = record.free().saturating_sub(HEADER_WORDS.wrapping_add(id_count));
@@ -67,16 +81,30 @@ fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
     let proven = slot.stack_low.load(Ordering::Relaxed)..slot.stack_high.load(Ordering::Relaxed);
     // SAFETY: the range is part of this thread's own stack (`learn_stack`), which stays mapped.
     let mut memory = unsafe { SelfMemory::trusting(proven) };
+    let registers = interrupted.registers;
     let walked = walk(pool.modules(), registers, &mut memory, depth.min(room), |index, frame| {
         record.put(index.wrapping_add(HEADER_WORDS), frame);
     });
-    if walked.end == End::Depth && room < depth {
+    let mut full = walked.end == End::Depth && room < depth;
+    let native = walked.frames.saturating_add(HEADER_WORDS);
+    let mut end = native;
+    if let (Some(python), Some(running)) = (python, &mut running) {
+        let room = room.saturating_sub(walked.frames).saturating_sub(1);
+        let frames = running.walk(&python.codes, depth.min(room), |index, frame| {
+            record.put(native.wrapping_add(index), frame);
+        });
+        full |= frames.truncated && room < depth;
+        end = native.saturating_add(frames.frames);
+        Tally::add(&slot.tally.unreadable, u64::from(frames.lost));
+        Tally::add(&slot.tally.entering, u64::from(frames.restarted));
+    }
+    if full {
         Tally::add(&slot.tally.dropped, u64::from(weight));
         return;
     }
     learn_stack(pool, slot, registers.sp, walked);
     let header = Header {
-        frames: walked.frames as u16,
+        frames: end.saturating_sub(HEADER_WORDS) as u16,
         end: walked.end,
         source: Source::Timer,
         weight,
@@ -85,13 +113,20 @@ fn take_sample(pool: &Pool, slot: &Slot, registers: Registers, overrun: i32) {
     for (index, word) in header.words().into_iter().enumerate() {
         record.put(index, word);
     }
-    let end = walked.frames.saturating_add(HEADER_WORDS);
     for (index, word) in ids.into_iter().take(id_count).enumerate() {
         record.put(end.wrapping_add(index), word);
     }
     record.publish(end.saturating_add(id_count));
     Tally::add(&slot.tally.samples, 1);
     Tally::add(&slot.tally.weight, u64::from(weight));
+}
+
+/// What the thread has put into its label cell, if it has one.
+#[inline(always)]
+fn labels_of_thread(slot: &Slot) -> Labels {
+    let labels = slot.labels.load(Ordering::Relaxed);
+    // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
+    unsafe { labels.as_ref() }.map_or(Labels::NONE, LabelCell::get)
 }
 
 /// Extends what is known to be this thread's own stack down to `sp`, so that later walks may load

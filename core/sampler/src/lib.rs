@@ -26,11 +26,14 @@
 
 mod arch;
 mod atomic;
+mod capture;
 mod clock;
 mod errno;
 mod gate;
+mod guarded;
 mod handler;
 mod inherited;
+mod interner;
 mod labels;
 mod marker;
 mod memory;
@@ -50,6 +53,8 @@ mod timer;
 pub mod walk;
 
 pub use arch::Registers;
+pub use capture::Captured;
+pub use capture::capture;
 pub use clock::Clock;
 pub use clock::kernel_tick;
 pub use clock::ticks;
@@ -75,6 +80,7 @@ pub use sample::RawSample;
 pub use sample::Source;
 pub use sampler::Counters;
 pub use sampler::Options;
+pub use sampler::PythonCodes;
 pub use sampler::Sampler;
 pub use sampler::StartError;
 pub use sampler::after_fork_in_child;

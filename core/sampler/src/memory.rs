@@ -1,6 +1,6 @@
 //! Reading memory that may not be there.
 
-use crate::arch;
+use crate::{arch, guarded};
 use core::ops::Range;
 
 /// Source of the words a walk reads. The walkers are generic over it, so that the same code runs
@@ -8,17 +8,42 @@ use core::ops::Range;
 pub trait MemoryReader {
     /// The aligned word at `address`, or `None` when it cannot be read.
     fn word(&mut self, address: u64) -> Option<u64>;
+
+    /// The 4 bytes at `address`, which must be a multiple of 4.
+    #[inline(always)]
+    fn half(&mut self, address: u64) -> Option<u32> {
+        if address & 3 != 0 {
+            return None;
+        }
+        Some(self.bytes_from(address)? as u32)
+    }
+
+    /// The byte at `address`.
+    #[inline(always)]
+    fn byte(&mut self, address: u64) -> Option<u8> {
+        Some(self.bytes_from(address)? as u8)
+    }
+
+    /// The bytes from `address` to the end of its aligned word, lowest first; zeros above.
+    #[inline(always)]
+    fn bytes_from(&mut self, address: u64) -> Option<u64> {
+        let word = self.word(address & !7)?;
+        let skipped = (address & 7) as u32;
+        Some(u64::from_le(word) >> skipped.wrapping_mul(8))
+    }
 }
 
 /// The own process, read from inside its signal handler.
 ///
 /// Words inside `trusted` are loaded directly: a range proven to be the running thread's own
 /// stack, which stays mapped as long as the thread lives. Any other page is probed first, with
-/// one system call that reads from it and fails with `EFAULT` instead of faulting.
+/// one system call that reads from it and fails with `EFAULT` instead of faulting; or, where
+/// [`guarded`](crate::guarded) has the signals of a fault, it is loaded from at once.
 #[derive(Debug)]
 pub struct SelfMemory {
     trusted: Range<u64>,
     probed: Range<u64>,
+    guarded: bool,
 }
 
 /// Pages are probed in this size, the smallest that Linux uses.
@@ -33,12 +58,24 @@ impl SelfMemory {
     /// # Safety
     /// Every address in `trusted` must be readable for as long as the reader is used.
     pub unsafe fn trusting(trusted: Range<u64>) -> Self {
-        Self { trusted, probed: 0..0 }
+        Self { trusted, probed: 0..0, guarded: false }
     }
 
     /// A reader that probes every page.
     pub fn probing() -> Self {
-        Self { trusted: 0..0, probed: 0..0 }
+        Self { trusted: 0..0, probed: 0..0, guarded: false }
+    }
+
+    /// A reader that loads from anywhere, if a fault would come to us and the thread blocks none
+    /// of the signals in `blocked`; otherwise one that probes. Costs two system calls.
+    ///
+    /// # Safety
+    /// `blocked` must be the signals that the calling thread blocks, apart from those that our
+    /// own handlers block; nobody may take SIGSEGV or SIGBUS while the reader is used, or block
+    /// them on this thread.
+    pub(crate) unsafe fn guarding(blocked: u64) -> Self {
+        let guarded = blocked & guarded::SIGNALS == 0 && guarded::is_ours();
+        Self { trusted: 0..0, probed: 0..0, guarded }
     }
 
     /// Makes `address` part of the probed range, if its page can be read.
@@ -96,6 +133,10 @@ impl MemoryReader for SelfMemory {
     fn word(&mut self, address: u64) -> Option<u64> {
         if address & 7 != 0 {
             return None;
+        }
+        if self.guarded {
+            // SAFETY: who made the reader vouches that faults come to us.
+            return unsafe { guarded::load(address) };
         }
         if !self.trusted.contains(&address)
             && !self.probed.contains(&address)

@@ -1,4 +1,5 @@
-//! The one memory mapping: slots with their rings, two module lists, and the unwind tables.
+//! The one memory mapping: slots with their rings, two module lists, the unwind tables, and copies
+//! of code objects.
 //!
 //! Reserved at start, touched page by page as threads appear and tables are built, released as a
 //! whole at stop. The handler reaches it through [`Pool::current`] while it is inside [`GATE`].
@@ -6,9 +7,11 @@
 use crate::arch;
 use crate::errno::{Errno, check};
 use crate::gate::Gate;
+use crate::interner::{Interned, Interner};
 use crate::marker::Marker;
 use crate::slot::Slot;
 use crate::table::{ModuleEntry, Rule, Table};
+use crate::walk::python::Interpreter;
 use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -55,6 +58,16 @@ pub(crate) struct Pool {
     table_count: AtomicUsize,
     arena: *mut u8,
     arena_used: AtomicUsize,
+    /// The interpreter of the process, if there is one.
+    pub(crate) python: Option<Python>,
+}
+
+/// What the pool has for a process with an interpreter.
+#[derive(Debug)]
+pub(crate) struct Python {
+    pub(crate) interpreter: Interpreter,
+    /// Its code objects.
+    pub(crate) codes: Interner,
 }
 
 impl Pool {
@@ -69,7 +82,11 @@ impl Pool {
     }
 
     /// Makes the mapping and publishes it. Fails when there is one already.
-    pub(crate) fn create(limits: Limits, main_stack: Range<u64>) -> Result<*mut Pool, Errno> {
+    pub(crate) fn create(
+        limits: Limits,
+        main_stack: Range<u64>,
+        python: Option<Interpreter>,
+    ) -> Result<*mut Pool, Errno> {
         let mut layout = Layout::default();
         layout.take::<Pool>(1);
         let slots = layout.take::<Slot>(limits.slots as usize);
@@ -79,6 +96,7 @@ impl Pool {
         ];
         let tables = layout.take::<Table<'static>>(MAX_TABLES);
         let arena = layout.take::<[u64; 8]>(limits.table_bytes / 64);
+        let interned = layout.take::<Interned>(python.map_or(0, |_| Interner::TABLES));
         let base = map(layout.len)?;
         let at = |offset: usize| base.wrapping_byte_add(offset);
         let pool = Pool {
@@ -94,6 +112,10 @@ impl Pool {
             table_count: AtomicUsize::new(0),
             arena: at(arena),
             arena_used: AtomicUsize::new(0),
+            python: python.map(|interpreter| Python {
+                interpreter,
+                codes: Interner::new(at(interned).cast()),
+            }),
         };
         let pointer: *mut Pool = base.cast();
         // SAFETY: the mapping starts with room for a Pool and is page aligned.
@@ -257,6 +279,24 @@ impl Pool {
             count = count.wrapping_add(1);
         }
         self.list.store(next << 32 | count as u64, Ordering::Release);
+        true
+    }
+
+    /// Empties the table of code objects that is not current and makes it current. Returns
+    /// `false`, and changes nothing, when a visitor may still write into it.
+    pub(crate) fn turn_codes(&self) -> bool {
+        let Some(python) = &self.python else { return false };
+        if !GATE.is_empty() {
+            return false;
+        }
+        let (start, len) = python.codes.other();
+        // SAFETY: whole pages of the pool that nobody uses: whoever entered the gate since the
+        // last turn uses the current table, and whoever entered before has left.
+        let result = unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) };
+        if result != 0 {
+            return false;
+        }
+        python.codes.turn();
         true
     }
 }

@@ -1,6 +1,7 @@
 //! The safe door: start, threads, tables, drain, stop.
 
 use crate::errno::Errno;
+use crate::guarded;
 use crate::handler::FOREIGN;
 use crate::inherited;
 use crate::labels::LabelCell;
@@ -11,6 +12,7 @@ use crate::signal;
 use crate::slot::{HISTOGRAM_BUCKETS, Slot, SlotIndex};
 use crate::table::{ModuleEntry, Table};
 use crate::timer::Timer;
+use crate::walk::python::Interpreter;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -34,6 +36,9 @@ pub struct Options {
     /// Signals not to take where another is free, such as those that the host blocks to wait for
     /// them: bit 0 is signal 1.
     pub avoided_signals: u64,
+    /// The CPython of this process, after its [`check`](Interpreter::check): its frames become part
+    /// of the samples, and SIGSEGV and SIGBUS get a handler (`docs/signal-safety.md`).
+    pub python: Option<Interpreter>,
 }
 
 /// Why sampling could not start.
@@ -67,6 +72,23 @@ pub struct Counters {
     pub histogram: [u64; HISTOGRAM_BUCKETS],
     /// Signals of our number that others sent.
     pub foreign_signals: u64,
+    /// Samples of which some Python frames could not be read.
+    pub unreadable_python: u64,
+    /// Samples whose running Python function was just being entered, and which begin at its caller.
+    pub entering_python: u64,
+    /// Loads from the interpreter's memory that would have faulted, in this process.
+    pub refused_loads: u64,
+}
+
+/// The code objects that samples have named; see [`Sampler::python_codes`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PythonCodes {
+    /// Code objects since the last turn.
+    pub codes: u64,
+    /// Bytes of their copies.
+    pub bytes: u64,
+    /// How often the table was turned.
+    pub generation: u32,
 }
 
 /// The running sampler. There is one in a process; dropping it stops it.
@@ -89,7 +111,7 @@ impl Sampler {
             table_bytes: options.table_bytes,
             max_depth: options.max_depth.clamp(1, 512),
         };
-        let pool = match Pool::create(limits, options.main_stack.clone()) {
+        let pool = match Pool::create(limits, options.main_stack.clone(), options.python) {
             Ok(pool) => pool,
             Err(Errno(libc::EBUSY)) => return Err(StartError::AlreadyRunning),
             Err(errno) => return Err(StartError::Memory(errno)),
@@ -97,6 +119,9 @@ impl Sampler {
         let sampler = Self { pool };
         sampler.pool().weight_cap.store(options.weight_cap.max(1), Ordering::Relaxed);
         signal::avoid(options.avoided_signals);
+        if options.python.is_some() {
+            guarded::install();
+        }
         let signal = signal::install().ok_or(StartError::NoFreeSignal)?;
         registration::begin(signal, options.interval);
         sampler.try_timer(signal).map_err(StartError::Timer)?;
@@ -164,8 +189,11 @@ impl Sampler {
 
     /// Sums the counters of every slot used so far.
     pub fn counters(&self) -> Counters {
-        let mut sum =
-            Counters { foreign_signals: FOREIGN.load(Ordering::Relaxed), ..Counters::default() };
+        let mut sum = Counters {
+            foreign_signals: FOREIGN.load(Ordering::Relaxed),
+            refused_loads: guarded::refused(),
+            ..Counters::default()
+        };
         for index in 0..registration::used() {
             let Some(slot) = self.pool().slot(index) else { continue };
             let tally = &slot.tally;
@@ -174,6 +202,8 @@ impl Sampler {
             sum.weight = sum.weight.wrapping_add(read(&tally.weight));
             sum.dropped = sum.dropped.wrapping_add(read(&tally.dropped));
             sum.missed = sum.missed.wrapping_add(read(&tally.missed));
+            sum.unreadable_python = sum.unreadable_python.wrapping_add(read(&tally.unreadable));
+            sum.entering_python = sum.entering_python.wrapping_add(read(&tally.entering));
             sum.ticks = sum.ticks.wrapping_add(read(&tally.ticks));
             for (total, count) in sum.histogram.iter_mut().zip(&tally.histogram) {
                 *total = total.wrapping_add(u64::from(count.load(Ordering::Relaxed)));
@@ -238,6 +268,45 @@ impl Sampler {
         });
         pool.publish_modules(entries)
     }
+
+    /// The copy of a code object, by the number in a frame's word
+    /// ([`PythonFrame`](crate::walk::python::PythonFrame)); in the form of a
+    /// [`CodeDefinition`](crate::walk::python::CodeDefinition).
+    ///
+    /// Numbers are never given twice within 2,048 turns; a number is valid until the second turn
+    /// after it was given.
+    pub fn python_code(&self, number: u32) -> Option<&[u8]> {
+        self.pool().python.as_ref()?.codes.copy(number)
+    }
+
+    /// How many code objects are known.
+    pub fn python_codes(&self) -> PythonCodes {
+        let Some(python) = &self.pool().python else { return PythonCodes::default() };
+        let filling = python.codes.filling();
+        PythonCodes {
+            codes: filling.things,
+            bytes: filling.bytes,
+            generation: python.codes.generation(),
+        }
+    }
+
+    /// Whether it is time to drain all rings, to name every frame of Python in what came from
+    /// there, and then to call [`Sampler::turn_python_codes`].
+    pub fn python_codes_fill(&self) -> bool {
+        self.pool().python.as_ref().is_some_and(|python| python.codes.is_half_full())
+    }
+
+    /// Makes room for code objects: the numbers given before the last turn become invalid.
+    /// Returns `false` when it must be tried again later, because a handler may still be running.
+    pub fn turn_python_codes(&mut self) -> bool {
+        self.pool().turn_codes()
+    }
+
+    /// Whether loads from the interpreter's memory are guarded by a handler of ours, or, where the
+    /// host has taken SIGSEGV or SIGBUS since the start, probed by system calls.
+    pub fn guards_loads(&self) -> bool {
+        guarded::is_ours()
+    }
 }
 
 impl Drop for Sampler {
@@ -253,6 +322,7 @@ impl Drop for Sampler {
         self.threads().for_each(|(slot, _)| registration::free(slot));
         if alone {
             signal::restore();
+            guarded::restore();
             // SAFETY: withdrawn with success; `self` is not used after this.
             unsafe { Pool::release(self.pool) };
         }

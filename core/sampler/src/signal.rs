@@ -14,9 +14,9 @@ use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 #[repr(C)]
 pub(crate) struct Disposition {
     pub(crate) handler: usize,
-    flags: u64,
-    restorer: usize,
-    mask: u64,
+    pub(crate) flags: u64,
+    pub(crate) restorer: usize,
+    pub(crate) mask: u64,
 }
 
 /// What is blocked while the handler runs: all but the faults, as a blocked one kills the process.
@@ -28,7 +28,7 @@ const MASK: u64 = !(set(libc::SIGSEGV)
     | set(libc::SIGFPE)
     | set(libc::SIGTRAP));
 
-const fn set(signal: c_int) -> u64 {
+pub(crate) const fn set(signal: c_int) -> u64 {
     1 << (signal as u32).wrapping_sub(1)
 }
 
@@ -141,7 +141,21 @@ pub(crate) unsafe fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *
     if handler == libc::SIG_DFL || handler == libc::SIG_IGN || handler == our_handler() {
         return;
     }
-    if PREVIOUS_FLAGS.load(Ordering::Relaxed) & libc::SA_SIGINFO as u64 != 0 {
+    let flags = PREVIOUS_FLAGS.load(Ordering::Relaxed);
+    // SAFETY: the handler is one that was installed; the arguments are the caller's.
+    unsafe { call(handler, flags, (signal, info, context)) };
+}
+
+/// What the kernel passes to a signal handler.
+pub(crate) type Arguments = (c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// Calls a handler as the kernel would, given the flags it was installed with.
+///
+/// # Safety
+/// `handler` must be an address that the kernel accepted as a handler with these flags, and the
+/// arguments those of a running handler.
+pub(crate) unsafe fn call(handler: usize, flags: u64, (signal, info, context): Arguments) {
+    if flags & libc::SA_SIGINFO as u64 != 0 {
         // SAFETY: the kernel accepted this address as a three-argument handler.
         let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
             unsafe { core::mem::transmute(handler) };

@@ -35,6 +35,10 @@ pub(crate) struct Tally {
     pub(crate) dropped: AtomicU64,
     /// Periods beyond the cap on one sample's weight.
     pub(crate) missed: AtomicU64,
+    /// Samples of which some Python frames could not be read.
+    pub(crate) unreadable: AtomicU64,
+    /// Samples whose running Python frame was just being entered, and which begin at its caller.
+    pub(crate) entering: AtomicU64,
     /// Ticks spent in the handler.
     pub(crate) ticks: AtomicU64,
     /// Handler times; see [`HISTOGRAM_BUCKETS`].

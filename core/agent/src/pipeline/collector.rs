@@ -44,6 +44,15 @@ fn symbol_budget(config: &Config) -> Budget {
 /// Address space for unwind tables; resident is what is built (libc: 112 KB).
 const TABLE_BYTES: usize = 64 << 20;
 
+/// Words of frames in one sample, at most: where there is an interpreter, its frames follow the
+/// native ones, and one more word may say that there were more.
+fn deepest_sample(max_depth: u32) -> u32 {
+    match crate::python::announced() {
+        Some(_) => max_depth.saturating_mul(2).saturating_add(1),
+        None => max_depth,
+    }
+}
+
 /// How to collect.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -135,10 +144,11 @@ impl Collector {
             weight_cap: weight_cap(interval),
             main_stack: modules.main_stack(),
             avoided_signals: blocked_signals(),
+            python: crate::python::announced(),
         })?;
         while modules.build_next(&mut sampler) {}
         modules.publish(&mut sampler);
-        let longest = longest_drain_interval(interval, options.max_depth);
+        let longest = longest_drain_interval(interval, deepest_sample(options.max_depth));
         let now = Instant::now();
         let mut threads = Threads::new();
         let reconciler = Reconciler::new(sampler.counters());
@@ -190,6 +200,7 @@ impl Collector {
         for ended in self.threads.scan(&self.sampler, now) {
             self.drain_ended(ended);
         }
+        self.refresh_codes();
         self.drain_all(now);
         if self.governor.is_due(now) {
             let counters = self.sampler.counters();
@@ -267,6 +278,15 @@ impl Collector {
         }
     }
 
+    /// Makes room for code objects when it is time: what was sampled must be read before.
+    fn refresh_codes(&mut self) {
+        if self.sampler.python_codes_fill() {
+            self.drain_all(Instant::now());
+            self.settle();
+            self.sampler.turn_python_codes();
+        }
+    }
+
     fn refresh_picture(&mut self) {
         let generation = sondage_sampler::loader_generation();
         if generation != self.picture.loader_generation {
@@ -318,7 +338,8 @@ impl Collector {
         if !slower {
             set(&self.sampler);
         }
-        self.max_drain_interval = longest_drain_interval(interval, self.options.max_depth);
+        let deepest = deepest_sample(self.options.max_depth);
+        self.max_drain_interval = longest_drain_interval(interval, deepest);
         self.drain_interval = self.drain_interval.min(self.max_drain_interval);
     }
 

@@ -1,6 +1,6 @@
 //! aarch64. Built and unit-tested; not yet run on hardware (see `docs/performance.md`).
 
-use super::{Registers, SignalFrame};
+use super::{Loaded, Registers, SignalFrame};
 
 /// The trampoline's stack pointer points at `siginfo_t` (128 bytes), then `ucontext_t`, whose
 /// machine context starts at byte 176 with the fault address, then `x0`…`x30`, `sp`, `pc`.
@@ -63,4 +63,53 @@ pub(crate) unsafe fn registers(context: *const libc::ucontext_t) -> Registers {
         fp: register(29),
         lr: Some(register(30) & ADDRESS_BITS),
     }
+}
+
+/// Loads a word from an address that may not be readable. Its first instruction is the one that
+/// may fault; [`guarded`](crate::guarded) then goes on at [`refuse`].
+///
+/// # Safety
+/// The fault handler of [`guarded`](crate::guarded) must be installed.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn load(address: u64) -> Loaded {
+    core::arch::naked_asm!("ldr x0, [x0]", "mov x1, #1", "ret")
+}
+
+/// What [`load`] returns for an address that cannot be read.
+#[unsafe(naked)]
+pub(crate) extern "C" fn refuse() -> Loaded {
+    core::arch::naked_asm!("mov x0, #0", "mov x1, #0", "ret")
+}
+
+/// Where a signal interrupted the thread.
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler that is still running.
+pub(crate) unsafe fn program_counter(context: *const libc::ucontext_t) -> u64 {
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    unsafe { registers(context) }.pc
+}
+
+/// Where the thread is to go on after the handler.
+///
+/// # Safety
+/// As for [`program_counter`]; the code at `address` must make sense of the other registers.
+pub(crate) unsafe fn set_program_counter(context: *mut libc::ucontext_t, address: u64) {
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    unsafe { (*context).uc_mcontext.pc = address };
+}
+
+/// The registers here and now.
+#[inline(always)]
+pub(crate) fn current() -> Registers {
+    let (pc, sp, fp, lr): (u64, u64, u64, u64);
+    // SAFETY: reads registers only.
+    unsafe {
+        core::arch::asm!(
+            "adr {pc}, .", "mov {sp}, sp", "mov {fp}, x29", "mov {lr}, x30",
+            pc = out(reg) pc, sp = out(reg) sp, fp = out(reg) fp, lr = out(reg) lr,
+            options(nostack, nomem),
+        );
+    }
+    Registers { pc, sp, fp, lr: Some(lr & ADDRESS_BITS) }
 }

@@ -8,7 +8,12 @@ mod imp;
 mod imp;
 
 pub(crate) use imp::SIGNAL_FRAME;
+pub(crate) use imp::current;
+pub(crate) use imp::load;
+pub(crate) use imp::program_counter;
+pub(crate) use imp::refuse;
 pub(crate) use imp::registers;
+pub(crate) use imp::set_program_counter;
 pub(crate) use imp::syscall;
 pub(crate) use imp::thread_pointer;
 pub(crate) use imp::ticks;
@@ -24,6 +29,27 @@ pub(crate) struct SignalFrame {
     pub(crate) fp: u64,
     /// Offset of the saved link register, on processors that have one.
     pub(crate) lr: Option<u64>,
+}
+
+/// What a load that may fault returns, in the two registers of the C calling convention.
+#[repr(C)]
+pub(crate) struct Loaded {
+    /// The word; 0 if there is none.
+    pub(crate) word: u64,
+    /// Whether it was read: 0 or 1.
+    pub(crate) read: u64,
+}
+
+/// The signals that were blocked where a signal interrupted the thread; bit 0 is signal 1.
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler that is still running.
+#[inline(always)]
+pub(crate) unsafe fn blocked_signals(context: *const libc::ucontext_t) -> u64 {
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    let mask = unsafe { &raw const (*context).uc_sigmask };
+    // SAFETY: the first word of the C library's set is the kernel's.
+    unsafe { mask.cast::<u64>().read() }
 }
 
 /// The registers a stack walk starts from.

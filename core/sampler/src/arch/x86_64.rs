@@ -1,6 +1,6 @@
 //! x86_64.
 
-use super::{Registers, SignalFrame};
+use super::{Loaded, Registers, SignalFrame};
 
 /// `ucontext_t` starts where the trampoline's stack pointer points; `gregs` start at byte 40.
 /// Source: Linux `arch/x86/include/uapi/asm/sigcontext.h`.
@@ -61,4 +61,56 @@ pub(crate) unsafe fn registers(context: *const libc::ucontext_t) -> Registers {
         fp: register(libc::REG_RBP),
         lr: None,
     }
+}
+
+/// Loads a word from an address that may not be readable. Its first instruction is the one that
+/// may fault; [`guarded`](crate::guarded) then goes on at [`refuse`].
+///
+/// # Safety
+/// The fault handler of [`guarded`](crate::guarded) must be installed.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn load(address: u64) -> Loaded {
+    core::arch::naked_asm!("mov rax, [rdi]", "mov edx, 1", "ret")
+}
+
+/// What [`load`] returns for an address that cannot be read.
+#[unsafe(naked)]
+pub(crate) extern "C" fn refuse() -> Loaded {
+    core::arch::naked_asm!("xor eax, eax", "xor edx, edx", "ret")
+}
+
+/// Where a signal interrupted the thread.
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler that is still running.
+pub(crate) unsafe fn program_counter(context: *const libc::ucontext_t) -> u64 {
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    unsafe { registers(context) }.pc
+}
+
+/// Where the thread is to go on after the handler.
+///
+/// # Safety
+/// As for [`program_counter`]; the code at `address` must make sense of the other registers.
+pub(crate) unsafe fn set_program_counter(context: *mut libc::ucontext_t, address: u64) {
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    let machine = unsafe { &mut (*context).uc_mcontext };
+    if let Some(register) = machine.gregs.get_mut(libc::REG_RIP as usize) {
+        *register = address as i64;
+    }
+}
+
+/// The registers here and now.
+#[inline(always)]
+pub(crate) fn current() -> Registers {
+    let (pc, sp, fp): (u64, u64, u64);
+    // SAFETY: reads registers only.
+    unsafe {
+        core::arch::asm!(
+            "lea {pc}, [rip]", "mov {sp}, rsp", "mov {fp}, rbp",
+            pc = out(reg) pc, sp = out(reg) sp, fp = out(reg) fp,
+            options(nostack, nomem),
+        );
+    }
+    Registers { pc, sp, fp, lr: None }
 }

@@ -1,0 +1,264 @@
+//! Numbers for things that samples name, given in the handler on first sight.
+//!
+//! A thing is known by a key; with its number goes a copy of what naming it needs, as the thing
+//! itself may be gone when the agent looks. There are two tables, of which one is current. When
+//! that fills up, the agent makes the other one current, empty; the numbers of the one before stay
+//! valid until the next such turn, so that samples on their way can still be read.
+//!
+//! Entries are claimed by one compare-and-swap, filled in, and then made visible by one store. A
+//! handler that meets an entry which another thread is filling in passes it over: the same thing
+//! may then get two numbers, which does no harm, and nobody waits.
+
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Entries of one table, a power of two.
+const ENTRIES: usize = 1 << 16;
+
+/// Things in one table; beyond, a search would become long.
+const MAX_THINGS: u64 = ENTRIES as u64 / 4 * 3;
+
+/// Bytes of address space for the copies of one table. What is resident is what is used.
+const ROOM: u64 = 16 << 20;
+
+/// Entries that one search looks at.
+const MAX_STEPS: usize = 64;
+
+/// Bits of a number that are the entry; those above are the table's generation.
+const ENTRY_BITS: u32 = 16;
+
+/// Generations are told apart by this many bits of a number, which together stay below
+/// [`PythonFrame::MAX_CODES`](crate::walk::python::PythonFrame::MAX_CODES).
+const GENERATION_BITS: u32 = 11;
+
+/// What a thing is recognised by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// Where it is.
+    pub(crate) address: u64,
+    /// What it consists of, in short: tells it from what was there before.
+    pub(crate) fingerprint: u64,
+}
+
+/// All zero is a free entry.
+#[derive(Debug)]
+#[repr(C)]
+struct Entry {
+    /// 0 free, 1 being filled in, otherwise 2 + the offset of the copy.
+    state: AtomicU64,
+    address: AtomicU64,
+    fingerprint: AtomicU64,
+    /// Bytes of the copy.
+    bytes: AtomicU64,
+}
+
+const FREE: u64 = 0;
+const TAKEN: u64 = 1;
+const READY: u64 = 2;
+
+/// One table. All zero is an empty one.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub(crate) struct Interned {
+    things: AtomicU64,
+    used: AtomicU64,
+    entries: [Entry; ENTRIES],
+    room: [AtomicU64; ROOM as usize / 8],
+}
+
+/// The two tables, in memory of the pool.
+#[derive(Debug)]
+pub(crate) struct Interner {
+    tables: *const Interned,
+    /// How often a table became current; its parity says which one is.
+    generation: AtomicU32,
+}
+
+/// Room for one copy, written from its start.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    next: *mut u8,
+    left: usize,
+    table: PhantomData<&'a Interned>,
+}
+
+/// How full the current table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filling {
+    pub(crate) things: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Room<'_> {
+    /// Appends the first `bytes` bytes, at most 8, of a word as it lies in memory; what finds no
+    /// room is left out.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, word: u64, bytes: usize) {
+        let bytes = bytes.min(self.left);
+        if bytes == 8 {
+            // SAFETY: 8 bytes are left of the room, which nobody else knows yet.
+            unsafe { self.next.cast::<u64>().write_unaligned(word) };
+        } else {
+            for (index, byte) in word.to_ne_bytes().into_iter().enumerate().take(bytes) {
+                // SAFETY: as above; `index` is below the number of bytes left.
+                unsafe { self.next.wrapping_add(index).write(byte) };
+            }
+        }
+        self.next = self.next.wrapping_add(bytes);
+        self.left = self.left.wrapping_sub(bytes);
+    }
+}
+
+impl Interned {
+    /// Finds a thing, or the first free entry.
+    #[inline(always)]
+    fn find(&self, key: Key) -> Result<u32, Option<u32>> {
+        let start = key.fingerprint ^ key.address >> 4;
+        for step in 0..MAX_STEPS {
+            let index = (start as usize).wrapping_add(step) & ENTRIES.wrapping_sub(1);
+            let Some(entry) = self.entries.get(index) else { break };
+            let state = entry.state.load(Ordering::Acquire);
+            if state == FREE {
+                return Err(Some(index as u32));
+            }
+            if state >= READY
+                && entry.address.load(Ordering::Relaxed) == key.address
+                && entry.fingerprint.load(Ordering::Relaxed) == key.fingerprint
+            {
+                return Ok(index as u32);
+            }
+        }
+        Err(None)
+    }
+
+    /// Takes a thing in: `copy` writes its `bytes` bytes.
+    fn add(&self, key: Key, bytes: usize, copy: impl FnOnce(&mut Room<'_>) -> bool) -> Option<u32> {
+        if self.things.load(Ordering::Relaxed) >= MAX_THINGS {
+            return None;
+        }
+        let size = bytes.checked_add(7)? as u64 & !7;
+        let offset = self.used.load(Ordering::Relaxed);
+        if offset.checked_add(size)? > ROOM {
+            return None;
+        }
+        let offset = self.used.fetch_add(size, Ordering::Relaxed);
+        if offset.checked_add(size)? > ROOM {
+            return None;
+        }
+        let start = self.room.as_ptr().cast::<u8>().wrapping_add(offset as usize).cast_mut();
+        if !copy(&mut Room { next: start, left: bytes, table: PhantomData }) {
+            return None;
+        }
+        for _ in 0..MAX_STEPS {
+            let index = self.find(key).err()??;
+            let entry = self.entries.get(index as usize)?;
+            let free =
+                entry.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed);
+            if free.is_ok() {
+                entry.address.store(key.address, Ordering::Relaxed);
+                entry.fingerprint.store(key.fingerprint, Ordering::Relaxed);
+                entry.bytes.store(bytes as u64, Ordering::Relaxed);
+                entry.state.store(offset.wrapping_add(READY), Ordering::Release);
+                self.things.fetch_add(1, Ordering::Relaxed);
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// The copy of a thing.
+    fn copy(&self, index: usize) -> Option<&[u8]> {
+        let entry = self.entries.get(index)?;
+        let offset = entry.state.load(Ordering::Acquire).checked_sub(READY)?;
+        let bytes = usize::try_from(entry.bytes.load(Ordering::Relaxed)).ok()?;
+        let start = self.room.as_ptr().cast::<u8>().wrapping_add(usize::try_from(offset).ok()?);
+        // SAFETY: `add` wrote that many bytes of the room before it made the entry visible; nobody
+        // writes there again before the table is emptied, which takes exclusive access.
+        Some(unsafe { core::slice::from_raw_parts(start, bytes) })
+    }
+
+    fn filling(&self) -> Filling {
+        Filling {
+            things: self.things.load(Ordering::Relaxed),
+            bytes: self.used.load(Ordering::Relaxed).min(ROOM),
+        }
+    }
+}
+
+impl Interner {
+    /// How many tables there are.
+    pub(crate) const TABLES: usize = 2;
+
+    /// An interner over two tables that are all zero.
+    pub(crate) fn new(tables: *const Interned) -> Self {
+        Self { tables, generation: AtomicU32::new(0) }
+    }
+
+    fn table(&self, generation: u32) -> &Interned {
+        // SAFETY: the pool has two tables and lives as long as its interner.
+        unsafe { &*self.tables.wrapping_add((generation & 1) as usize) }
+    }
+
+    /// How often a table became current.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The number of a thing that the current table has.
+    #[inline(always)]
+    pub(crate) fn find(&self, key: Key) -> Option<u32> {
+        let generation = self.generation();
+        self.table(generation).find(key).ok().map(|index| number(generation, index))
+    }
+
+    /// Takes a thing in, whose copy of `bytes` bytes `copy` writes, and returns its number; `None`
+    /// if there is no room, or `copy` says that it failed.
+    #[cold]
+    pub(crate) fn add(
+        &self,
+        key: Key,
+        bytes: usize,
+        copy: impl FnOnce(&mut Room<'_>) -> bool,
+    ) -> Option<u32> {
+        let generation = self.generation();
+        let index = self.table(generation).add(key, bytes, copy)?;
+        Some(number(generation, index))
+    }
+
+    /// The copy of the thing with this number, if it is of the current table or the one before.
+    pub(crate) fn copy(&self, number: u32) -> Option<&[u8]> {
+        let age = self.generation().wrapping_sub(number >> ENTRY_BITS);
+        if age & (1u32 << GENERATION_BITS).wrapping_sub(1) > 1 {
+            return None;
+        }
+        let index = number & (1u32 << ENTRY_BITS).wrapping_sub(1);
+        self.table(number >> ENTRY_BITS).copy(index as usize)
+    }
+
+    /// How full the current table is.
+    pub(crate) fn filling(&self) -> Filling {
+        self.table(self.generation()).filling()
+    }
+
+    /// Whether the current table is more than half full, so that it is time to turn.
+    pub(crate) fn is_half_full(&self) -> bool {
+        let Filling { things, bytes } = self.filling();
+        things > MAX_THINGS / 2 || bytes > ROOM / 2
+    }
+
+    /// The bytes of the table that is not current, which [`Interner::turn`] wants to be zero.
+    pub(crate) fn other(&self) -> (*mut u8, usize) {
+        let table = core::ptr::from_ref(self.table(self.generation().wrapping_add(1)));
+        (table.cast_mut().cast(), size_of::<Interned>())
+    }
+
+    /// Makes the other table current, which must have been zeroed while no handler ran that had
+    /// begun before the last turn.
+    pub(crate) fn turn(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+fn number(generation: u32, index: u32) -> u32 {
+    (generation & (1u32 << GENERATION_BITS).wrapping_sub(1)) << ENTRY_BITS | index
+}

@@ -1,0 +1,1 @@
+//! The walk over hand-made frames; the self-test runs it on real ones.

@@ -1,0 +1,73 @@
+//! The Python side of a sample: the calling thread's state, and what is read from there.
+
+use super::code;
+use super::context;
+use super::frames::{self, Frames, WalkedPython};
+use super::interpreter::Interpreter;
+use crate::interner::Interner;
+use crate::labels::Labels;
+use crate::memory::{MemoryReader, SelfMemory};
+
+/// The calling thread, which runs Python.
+#[derive(Debug)]
+pub(crate) struct Running<'p> {
+    python: &'p Interpreter,
+    memory: SelfMemory,
+    thread: u64,
+}
+
+impl<'p> Running<'p> {
+    /// The calling thread, or `None` if it runs no Python.
+    ///
+    /// # Safety
+    /// As for [`SelfMemory::guarding`].
+    #[inline(always)]
+    pub(crate) unsafe fn here(python: &'p Interpreter, blocked: u64) -> Option<Self> {
+        let thread = python.thread_state()?;
+        // SAFETY: the caller's promise.
+        let memory = unsafe { SelfMemory::guarding(blocked) };
+        Some(Self { python, memory, thread })
+    }
+
+    /// The labels of the running context.
+    #[inline(always)]
+    pub(crate) fn labels(&mut self) -> Option<Labels> {
+        context::labels(self.python, &mut self.memory, self.thread)
+    }
+
+    /// Hands the words of at most `limit` frames to `put`, and perhaps one more.
+    #[inline(always)]
+    pub(crate) fn walk(
+        &mut self,
+        codes: &Interner,
+        limit: usize,
+        put: impl FnMut(usize, u64),
+    ) -> WalkedPython {
+        let mut sink = Interning { python: self.python, codes, put };
+        frames::walk(self.python, &mut self.memory, self.thread, limit, &mut sink)
+    }
+}
+
+/// Gives code objects numbers and passes words on.
+struct Interning<'a, P> {
+    python: &'a Interpreter,
+    codes: &'a Interner,
+    put: P,
+}
+
+impl<M: MemoryReader, P: FnMut(usize, u64)> Frames<M> for Interning<'_, P> {
+    #[inline(always)]
+    fn code(&mut self, memory: &mut M, _frame: u64, code: u64) -> Option<u32> {
+        let key = code::key(self.python, memory, code)?;
+        if let Some(number) = self.codes.find(key) {
+            return Some(number);
+        }
+        let parts = code::parts(self.python, memory, code)?;
+        self.codes.add(key, parts.shape.bytes(), |room| parts.copy(memory, room))
+    }
+
+    #[inline(always)]
+    fn put(&mut self, index: usize, word: u64) {
+        (self.put)(index, word);
+    }
+}
