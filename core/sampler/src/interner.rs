@@ -15,8 +15,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Entries of one table, a power of two.
 const ENTRIES: usize = 1 << 16;
 
-/// Things in one table; beyond, a search would become long.
-const MAX_THINGS: u64 = ENTRIES as u64 / 4 * 3;
+/// Things in one table; beyond, searches would become long.
+const MAX_THINGS: u64 = ENTRIES as u64 / 2;
 
 /// Bytes of address space for the copies of one table. What is resident is what is used.
 const ROOM: u64 = 16 << 20;
@@ -150,20 +150,31 @@ impl Interned {
             return None;
         }
         for _ in 0..MAX_STEPS {
-            let index = self.find(key).err()??;
-            let entry = self.entries.get(index as usize)?;
-            let free =
-                entry.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed);
-            if free.is_ok() {
-                entry.address.store(key.address, Ordering::Relaxed);
-                entry.fingerprint.store(key.fingerprint, Ordering::Relaxed);
-                entry.bytes.store(bytes as u64, Ordering::Relaxed);
-                entry.state.store(offset.wrapping_add(READY), Ordering::Release);
-                self.things.fetch_add(1, Ordering::Relaxed);
+            let index = match self.find(key) {
+                // Another thread was faster; our copy stays unused.
+                Ok(index) => return Some(index),
+                Err(free) => free?,
+            };
+            if self.claim(index, key, offset, bytes) {
                 return Some(index);
             }
         }
         None
+    }
+
+    /// Fills an entry in that was free; `false` if another thread has taken it meanwhile.
+    fn claim(&self, index: u32, key: Key, offset: u64, bytes: usize) -> bool {
+        let Some(entry) = self.entries.get(index as usize) else { return false };
+        let taken = entry.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
+            return false;
+        }
+        entry.address.store(key.address, Ordering::Relaxed);
+        entry.fingerprint.store(key.fingerprint, Ordering::Relaxed);
+        entry.bytes.store(bytes as u64, Ordering::Relaxed);
+        entry.state.store(offset.wrapping_add(READY), Ordering::Release);
+        self.things.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// The copy of a thing.

@@ -31,9 +31,13 @@ mod clock;
 mod errno;
 mod gate;
 mod guarded;
+#[cfg(test)]
+mod guarded_tests;
 mod handler;
 mod inherited;
 mod interner;
+#[cfg(test)]
+mod interner_tests;
 mod labels;
 mod marker;
 mod memory;

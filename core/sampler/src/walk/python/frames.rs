@@ -48,12 +48,12 @@ pub(crate) fn walk<M: MemoryReader, F: Frames<M>>(
     let offsets = python.layout.offsets;
     let top = field(memory, thread, offsets.thread_frame);
     match (python.layout.root, top) {
-        (_, None) => unreadable(sink, 0, false),
+        (_, None) => unreadable(sink, 0),
         (Root::ThreadState, Some(frame)) => {
             let start = Start { frame, caller: None };
             Walk::new(python, limit)
                 .run(memory, start, sink)
-                .unwrap_or_else(|Lost { frames, .. }| unreadable(sink, frames, false))
+                .unwrap_or_else(|Lost { frames, .. }| unreadable(sink, frames))
         }
         (Root::CFrame, Some(0)) => WalkedPython::default(),
         (Root::CFrame, Some(cframe)) => by_cframe(python, memory, cframe, limit, sink),
@@ -78,18 +78,18 @@ fn by_cframe<M: MemoryReader, F: Frames<M>>(
         match Walk::new(python, limit).run(memory, start, sink) {
             Ok(walked) => return WalkedPython { restarted: attempt != 0, ..walked },
             // Beyond the first call the structure has proven itself; the rest is lost for good.
-            Err(Lost { frames, believed: true }) => return unreadable(sink, frames, attempt != 0),
+            Err(Lost { frames, believed: true }) => return unreadable(sink, frames),
             Err(Lost { frames, .. }) => lost = frames,
         }
     }
-    unreadable(sink, lost, true)
+    unreadable(sink, lost)
 }
 
 /// Ends a walk with a word for what could not be read.
 #[cold]
-fn unreadable<M, F: Frames<M>>(sink: &mut F, frames: usize, restarted: bool) -> WalkedPython {
+fn unreadable<M, F: Frames<M>>(sink: &mut F, frames: usize) -> WalkedPython {
     sink.put(frames, PythonFrame::Unreadable.to_word());
-    WalkedPython { frames: frames.wrapping_add(1), lost: true, truncated: false, restarted }
+    WalkedPython { frames: frames.wrapping_add(1), lost: true, ..WalkedPython::default() }
 }
 
 /// Where a walk starts.

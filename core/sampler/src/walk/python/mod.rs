@@ -6,9 +6,15 @@
 //! code object is believed only if its type says so, and no loop is without a bound.
 
 mod code;
+#[cfg(test)]
+mod code_tests;
 mod context;
+#[cfg(test)]
+mod context_tests;
 mod debug_offsets;
 mod definition;
+#[cfg(test)]
+mod fake;
 mod frames;
 #[cfg(test)]
 mod frames_tests;
