@@ -40,6 +40,10 @@ pub struct Stats {
     pub last_refusal: Option<String>,
     /// Signals of our number that others sent.
     pub foreign_signals: u64,
+    /// Samples of which some Python frames could not be read.
+    pub unreadable_python: u64,
+    /// Python code objects that samples named, and still can.
+    pub python_codes: u64,
     /// Labels that were left out: the table of label sets could not be had in time, or a `span_id`
     /// or `trace_id` was no such id.
     pub skipped_labels: u64,
@@ -84,6 +88,8 @@ impl Stats {
         self.refused_threads = conditions.refused_threads;
         self.last_refusal = conditions.last_refusal;
         self.foreign_signals = counters.foreign_signals;
+        self.unreadable_python = earlier.unreadable_python + counters.unreadable_python;
+        self.python_codes = conditions.python_codes;
         self.skipped_labels = crate::labels::Interned::skipped();
         self.slowdowns = earlier.slowdowns + conditions.slowdowns;
         self.table_bytes = conditions.table_bytes;
@@ -123,6 +129,9 @@ impl Stats {
         metric("spooled_uploads", "gauge", "Uploads that wait on disk.", spooled as f64);
         metric("threads", "gauge", "Threads sampled now.", self.threads as f64);
         metric("refused_threads", "gauge", "Threads not sampled.", self.refused_threads as f64);
+        let unreadable = self.unreadable_python as f64;
+        let help = "Samples with Python frames that could not be read.";
+        metric("unreadable_python_total", "counter", help, unreadable);
         metric("skipped_labels_total", "counter", "Labels left out.", self.skipped_labels as f64);
         metric("slowdowns_total", "counter", "Rate reductions.", self.slowdowns as f64);
         metric("participation", "gauge", "Share of processes profiled.", self.participation);
@@ -150,6 +159,7 @@ mod nanos {
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {
     samples: u64,
+    unreadable_python: u64,
     handler_time: u64,
     slowdowns: u64,
     symbols: SymbolCounters,
@@ -159,6 +169,7 @@ impl Earlier {
     /// Adds what a collector has counted that ends now.
     pub(crate) fn add(&mut self, collector: &Collector) {
         self.samples += collector.counters().samples;
+        self.unreadable_python += collector.counters().unreadable_python;
         self.handler_time += handler_time(collector);
         self.slowdowns += collector.conditions().slowdowns;
         self.symbols = self.symbols.and(collector.symbol_counters());

@@ -4,7 +4,8 @@ use super::assemble::Assembly;
 use super::cpu::{CpuAccount, Reconciler, nanos};
 use super::governor::Governor;
 use super::interval::{
-    MIN_DRAIN_INTERVAL, longest_drain_interval, next_drain_interval, possible, weight_cap,
+    MIN_DRAIN_INTERVAL, deepest_sample, longest_drain_interval, next_drain_interval, possible,
+    weight_cap,
 };
 use super::stacks::Stacks;
 use super::threads::Threads;
@@ -43,15 +44,6 @@ fn symbol_budget(config: &Config) -> Budget {
 
 /// Address space for unwind tables; resident is what is built (libc: 112 KB).
 const TABLE_BYTES: usize = 64 << 20;
-
-/// Words of frames in one sample, at most: where there is an interpreter, its frames follow the
-/// native ones, and one more word may say that there were more.
-fn deepest_sample(max_depth: u32) -> u32 {
-    match crate::python::announced() {
-        Some(_) => max_depth.saturating_mul(2).saturating_add(1),
-        None => max_depth,
-    }
-}
 
 /// How to collect.
 #[derive(Clone, Debug)]
@@ -272,6 +264,7 @@ impl Collector {
             last_refusal: self.threads.last_refusal.clone(),
             module_error: self.picture.modules.last_error.clone(),
             table_bytes: self.sampler.table_bytes() as u64,
+            python_codes: self.sampler.python_codes().codes,
             interval: self.interval,
             slowdowns: self.governor.slowdowns,
             lowered: self.governor.has_lowered(self.interval),
@@ -399,6 +392,7 @@ pub(crate) struct Conditions {
     pub(crate) last_refusal: Option<String>,
     pub(crate) module_error: Option<String>,
     pub(crate) table_bytes: u64,
+    pub(crate) python_codes: u64,
     pub(crate) interval: Duration,
     pub(crate) slowdowns: u64,
     /// Whether the governor holds the rate below the configured one.

@@ -23,6 +23,15 @@ pub(super) fn weight_cap(interval: Duration) -> u32 {
     u32::try_from(periods).unwrap_or(u32::MAX).max(4)
 }
 
+/// Words of frames in one sample, at most: where there is an interpreter, its frames follow the
+/// native ones, and one more word may say that there were more.
+pub(super) fn deepest_sample(max_depth: u32) -> u32 {
+    match crate::python::announced() {
+        Some(_) => max_depth.saturating_mul(2).saturating_add(1),
+        None => max_depth,
+    }
+}
+
 /// Half of the time in which the deepest stacks at the set rate would fill a ring.
 pub(super) fn longest_drain_interval(interval: Duration, max_depth: u32) -> Duration {
     let samples = RING_WORDS as u32 / (max_depth + MAX_EXTRA_WORDS as u32);
