@@ -10,6 +10,7 @@ mod imp;
 pub(crate) use imp::SIGNAL_FRAME;
 pub(crate) use imp::registers;
 pub(crate) use imp::syscall;
+pub(crate) use imp::syscall5;
 pub(crate) use imp::thread_pointer;
 pub(crate) use imp::ticks;
 
