@@ -215,8 +215,9 @@ pub(crate) fn stop(slot: &Slot, index: SlotIndex) {
 
 /// Whether a slot's thread still runs.
 pub(crate) fn is_alive(slot: &Slot, index: SlotIndex) -> bool {
-    let runs = || Clock::Thread(slot.tid.load(Ordering::Relaxed)).now().is_ok();
-    match Event::of(index).map(Event::state) {
+    let tid = slot.tid.load(Ordering::Relaxed);
+    let runs = || Clock::Thread(tid).now().is_ok();
+    match Event::of(index).map(|event| event.state(tid)) {
         Some(State::Counting) => true,
         Some(State::Ended) => false,
         Some(State::Lost) => runs(),
@@ -227,7 +228,7 @@ pub(crate) fn is_alive(slot: &Slot, index: SlotIndex) -> bool {
 
 /// Gives a slot's thread a timer if the host has closed its event's descriptor.
 pub(crate) fn repair(slot: &Slot, index: SlotIndex, tid: i32) {
-    if Event::of(index).is_some_and(|event| event.state() == State::Lost) {
+    if Event::of(index).is_some_and(|event| !event.is_ours()) {
         perf::stop(index);
         note(Fallback::Closed);
         let _ = start_timer(slot, tid);

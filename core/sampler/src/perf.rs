@@ -6,6 +6,7 @@
 //! forked child closes what it has inherited without them.
 
 use crate::arch;
+use crate::clock::Clock;
 use crate::errno::{Errno, check};
 use crate::registration::MAX_SLOTS;
 use crate::slot::SlotIndex;
@@ -73,6 +74,7 @@ const IOC_ID: usize = 0x8008_2407;
 
 const F_SETSIG: usize = 10;
 const F_SETOWN_EX: usize = 15;
+const F_GETOWN_EX: usize = 16;
 
 /// The kernel's `struct f_owner_ex`, of which type 0 is a thread.
 #[repr(C)]
@@ -197,17 +199,19 @@ impl Event {
         }
     }
 
-    /// What became of the event.
-    pub(crate) fn state(self) -> State {
+    /// What became of the event, which is the thread's `tid`.
+    ///
+    /// The event itself does not tell: polling one that has no buffer always finds it hung up. But
+    /// the owner of its descriptor is the thread and not just a number, and is 0 once that has ended
+    /// (since Linux 5.13). Before, the number must do.
+    pub(crate) fn state(self, tid: i32) -> State {
         if !self.is_ours() {
             return State::Lost;
         }
-        let mut poll = libc::pollfd { fd: self.descriptor, events: 0, revents: 0 };
-        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        let args = [&raw mut poll as usize, 1, &raw const now as usize, 0];
-        // SAFETY: both pointers are to locals that outlive the call.
-        let ready = check(unsafe { arch::syscall(libc::SYS_ppoll, args) }).unwrap_or(0);
-        let ended = ready > 0 && poll.revents & libc::POLLHUP != 0;
+        let mut owner = Owner { kind: 0, id: tid };
+        // SAFETY: the pointer is to a local that outlives the call.
+        let _ = unsafe { fcntl(self.descriptor, F_GETOWN_EX, &raw mut owner as usize) };
+        let ended = owner.id != tid || Clock::Thread(tid).now().is_err();
         if ended { State::Ended } else { State::Counting }
     }
 
