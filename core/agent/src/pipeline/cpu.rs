@@ -96,4 +96,17 @@ mod tests {
         assert!(account.missed <= account.host, "{account:?}");
         assert_eq!((account.sampled, account.unsampled), (1_000_000_000, 0));
     }
+
+    #[test]
+    fn own_cpu_time_that_the_process_timer_samples_hides_no_unsampled_time() {
+        let mut reconciler = Reconciler::new(Counters::default(), Engine::Process);
+        // As if all of what the process uses from here on were Sondage's own.
+        let own = crate::exclude_this_thread();
+        let start = Clock::Process.now().unwrap();
+        while Clock::Process.now().unwrap() < start + Duration::from_millis(20) {}
+        let account = reconciler.close();
+        drop(own);
+        assert!(account.own > 0, "{account:?}");
+        assert_eq!(account.unsampled, account.host + account.own);
+    }
 }

@@ -78,7 +78,7 @@ pub(super) fn choose(policy: EnginePolicy, prefers_exact: bool, interval: Durati
         },
         EnginePolicy::Process => {
             match probe(Engine::Process, possible(Duration::ZERO, Engine::Process)) {
-                Ok(probed) => Choice::because(Engine::Process, probed.price()),
+                Ok(_) => Choice::because(Engine::Process, "its signals go to the thread that runs"),
                 Err(reason) => Choice::because(Engine::Timer, reason),
             }
         }
@@ -161,4 +161,51 @@ fn probe(engine: Engine, interval: Duration) -> Result<Probed, String> {
 fn arrives(landing: Landing, interval: Duration) -> bool {
     let expected = landing.cpu.as_nanos() / interval.as_nanos().max(1);
     landing.landed > 0 && u128::from(landing.landed) * 3 >= expected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HZ_100: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn nobody_is_probed_who_has_not_asked_and_has_no_interpreter() {
+        for policy in [EnginePolicy::Auto, EnginePolicy::Timer] {
+            let choice = choose(policy, policy == EnginePolicy::Timer, HZ_100);
+            assert_eq!((choice.engine, choice.reason), (Engine::Timer, None));
+        }
+        assert_eq!(PERF_COST.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn perf_events_are_taken_up_to_half_a_percent_at_the_set_rate() {
+        let choices = [(50, 10), (51, 10), (100, 20), (10, 1)].map(|(micros, millis)| {
+            by_cost(Duration::from_micros(micros), Duration::from_millis(millis)).engine
+        });
+        assert_eq!(choices, [Engine::Perf, Engine::Timer, Engine::Perf, Engine::Timer]);
+        let reason = by_cost(Duration::from_micros(80), HZ_100).reason.unwrap();
+        assert!(reason.contains("80 µs") && reason.contains("0.80 %"), "{reason}");
+    }
+
+    #[test]
+    fn signals_that_land_elsewhere_do_not_count_as_arrived() {
+        let landing = |landed, millis| Landing {
+            landed,
+            cpu: Duration::from_millis(millis),
+            ..Landing::default()
+        };
+        assert!(arrives(landing(3, 30), HZ_100));
+        assert!(arrives(landing(1, 30), HZ_100));
+        assert!(!arrives(landing(1, 40), HZ_100));
+        assert!(!arrives(landing(0, 5), HZ_100));
+    }
+
+    #[test]
+    fn the_sources_of_a_profile_are_those_of_its_samples() {
+        let choice = Choice { engine: Engine::Perf, reason: None };
+        assert_eq!(sources(0, &choice), ["perf"]);
+        assert_eq!(sources(0b0101, &choice), ["timer", "perf"]);
+        assert_eq!(sources(0b1000, &choice), ["process-timer"]);
+    }
 }

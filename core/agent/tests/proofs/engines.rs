@@ -88,7 +88,7 @@ fn every_engine_samples_a_busy_thread_at_the_set_rate() {
             );
             let chosen = stats.engine == name;
             assert!(chosen || !reason.is_empty(), "{} instead of {name}", stats.engine);
-            assert_eq!(profile.meta.sources, [stats.engine.clone()]);
+            assert_eq!(profile.meta.sources, std::slice::from_ref(&stats.engine));
             assert!((0.95..1.05).contains(&(sampled / used)), "{name}: {sampled} of {used}");
             let told = sampled
                 + (stats.unsampled_cpu - before.unsampled_cpu) as f64
@@ -412,4 +412,64 @@ fn options(engine: Engine) -> Options {
         engine,
         avoided_signals: 0,
     }
+}
+
+#[test]
+fn a_probe_tells_whether_signals_arrive_and_what_one_costs() {
+    isolated(PATIENCE, || {
+        for engine in [Engine::Timer, Engine::Perf, Engine::Process] {
+            let interval = if engine == Engine::Perf { 1 } else { 4 };
+            let interval = Duration::from_millis(interval);
+            let mut costs = Vec::new();
+            let mut landed = 0;
+            for _ in 0..size(5, 100) {
+                let options = Options { interval, ..options(engine) };
+                let sampler = Sampler::start(&options).expect("a sampler starts");
+                let (start, ticks) = (std::time::Instant::now(), sondage_sampler::ticks());
+                let landing = sampler.probe(Duration::from_millis(100));
+                let ticks = (sondage_sampler::ticks() - ticks) as f64;
+                let nanos = start.elapsed().as_nanos() as f64;
+                costs.push(landing.cost_ticks as f64 * nanos / ticks / 1e3);
+                landed += landing.landed;
+            }
+            costs.sort_by(f64::total_cmp);
+            println!("{engine:?}: {landed} signals, {:.1} µs", costs[costs.len() / 2]);
+            println!("{:?}", costs.iter().map(|cost| cost.round()).collect::<Vec<_>>());
+            assert!(landed >= 16, "{landed} signals");
+            assert!(costs[0] > 0.1 && costs[0] < 5e3, "{costs:?}");
+        }
+    });
+}
+
+#[test]
+fn handlers_of_many_unknown_threads_find_a_shared_slot_each() {
+    isolated(PATIENCE, || {
+        let sampler = Sampler::start(&options(Engine::Process)).expect("a sampler starts");
+        let end = sys::process_cpu() + size(Duration::from_secs(2), Duration::from_secs(60));
+        std::thread::scope(|scope| {
+            for _ in 0..32 {
+                scope.spawn(|| {
+                    while sys::process_cpu() < end {
+                        workload::deeper(40, &mut || _ = workload::spin(20_000));
+                    }
+                });
+            }
+        });
+        let mut words = Vec::new();
+        let drained: usize =
+            sampler.shared_slots().map(|slot| sampler.drain(slot, |word| words.push(word))).sum();
+        let counters = sampler.counters();
+        println!("{counters:?}");
+        let (mut rest, mut threads) = (words.as_slice(), std::collections::BTreeSet::new());
+        while let Some((sample, used)) = sondage_sampler::RawSample::read(rest) {
+            assert_eq!(sample.source, sondage_sampler::Source::Process);
+            threads.insert(sample.tid.expect("a shared ring does not tell the thread"));
+            rest = &rest[used..];
+        }
+        println!("{} samples of {} threads", counters.samples, threads.len());
+        assert!(rest.is_empty() && drained == words.len());
+        assert!(threads.len() > 16, "{threads:?}");
+        assert!(counters.samples > 100);
+        assert_eq!(counters.foreign_signals, 0);
+    });
 }
