@@ -2,6 +2,7 @@
 
 mod check;
 mod ebpf;
+mod engines;
 mod preload;
 mod probe;
 mod push;
@@ -19,8 +20,9 @@ use check::{Check, Status};
 /// Everything that was found.
 #[derive(Debug, Serialize)]
 struct Diagnosis {
-    /// The engine that works, `timer`; none if it is null.
-    engine: Option<&'static str>,
+    /// The engine that works with the settings of the environment, such as `timer`; none if it is
+    /// null.
+    engine: Option<String>,
     why: String,
     checks: Vec<Check>,
 }
@@ -42,7 +44,7 @@ pub(crate) fn run(options: &args::Doctor) -> Result<ExitCode, Error> {
 }
 
 fn diagnose() -> Diagnosis {
-    let sampling = probe::sampling();
+    let (sampling, engine) = probe::sampling();
     let works = sampling.status != Status::Fail;
     let why = sampling.found.clone();
     let checks = vec![
@@ -52,14 +54,15 @@ fn diagnose() -> Diagnosis {
         system::tick(),
         system::proc_files(),
         preload::library(),
-        system::perf_events(),
+        engines::perf_events(),
+        engines::process_timer(),
         ebpf::capabilities(),
     ];
-    Diagnosis { engine: works.then_some("timer"), why, checks }
+    Diagnosis { engine: engine.filter(|_| works), why, checks }
 }
 
 fn to_text(diagnosis: &Diagnosis) -> String {
-    let engine = diagnosis.engine.unwrap_or("none");
+    let engine = diagnosis.engine.as_deref().unwrap_or("none");
     let mut text = format!("engine: {engine} ({})\n\n", diagnosis.why);
     for check in &diagnosis.checks {
         text.push_str(&format!("{:<5} {:<16} {}\n", check.status.name(), check.name, check.found));

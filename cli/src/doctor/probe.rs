@@ -8,7 +8,7 @@ use sondage_sampler::Clock;
 
 use super::check::Check;
 
-const NAME: &str = "CPU timers";
+const NAME: &str = "sampling";
 
 /// CPU time to use up under the agent.
 const BURN: Duration = Duration::from_millis(200);
@@ -19,10 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Samples a second.
 const HZ: u32 = 100;
 
-/// Starts an agent, computes for a fifth of a second, and counts the samples.
-pub(super) fn sampling() -> Check {
+/// Starts an agent, computes for a fifth of a second, and counts the samples. The engine, which is
+/// the one that the environment asks for or what can be had instead, comes along.
+pub(super) fn sampling() -> (Check, Option<String>) {
+    let engine = Config::from_env().map(|config| config.engine).unwrap_or_default();
     let config = Config {
         hz: HZ,
+        engine,
         interval: Duration::from_secs(3600),
         targets: Vec::new(),
         ..Config::default()
@@ -33,23 +36,26 @@ pub(super) fn sampling() -> Check {
             let flushed = agent.flush();
             let stats = agent.stats();
             drop(agent);
-            match flushed {
+            let check = match flushed {
                 Ok(_) => judge(used, &stats),
                 Err(error) => Check::fail(NAME, error.to_string(), "report this as a defect"),
-            }
+            };
+            (check, Some(stats.engine))
         }
-        Err(error) => Check::fail(NAME, error.to_string(), remedy(error.kind())),
+        Err(error) => (Check::fail(NAME, error.to_string(), remedy(error.kind())), None),
     }
 }
 
 fn judge(used: Duration, stats: &Stats) -> Check {
     let covered = Duration::from_nanos(stats.sampled_cpu);
     let expected = used.as_secs_f64() / stats.interval.as_secs_f64().max(1e-9);
+    let reason = stats.engine_reason.as_deref();
     let found = format!(
-        "{} samples in {} ms of CPU time, {expected:.0} expected; each cost {:.1} µs",
+        "{} samples in {} ms of CPU time, {expected:.0} expected; each cost {:.1} µs{}",
         stats.samples,
         used.as_millis(),
-        stats.handler_p50 as f64 / 1000.0
+        stats.handler_p50 as f64 / 1000.0,
+        reason.map_or(String::new(), |reason| format!("; {reason}"))
     );
     if stats.samples == 0 {
         let remedy = "the kernel accepts CPU timers but does not deliver their signals here \

@@ -88,16 +88,3 @@ pub(super) fn proc_files() -> Check {
 }
 
 const MOUNT: &str = "mount /proc in the container or chroot";
-
-/// Not needed by the timer engine; said because people look for it.
-pub(super) fn perf_events() -> Check {
-    const NAME: &str = "perf events";
-    const PATH: &str = "/proc/sys/kernel/perf_event_paranoid";
-    match fs::read_to_string(PATH) {
-        Ok(level) => {
-            let level = level.trim().escape_debug().to_string();
-            Check::ok(NAME, format!("perf_event_paranoid is {level}; the timer engine needs none"))
-        }
-        Err(_) => Check::ok(NAME, "the kernel has none; the timer engine needs none"),
-    }
-}

@@ -14,13 +14,33 @@ fn doctor_samples_itself_and_says_so_in_json() {
     assert!(json["why"].as_str().unwrap().contains("samples in"), "{json}");
     let checks = json["checks"].as_array().unwrap();
     let names: Vec<_> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
-    for name in ["CPU timers", "signal", "queued signals", "kernel tick", "/proc", "eBPF"] {
+    for name in [
+        "sampling",
+        "perf events",
+        "process timer",
+        "signal",
+        "queued signals",
+        "kernel tick",
+        "/proc",
+        "eBPF",
+    ] {
         assert!(names.contains(&name), "{name} is not among {names:?}");
     }
     for check in checks {
         let fine = check["status"] == "ok";
         assert_eq!(check.get("remedy").is_none(), fine, "{check}");
     }
+}
+
+#[test]
+fn doctor_tries_the_engine_that_the_environment_asks_for() {
+    let output = sondage().args(["doctor"]).env("SONDAGE_ENGINE", "process").output().unwrap();
+    let text = said(&output);
+    // Kernels before 6.4 deliver elsewhere, which it then says.
+    let (works, not) = ("engine: process-timer", "engine: timer");
+    let reason = if text.starts_with(works) { "the thread that runs" } else { "signals arrived" };
+    assert!(text.starts_with(works) || text.starts_with(not), "{text}");
+    assert!(text.contains(reason), "{text}");
 }
 
 #[test]

@@ -54,6 +54,10 @@ pub struct Stats {
     /// CPU time between two samples of a thread.
     #[serde(rename = "interval_nanos", with = "nanos")]
     pub interval: Duration,
+    /// What takes the samples: `timer`, `perf` or `process-timer`.
+    pub engine: String,
+    /// Why it does, or why CPU timers do where another engine was to.
+    pub engine_reason: Option<String>,
     /// The last module or table that could not be read.
     pub module_error: Option<String>,
     /// The symbol cache.
@@ -94,6 +98,8 @@ impl Stats {
         self.slowdowns = earlier.slowdowns + conditions.slowdowns;
         self.table_bytes = conditions.table_bytes;
         self.interval = conditions.interval;
+        conditions.engine.clone_into(&mut self.engine);
+        self.engine_reason = conditions.engine_reason;
         self.module_error = conditions.module_error;
         self.symbols = earlier.symbols.and(collector.symbol_counters());
     }

@@ -2,7 +2,7 @@
 /*
  * What the programs share with the Rust side.
  *
- * Samples: core/sampler/src/sample.rs (FORMAT_VERSION 2). Unwind tables: core/sampler/src/table.rs.
+ * Samples: core/sampler/src/sample.rs (FORMAT_VERSION 3). Unwind tables: core/sampler/src/table.rs.
  * Map layouts: core/ebpf/src/arena.rs and counters.rs.
  */
 #ifndef SONDAGE_SAMPLE_H
@@ -10,7 +10,7 @@
 
 #include "kernel.h"
 
-#define FORMAT_VERSION 2
+#define FORMAT_VERSION 3
 
 /* Most frames of one sample. */
 #define MAX_FRAMES 512

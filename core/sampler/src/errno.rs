@@ -7,8 +7,10 @@ pub struct Errno(pub i32);
 impl core::fmt::Display for Errno {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let name = match self.0 {
+            libc::EACCES => "EACCES: forbidden (perf_event_paranoid)",
             libc::EAGAIN => "EAGAIN: no timer or signal slot left (RLIMIT_SIGPENDING)",
             libc::EINVAL => "EINVAL: not accepted by this kernel",
+            libc::EMFILE => "EMFILE: no descriptor left (RLIMIT_NOFILE)",
             libc::ENOMEM => "ENOMEM: no memory",
             libc::ENOSYS => "ENOSYS: not available here (seccomp or an old kernel)",
             libc::EPERM => "EPERM: forbidden (seccomp or missing capability)",

@@ -1,27 +1,47 @@
 //! The signal handler.
 //!
 //! System calls: none while the stack lies in proven memory; otherwise one `rt_sigprocmask` with
-//! an invalid argument for each page of stack not proven yet (`memory.rs`). No libc, no TLS of
-//! ours, no lock, no allocation. `docs/signal-safety.md` explains each step.
+//! an invalid argument for each page of stack not proven yet (`memory.rs`). The first signal of a
+//! perf event takes two `ioctl`s more (`engine.rs`), each of the process' timer a `gettid`
+//! (`stranger.rs`). No libc, no TLS of ours, no lock, no allocation. `docs/signal-safety.md`
+//! explains each step.
 
 use crate::arch::{self, Registers};
+use crate::engine;
 use crate::labels::{LabelCell, Labels};
 use crate::memory::{self, SelfMemory};
+use crate::perf;
 use crate::pool::{GATE, Pool};
 use crate::sample::{End, HEADER_WORDS, Header, Source, id_words};
 use crate::signal;
 use crate::slot::{Slot, Tally};
+use crate::stranger;
 use crate::timer::TimerInfo;
 use crate::walk::python::Running;
 use crate::walk::{Walked, walk};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Signals of our number that were not from our timers.
+/// Signals of our number that neither our timers nor our perf events sent.
 pub(crate) static FOREIGN: AtomicU64 = AtomicU64::new(0);
 
 /// How far above the root frame a thread control block may lie: the size of static TLS.
 const MAX_STATIC_TLS: u64 = 1 << 20;
+
+/// Where a sample comes from, and so what of its slot can be relied on.
+pub(crate) struct Origin<'pool> {
+    pub(crate) slot: &'pool Slot,
+    pub(crate) source: Source,
+    /// How many periods have passed since the last signal.
+    pub(crate) expirations: u32,
+    /// The thread, if the slot is a shared one and does not tell.
+    pub(crate) tid: Option<i32>,
+    /// The labels of the thread, or null.
+    pub(crate) labels: *const LabelCell,
+    /// Whether the signal proves that the slot is that of the running thread, so that its stack is
+    /// the one that was proven.
+    pub(crate) certain: bool,
+}
 
 /// Entry point, installed with every signal blocked except the synchronous faults.
 pub(crate) unsafe extern "C" fn on_signal(
@@ -31,22 +51,25 @@ pub(crate) unsafe extern "C" fn on_signal(
 ) {
     let started = arch::ticks();
     // SAFETY: the kernel passes a valid siginfo_t, which is larger than a TimerInfo.
-    let timer = unsafe { &*info.cast::<TimerInfo>() };
-    let from_timer = timer.code == libc::SI_TIMER;
+    let signal = unsafe { &*info.cast::<TimerInfo>() };
     GATE.enter();
-    let pool = if from_timer { Pool::current() } else { None };
-    let slot = pool.and_then(|pool| pool.slot_from_signal(timer.value, timer.timer));
-    if let (Some(pool), Some(slot)) = (pool, slot) {
+    let pool = Pool::current();
+    let origin = pool.and_then(|pool| origin(pool, signal));
+    let taken = origin.is_some();
+    if let (Some(pool), Some(origin)) = (pool, origin) {
         // SAFETY: `context` is this handler's own.
         let registers = unsafe { arch::registers(context.cast()) };
         // SAFETY: as above.
         let blocked = unsafe { arch::blocked_signals(context.cast()) };
-        take_sample(pool, slot, Interrupted { registers, blocked }, timer.overrun);
+        let (slot, shared) = (origin.slot, origin.tid.is_some());
+        take_sample(pool, origin, Interrupted { registers, blocked });
         slot.tally.add_ticks(arch::ticks().wrapping_sub(started));
+        if shared {
+            slot.release();
+        }
     }
     GATE.exit();
-    let late = from_timer && Pool::was_slot(timer.value);
-    if slot.is_none() && !late {
+    if !taken && !is_late(signal) {
         FOREIGN.fetch_add(1, Ordering::Relaxed);
         // SAFETY: these are this handler's own arguments.
         unsafe { signal::chain(number, info, context) };
@@ -61,10 +84,50 @@ struct Interrupted {
     blocked: u64,
 }
 
+/// Whose signal it is: by its code that of a timer or that of a perf event, and by what it carries
+/// that of a slot. `None` if it is not ours.
+#[inline(always)]
+fn origin<'pool>(pool: &'pool Pool, signal: &TimerInfo) -> Option<Origin<'pool>> {
+    if signal.code == libc::SI_TIMER {
+        let Some(slot) = pool.slot_from_signal(signal.value, signal.timer) else {
+            return stranger::origin(pool, signal);
+        };
+        let (source, expirations) = (Source::Timer, signal.expirations());
+        let labels = slot.labels.load(Ordering::Relaxed);
+        Some(Origin { slot, source, expirations, tid: None, labels, certain: true })
+    } else if signal.code == perf::POLL_IN {
+        event_origin(pool, signal)
+    } else {
+        None
+    }
+}
+
+/// The origin of a perf event's signal, which goes to the event's thread alone.
+#[inline(never)]
+fn event_origin<'pool>(pool: &'pool Pool, signal: &TimerInfo) -> Option<Origin<'pool>> {
+    let index = perf::slot_of(signal.descriptor())?;
+    let slot = pool.slot(index.0)?;
+    if slot.first_period.load(Ordering::Relaxed) != 0 {
+        engine::end_first_period(slot, index);
+    }
+    let labels = slot.labels.load(Ordering::Relaxed);
+    Some(Origin { slot, source: Source::Perf, expirations: 1, tid: None, labels, certain: true })
+}
+
+/// Whether a signal is one of ours that nobody waits for any more.
+#[cold]
+fn is_late(signal: &TimerInfo) -> bool {
+    match signal.code {
+        libc::SI_TIMER => Pool::was_slot(signal.value),
+        perf::POLL_IN => perf::was_event(signal.descriptor()),
+        _ => false,
+    }
+}
+
 /// Walks the thread's stacks into the slot's ring: first the native one, then Python's.
 #[inline(always)]
-fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32) {
-    let expirations = u32::try_from(overrun).unwrap_or(0).saturating_add(1);
+fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: Interrupted) {
+    let (slot, expirations) = (origin.slot, origin.expirations);
     let weight = expirations.min(pool.weight_cap.load(Ordering::Relaxed));
     Tally::add(&slot.tally.missed, u64::from(expirations.wrapping_sub(weight)));
 
@@ -73,12 +136,18 @@ fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32)
     let mut running = python
         .and_then(|python| unsafe { Running::here(&python.interpreter, interrupted.blocked) });
     let labels = running.as_mut().and_then(Running::labels);
-    let labels = labels.unwrap_or_else(|| labels_of_thread(slot));
-    let (ids, id_count) = id_words(labels);
+    let labels = labels.unwrap_or_else(|| {
+        // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
+        unsafe { origin.labels.as_ref() }.map_or(Labels::NONE, LabelCell::get)
+    });
+    let (ids, id_count) = id_words(labels, origin.tid);
     let record = slot.ring().begin();
     let room = record.free().saturating_sub(HEADER_WORDS.wrapping_add(id_count));
     let depth = pool.limits.max_depth as usize;
-    let proven = slot.stack_low.load(Ordering::Relaxed)..slot.stack_high.load(Ordering::Relaxed);
+    let proven = match origin.certain {
+        true => slot.stack_low.load(Ordering::Relaxed)..slot.stack_high.load(Ordering::Relaxed),
+        false => 0..0,
+    };
     // SAFETY: the range is part of this thread's own stack (`learn_stack`), which stays mapped.
     let mut memory = unsafe { SelfMemory::trusting(proven) };
     let registers = interrupted.registers;
@@ -102,13 +171,16 @@ fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32)
         Tally::add(&slot.tally.dropped, u64::from(weight));
         return;
     }
-    learn_stack(pool, slot, registers.sp, walked);
+    if origin.certain {
+        learn_stack(pool, slot, registers.sp, walked);
+    }
     let header = Header {
         frames: end.saturating_sub(HEADER_WORDS) as u16,
         end: walked.end,
-        source: Source::Timer,
+        source: origin.source,
         weight,
         labels,
+        tid: origin.tid,
     };
     for (index, word) in header.words().into_iter().enumerate() {
         record.put(index, word);
@@ -119,14 +191,6 @@ fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32)
     record.publish(end.saturating_add(id_count));
     Tally::add(&slot.tally.samples, 1);
     Tally::add(&slot.tally.weight, u64::from(weight));
-}
-
-/// What the thread has put into its label cell, if it has one.
-#[inline(always)]
-fn labels_of_thread(slot: &Slot) -> Labels {
-    let labels = slot.labels.load(Ordering::Relaxed);
-    // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
-    unsafe { labels.as_ref() }.map_or(Labels::NONE, LabelCell::get)
 }
 
 /// Extends what is known to be this thread's own stack down to `sp`, so that later walks may load

@@ -116,7 +116,7 @@ pub(crate) fn readable_down_from(from: u64, to: u64) -> u64 {
 /// Whether the 8 bytes at `address` can be read. `rt_sigprocmask` copies the new mask from there
 /// before it looks at `how`, which is invalid, so nothing is changed either way. A null pointer
 /// means "no mask" to it and would pass, so page 0 is refused here.
-fn is_readable(address: u64) -> bool {
+pub(crate) fn is_readable(address: u64) -> bool {
     if address == 0 {
         return false;
     }

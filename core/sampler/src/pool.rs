@@ -9,7 +9,7 @@ use crate::errno::{Errno, check};
 use crate::gate::Gate;
 use crate::interner::{Interned, Interner};
 use crate::marker::Marker;
-use crate::slot::Slot;
+use crate::slot::{SHARED_SLOTS, Slot};
 use crate::table::{ModuleEntry, Rule, Table};
 use crate::walk::python::Interpreter;
 use core::ops::Range;
@@ -48,6 +48,8 @@ pub(crate) struct Pool {
     pub(crate) limits: Limits,
     /// Most periods one sample may stand for.
     pub(crate) weight_cap: AtomicU32,
+    /// Periods of samples that found every shared slot taken.
+    pub(crate) unshared: AtomicU64,
     /// The main thread's stack, as the kernel lists it.
     pub(crate) main_stack: Range<u64>,
     slots: *const Slot,
@@ -89,7 +91,7 @@ impl Pool {
     ) -> Result<*mut Pool, Errno> {
         let mut layout = Layout::default();
         layout.take::<Pool>(1);
-        let slots = layout.take::<Slot>(limits.slots as usize);
+        let slots = layout.take::<Slot>(limits.slots.saturating_add(SHARED_SLOTS) as usize);
         let lists = [
             layout.take::<ModuleEntry<'static>>(MAX_MODULES),
             layout.take::<ModuleEntry<'static>>(MAX_MODULES),
@@ -104,6 +106,7 @@ impl Pool {
             _marker: Marker::place(),
             limits,
             weight_cap: AtomicU32::new(1),
+            unshared: AtomicU64::new(0),
             main_stack,
             slots: at(slots).cast(),
             lists: lists.map(|offset| at(offset).cast()),
@@ -169,13 +172,32 @@ impl Pool {
         }
     }
 
-    /// A slot by its number.
+    /// A thread's slot by its number.
     pub(crate) fn slot(&self, index: u32) -> Option<&Slot> {
         if index >= self.limits.slots {
             return None;
         }
-        // SAFETY: the array has `limits.slots` elements; all zero is a valid slot.
+        // SAFETY: the array has more than `limits.slots` elements; all zero is a valid slot.
         Some(unsafe { &*self.slots.wrapping_add(index as usize) })
+    }
+
+    /// The numbers of the slots for threads that have none of their own.
+    pub(crate) fn shared_slots(&self) -> Range<u32> {
+        self.limits.slots..self.limits.slots.saturating_add(SHARED_SLOTS)
+    }
+
+    /// A slot by its number, be it a thread's or shared.
+    pub(crate) fn any_slot(&self, index: u32) -> Option<&Slot> {
+        if index >= self.shared_slots().end {
+            return None;
+        }
+        // SAFETY: the array has that many elements; all zero is a valid slot.
+        Some(unsafe { &*self.slots.wrapping_add(index as usize) })
+    }
+
+    /// What the signals of the process' timer carry: where the shared slots begin.
+    pub(crate) fn process_value(&self) -> usize {
+        self.slots.wrapping_add(self.limits.slots as usize) as usize
     }
 
     /// The slot that a timer's signal carries, after checking that it is one.

@@ -47,6 +47,21 @@ pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Runs `work` with one signal let through on this thread, whatever its mask says.
+pub(crate) fn with_signal_unblocked<T>(signal: c_int, work: impl FnOnce() -> T) -> T {
+    // SAFETY: sigset_t is plain data; all zero is valid.
+    let mut one: libc::sigset_t = unsafe { core::mem::zeroed() };
+    let mut before = one;
+    // SAFETY: the pointer is to a local; an invalid number changes nothing.
+    unsafe { libc::sigaddset(&raw mut one, signal) };
+    // SAFETY: both pointers are to locals.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const one, &raw mut before) };
+    let result = work();
+    // SAFETY: `before` is the mask that was read above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut()) };
+    result
+}
+
 /// Makes the C library call `child` in the child of every later fork. Once in a process; a
 /// handler can't be taken back.
 pub fn on_fork_in_child(child: extern "C" fn()) -> bool {

@@ -10,14 +10,17 @@
 //!          bits 32–63  weight, in periods
 //! word 1   bits 0–31   label set id
 //!          bits 32–33  words after the frames: 0, 1 (span), 2 (trace) or 3 (span and trace)
-//!          bits 34–63  reserved, 0
+//!          bit  34     one more word after those: the thread's id
+//!          bits 35–63  reserved, 0
 //! word 2…  one frame each, leaf first. The top byte is the kind of frame; 0 is a native address
 //! then     the span's id, if bit 32 is set; the trace's id, higher half first, if bit 33 is set
+//! last     the thread's id, if bit 34 is set: where the ring does not tell the thread
 //! ```
 //!
 //! The eBPF programs write the same words (`core/ebpf/bpf/sample.h`), without ids; changing them
 //! means changing both and [`FORMAT_VERSION`]. A reader of version 1 would take the ids for the next
-//! sample: that is why they are a new version, although samples without ids are as they were.
+//! sample, and one of version 2 the thread's id: that is why they are new versions, although samples
+//! without them are as they were.
 
 use crate::labels::Labels;
 
@@ -25,16 +28,17 @@ use crate::labels::Labels;
 pub(crate) const HEADER_WORDS: usize = 2;
 
 /// Words of the ids after the frames, at most.
-const MAX_ID_WORDS: usize = 3;
+const MAX_ID_WORDS: usize = 4;
 
 /// Words of a sample beside its frames, at most.
 pub const MAX_EXTRA_WORDS: usize = HEADER_WORDS + MAX_ID_WORDS;
 
 /// Version of the layout above.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 const HAS_SPAN: u64 = 1 << 32;
 const HAS_TRACE: u64 = 2 << 32;
+const HAS_THREAD: u64 = 4 << 32;
 
 /// Why a stack walk stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,10 @@ pub enum Source {
     Timer = 0,
     /// An eBPF program.
     Ebpf = 1,
+    /// A thread's perf event in this process.
+    Perf = 2,
+    /// The CPU timer of the whole process.
+    Process = 3,
     /// An engine this version does not know.
     Unknown = 255,
 }
@@ -86,7 +94,20 @@ impl Source {
         match number {
             0 => Self::Timer,
             1 => Self::Ebpf,
+            2 => Self::Perf,
+            3 => Self::Process,
             _ => Self::Unknown,
+        }
+    }
+
+    /// The name in a profile's list of sources.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Timer => "timer",
+            Self::Ebpf => "ebpf",
+            Self::Perf => "perf",
+            Self::Process => "process-timer",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -102,6 +123,8 @@ pub struct RawSample<'a> {
     pub end: End,
     /// Which engine took it.
     pub source: Source,
+    /// The thread, where the ring that the sample was in does not tell.
+    pub tid: Option<i32>,
     /// The frames, leaf first.
     pub frames: &'a [u64],
 }
@@ -114,6 +137,7 @@ pub(crate) struct Header {
     pub(crate) source: Source,
     pub(crate) weight: u32,
     pub(crate) labels: Labels,
+    pub(crate) tid: Option<i32>,
 }
 
 impl Header {
@@ -124,19 +148,23 @@ impl Header {
             | u64::from(self.weight) << 32;
         let span = if self.labels.span != 0 { HAS_SPAN } else { 0 };
         let trace = if self.labels.trace != 0 { HAS_TRACE } else { 0 };
-        [first, u64::from(self.labels.set) | span | trace]
+        let thread = if self.tid.is_some() { HAS_THREAD } else { 0 };
+        [first, u64::from(self.labels.set) | span | trace | thread]
     }
 }
 
 /// What follows the frames, and how many of the words count.
-pub(crate) fn id_words(labels: Labels) -> ([u64; MAX_ID_WORDS], usize) {
+#[inline(always)]
+pub(crate) fn id_words(labels: Labels, tid: Option<i32>) -> ([u64; MAX_ID_WORDS], usize) {
     let (high, low) = ((labels.trace >> 64) as u64, labels.trace as u64);
-    match (labels.span, labels.trace) {
-        (0, 0) => ([0, 0, 0], 0),
-        (span, 0) => ([span, 0, 0], 1),
-        (0, _) => ([high, low, 0], 2),
-        (span, _) => ([span, high, low], 3),
-    }
+    let thread = u64::from(tid.unwrap_or(0).cast_unsigned());
+    let (words, count) = match (labels.span, labels.trace) {
+        (0, 0) => ([thread, 0, 0, 0], 0),
+        (span, 0) => ([span, thread, 0, 0], 1),
+        (0, _) => ([high, low, thread, 0], 2),
+        (span, _) => ([span, high, low, thread], 3),
+    };
+    (words, usize::from(tid.is_some()).wrapping_add(count))
 }
 
 impl<'a> RawSample<'a> {
@@ -156,11 +184,14 @@ impl<'a> RawSample<'a> {
         } else {
             0
         };
+        let tid =
+            if second & HAS_THREAD != 0 { Some((next()? as u32).cast_signed()) } else { None };
         let sample = RawSample {
             weight: (first >> 32) as u32,
             labels: Labels { set: *second as u32, span, trace },
             end: End::from_u8((first >> 16) as u8),
             source: Source::from_u8((first >> 24) as u8),
+            tid,
             frames,
         };
         Some((sample, words.len().saturating_sub(rest.len())))
@@ -178,15 +209,16 @@ mod tests {
     }
 
     /// A sample as the handler writes it.
-    fn written(frames: &[u64], labels: Labels) -> Vec<u64> {
+    fn written(frames: &[u64], labels: Labels, tid: Option<i32>) -> Vec<u64> {
         let header = Header {
             frames: frames.len() as u16,
             end: End::Memory,
             source: Source::Timer,
             weight: 7,
             labels,
+            tid,
         };
-        let (ids, count) = id_words(labels);
+        let (ids, count) = id_words(labels, tid);
         [&header.words(), frames, &ids[..count]].concat()
     }
 
@@ -201,13 +233,15 @@ mod tests {
             (labels(0, 0, 1 << 64), 6),
             (labels(set, u64::MAX, TRACE), 7),
         ];
-        for (labels, len) in all {
-            let mut words = written(&[0x1000, 0x2000], labels);
+        let with_thread = all.map(|(labels, len)| (labels, len + 1, Some(4_194_303)));
+        let all = all.map(|(labels, len)| (labels, len, None)).into_iter().chain(with_thread);
+        for (labels, len, tid) in all {
+            let mut words = written(&[0x1000, 0x2000], labels, tid);
             assert_eq!(words.len(), len);
             (0..len).for_each(|cut| assert_eq!(RawSample::read(&words[..cut]), None));
             words.extend([99, 98]);
             let (sample, used) = RawSample::read(&words).unwrap();
-            assert_eq!((used, sample.labels), (len, labels));
+            assert_eq!((used, sample.labels, sample.tid), (len, labels, tid));
             assert_eq!(sample.frames, [0x1000, 0x2000]);
             assert_eq!((sample.weight, sample.end, sample.source), (7, End::Memory, Source::Timer));
         }
@@ -216,7 +250,10 @@ mod tests {
     #[test]
     fn a_sample_without_ids_has_the_words_of_version_1() {
         let first = 2 | 4 << 16 | 7 << 32;
-        assert_eq!(written(&[10, 11], labels(0xdead_beef, 0, 0)), [first, 0xdead_beef, 10, 11]);
+        assert_eq!(
+            written(&[10, 11], labels(0xdead_beef, 0, 0), None),
+            [first, 0xdead_beef, 10, 11]
+        );
     }
 
     #[test]
@@ -233,7 +270,7 @@ mod tests {
                 *first = (*first & !0xffff) | (next() % 44);
             }
             let Some((sample, used)) = RawSample::read(&words) else { continue };
-            let extra = (words[1] >> 32 & 3) as usize;
+            let extra = ((words[1] >> 32 & 3) + (words[1] >> 34 & 1)) as usize;
             assert_eq!(used, HEADER_WORDS + sample.frames.len() + extra);
             assert_eq!(sample.frames, &words[HEADER_WORDS..used - extra]);
             assert!(used - sample.frames.len() <= MAX_EXTRA_WORDS);

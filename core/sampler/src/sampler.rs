@@ -1,10 +1,12 @@
 //! The safe door: start, threads, tables, drain, stop.
 
+use crate::engine::{self, Engine, Fallback};
 use crate::errno::Errno;
 use crate::guarded;
 use crate::handler::FOREIGN;
 use crate::inherited;
 use crate::labels::LabelCell;
+use crate::perf;
 use crate::pool::{GATE, Limits, Pool};
 use crate::process::current_tid;
 use crate::registration::{self, AddError, MAX_SLOTS};
@@ -33,6 +35,8 @@ pub struct Options {
     pub weight_cap: u32,
     /// The main thread's stack as `/proc/self/maps` lists it; empty if not known.
     pub main_stack: Range<u64>,
+    /// What sends the signals.
+    pub engine: Engine,
     /// Signals not to take where another is free, such as those that the host blocks to wait for
     /// them: bit 0 is signal 1.
     pub avoided_signals: u64,
@@ -123,8 +127,10 @@ impl Sampler {
             guarded::install();
         }
         let signal = signal::install().ok_or(StartError::NoFreeSignal)?;
-        registration::begin(signal, options.interval);
+        registration::begin();
+        engine::begin(options.engine, signal, options.interval);
         sampler.try_timer(signal).map_err(StartError::Timer)?;
+        engine::start_process(sampler.pool()).map_err(StartError::Timer)?;
         Ok(sampler)
     }
 
@@ -133,7 +139,7 @@ impl Sampler {
         Timer::create(current_tid(), signal, 0).map(Timer::delete)
     }
 
-    fn pool(&self) -> &Pool {
+    pub(crate) fn pool(&self) -> &Pool {
         // SAFETY: the pool is mapped until `drop`, the only place that releases it.
         unsafe { &*self.pool }
     }
@@ -159,21 +165,52 @@ impl Sampler {
 
     /// Whether the slot's thread still runs.
     pub fn is_alive(&self, slot: SlotIndex) -> bool {
-        self.slot(slot).is_some_and(|slot| Timer(slot.timer.load(Ordering::Relaxed)).is_running())
+        let own = self.pool().slot(slot.0);
+        own.is_some_and(|own| engine::is_alive(own, slot))
+    }
+
+    /// Gives threads a CPU timer whose perf event the host has closed. One system call a thread.
+    pub fn repair(&self) {
+        for (slot, tid) in self.threads() {
+            if let Some(own) = self.pool().slot(slot.0) {
+                engine::repair(own, slot, tid);
+            }
+        }
+    }
+
+    /// How many threads got a CPU timer because a perf event could not be had, and the last reason.
+    pub fn fallbacks(&self) -> (u32, Option<Fallback>) {
+        engine::fallbacks()
+    }
+
+    /// Whether perf events count the time that their threads spend in the kernel, as timers do: a
+    /// matter of `perf_event_paranoid` and of capabilities. Known when the first was opened.
+    pub fn perf_counts_kernel(&self) -> bool {
+        perf::counts_kernel()
+    }
+
+    /// The slots for samples of threads that have none of their own; see [`crate::RawSample::tid`].
+    pub fn shared_slots(&self) -> impl Iterator<Item = SlotIndex> + use<> {
+        self.pool().shared_slots().map(SlotIndex)
     }
 
     /// Stops sampling a thread, hands out what its ring still holds and frees its slot. Only for
     /// threads that have ended; see [`Sampler::stop_timers`] for living ones.
     pub fn remove_thread(&self, slot: SlotIndex, take: impl FnMut(u64)) {
-        registration::stop_timer(self.pool(), slot);
+        self.stop_thread(slot);
         self.drain(slot, take);
         registration::free(slot);
     }
 
-    /// Stops every timer. Rings keep what they have until drained.
+    /// Stops every timer and every event. Rings keep what they have until drained.
     pub fn stop_timers(&self) {
-        for (slot, _) in self.threads() {
-            registration::stop_timer(self.pool(), slot);
+        engine::stop_process();
+        self.threads().for_each(|(slot, _)| self.stop_thread(slot));
+    }
+
+    fn stop_thread(&self, slot: SlotIndex) {
+        if let Some(own) = self.pool().slot(slot.0) {
+            engine::stop(own, slot);
         }
     }
 
@@ -183,8 +220,8 @@ impl Sampler {
         self.slot(slot).map_or(0, |slot| slot.ring().drain(take))
     }
 
-    fn slot(&self, slot: SlotIndex) -> Option<&Slot> {
-        self.pool().slot(slot.0)
+    pub(crate) fn slot(&self, slot: SlotIndex) -> Option<&Slot> {
+        self.pool().any_slot(slot.0)
     }
 
     /// Sums the counters of every slot used so far.
@@ -192,10 +229,11 @@ impl Sampler {
         let mut sum = Counters {
             foreign_signals: FOREIGN.load(Ordering::Relaxed),
             refused_loads: guarded::refused(),
+            dropped: self.pool().unshared.load(Ordering::Relaxed),
             ..Counters::default()
         };
-        for index in 0..registration::used() {
-            let Some(slot) = self.pool().slot(index) else { continue };
+        for index in (0..registration::used()).chain(self.pool().shared_slots()) {
+            let Some(slot) = self.pool().any_slot(index) else { continue };
             let tally = &slot.tally;
             let read = |counter: &core::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
             sum.samples = sum.samples.wrapping_add(read(&tally.samples));
@@ -215,9 +253,12 @@ impl Sampler {
     /// Changes the interval of every timer, and of those to come.
     pub fn set_interval(&self, interval: Duration, weight_cap: u32) {
         self.pool().weight_cap.store(weight_cap.max(1), Ordering::Relaxed);
-        registration::set_interval(interval);
+        engine::set_interval(interval);
+        engine::rearm_process();
         for (slot, _) in self.threads() {
-            registration::rearm(self.pool(), slot);
+            if let Some(own) = self.pool().slot(slot.0) {
+                engine::rearm(own, slot);
+            }
         }
     }
 
@@ -234,11 +275,13 @@ impl Sampler {
         let Some(_held) = registration::hold() else { return false };
         self.stop_timers();
         let Some(signal) = signal::install() else { return false };
-        registration::set_signal(signal);
+        engine::set_signal(signal);
         for (slot, tid) in self.threads() {
-            let _ = registration::replace_timer(self.pool(), slot, tid);
+            if let Some(own) = self.pool().slot(slot.0) {
+                let _ = engine::start(own, slot, tid);
+            }
         }
-        true
+        engine::start_process(self.pool()).is_ok()
     }
 
     /// Copies an unwind table into the sampler's memory. Returns its number for
@@ -344,8 +387,10 @@ pub unsafe fn attach_label_cell(cell: *const LabelCell) -> bool {
 /// Async-signal-safe.
 pub fn after_fork_in_child() {
     inherited::close_inherited();
+    perf::close_in_child(registration::used());
     crate::termination::forget_in_child();
-    registration::begin(0, Duration::ZERO);
+    registration::begin();
+    engine::begin(Engine::Timer, 0, Duration::ZERO);
     Pool::release_in_child();
     debug_assert!(GATE.is_empty());
 }

@@ -109,6 +109,11 @@ pub(crate) fn install() -> Option<c_int> {
     Some(signal)
 }
 
+/// The signal that is ours, or 0.
+pub(crate) fn number() -> c_int {
+    SIGNAL.load(Ordering::Acquire)
+}
+
 /// Whether our handler is still the one installed; the host may have replaced it.
 pub(crate) fn is_ours() -> bool {
     read(SIGNAL.load(Ordering::Acquire)).is_ok_and(|now| now.handler == our_handler())

@@ -11,6 +11,9 @@ pub const RING_WORDS: usize = 8192;
 /// Buckets of the handler-time histogram; bucket `b` counts handlers of 2^b…2^(b+1) ticks.
 pub const HISTOGRAM_BUCKETS: usize = 32;
 
+/// Slots of threads that have none, for the time of one sample: as many handlers as run at once.
+pub(crate) const SHARED_SLOTS: u32 = 8;
+
 /// Names a slot of the running sampler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotIndex(pub(crate) u32);
@@ -77,6 +80,10 @@ pub(crate) struct Slot {
     /// The part of the thread's own stack that complete walks have proven (see `handler.rs`).
     pub(crate) stack_low: AtomicU64,
     pub(crate) stack_high: AtomicU64,
+    /// 1 until the handler of a perf event has ended its first period.
+    pub(crate) first_period: AtomicU32,
+    /// Of a shared slot: 1 while a handler has it.
+    claimed: AtomicU32,
     pub(crate) tally: Tally,
     head: Line,
     tail: Line,
@@ -93,6 +100,16 @@ impl Slot {
         Ring { head: &self.head.0, tail: &self.tail.0, words: &self.words }
     }
 
+    /// Takes a shared slot for the time of one sample; `false` if another handler has it.
+    pub(crate) fn claim(&self) -> bool {
+        self.claimed.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Gives a shared slot back.
+    pub(crate) fn release(&self) {
+        self.claimed.store(0, Ordering::Release);
+    }
+
     /// Prepares the slot for a new thread. The last thread's samples must have been drained.
     pub(crate) fn reset(&self, tid: i32) {
         self.tid.store(tid, Ordering::Relaxed);
@@ -100,5 +117,6 @@ impl Slot {
         self.labels.store(core::ptr::null_mut(), Ordering::Relaxed);
         self.stack_low.store(0, Ordering::Relaxed);
         self.stack_high.store(0, Ordering::Relaxed);
+        self.first_period.store(0, Ordering::Relaxed);
     }
 }

@@ -8,6 +8,7 @@
 //! have.
 
 use crate::arch;
+use crate::clock::Clock;
 use crate::signal::{self, Disposition};
 use crate::timer::Timer;
 use core::ffi::c_int;
@@ -42,7 +43,7 @@ impl Termination {
         if taken || signal::read(libc::SIGTERM).ok()?.handler != libc::SIG_DFL {
             return None;
         }
-        let timer = Timer::create_for_process(libc::SIGTERM).ok()?;
+        let timer = Timer::create_for_process(Clock::Monotonic, libc::SIGTERM, 0).ok()?;
         LIMIT.store(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         TIMER.store(timer.0, Ordering::Relaxed);
         REQUESTED.store(false, Ordering::Relaxed);

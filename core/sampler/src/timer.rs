@@ -1,12 +1,12 @@
-//! One CPU timer a thread.
+//! CPU timers: one a thread, or one for the process.
 
 use crate::arch;
 use crate::clock::Clock;
 use crate::errno::{Errno, check};
 use core::time::Duration;
 
-/// What the kernel puts into `siginfo_t` for a timer's signal.
-/// Source: Linux `include/uapi/asm-generic/siginfo.h`, `_timer`.
+/// What the kernel puts into `siginfo_t` for a timer's signal, and for that of a perf event.
+/// Source: Linux `include/uapi/asm-generic/siginfo.h`, `_timer` and `_sigpoll`.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct TimerInfo {
@@ -17,6 +17,21 @@ pub(crate) struct TimerInfo {
     pub(crate) timer: i32,
     pub(crate) overrun: i32,
     pub(crate) value: usize,
+}
+
+impl TimerInfo {
+    /// How often the timer has expired since its last signal.
+    #[inline(always)]
+    pub(crate) fn expirations(&self) -> u32 {
+        u32::try_from(self.overrun).unwrap_or(0).saturating_add(1)
+    }
+
+    /// The descriptor that a perf event's signal names, where a timer's has its value.
+    #[inline(always)]
+    pub(crate) fn descriptor(&self) -> i32 {
+        let [a, b, c, d, ..] = self.value.to_ne_bytes();
+        i32::from_ne_bytes([a, b, c, d])
+    }
 }
 
 /// A timer of this process, by the kernel's number.
@@ -41,15 +56,19 @@ impl Timer {
         Ok(Self(timer))
     }
 
-    /// Creates a stopped timer of real time whose signal goes to the process.
-    pub(crate) fn create_for_process(signal: i32) -> Result<Self, Errno> {
+    /// Creates a stopped timer whose signal goes to the process and carries `value`.
+    pub(crate) fn create_for_process(
+        clock: Clock,
+        signal: i32,
+        value: usize,
+    ) -> Result<Self, Errno> {
         // SAFETY: sigevent is plain data; all zero is valid.
         let mut event: libc::sigevent = unsafe { core::mem::zeroed() };
+        event.sigev_value = libc::sigval { sival_ptr: value as *mut libc::c_void };
         event.sigev_signo = signal;
         event.sigev_notify = libc::SIGEV_SIGNAL;
         let mut timer: i32 = -1;
-        let clock = Clock::Monotonic.id() as usize;
-        let args = [clock, &raw const event as usize, &raw mut timer as usize, 0];
+        let args = [clock.id() as usize, &raw const event as usize, &raw mut timer as usize, 0];
         // SAFETY: both pointers are to locals that outlive the call.
         check(unsafe { arch::syscall(libc::SYS_timer_create, args) })?;
         Ok(Self(timer))

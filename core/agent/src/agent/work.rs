@@ -329,6 +329,10 @@ impl Work {
         status.burst = self.bursts.status();
         posted.burst_until = self.bursts.until();
         status.lowered = conditions.as_ref().is_some_and(|it| it.lowered);
+        if let Some(conditions) = &conditions {
+            conditions.engine.clone_into(&mut status.stats.engine);
+            status.stats.engine_reason.clone_from(&conditions.engine_reason);
+        }
         status.current_hz = conditions.map_or(0.0, |it| 1.0 / it.interval.as_secs_f64());
         if !status.sampling {
             (status.stats.threads, status.stats.table_bytes) = (0, 0);

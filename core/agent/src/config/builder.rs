@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::setting::{Refusal, Setting};
 use super::{
-    Auth, Config, ProxyPolicy, SecretSource, SignalPolicy, Target, environment_is_trusted,
+    Auth, Config, EnginePolicy, ProxyPolicy, SecretSource, SignalPolicy, Target,
+    environment_is_trusted,
 };
 use crate::error::Error;
 
@@ -70,6 +71,11 @@ impl Builder {
     /// See [`Config::signals`].
     pub fn signals(self, policy: SignalPolicy) -> Self {
         self.with(Setting::Signals(policy))
+    }
+
+    /// See [`Config::engine`].
+    pub fn engine(self, policy: EnginePolicy) -> Self {
+        self.with(Setting::Engine(policy))
     }
 
     /// See [`Config::inlines`].

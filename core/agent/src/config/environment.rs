@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use super::setting::{Refusal, Setting};
 use super::{
-    Auth, Config, ProxyPolicy, Secret, SecretSource, SignalPolicy, otlp_variables, suggest, value,
+    Auth, Config, EnginePolicy, ProxyPolicy, Secret, SecretSource, SignalPolicy, otlp_variables,
+    suggest, value,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -27,6 +28,7 @@ const VARIABLES: &[Variable] = &[
     ("HZ", |text| Ok(Setting::Hz(value::number(text)?))),
     ("WALL", |text| Ok(Setting::Wall(value::switch(text)?))),
     ("SIGNALS", signals),
+    ("ENGINE", engine),
     ("INLINES", |text| Ok(Setting::Inlines(value::switch(text)?))),
     ("INTERVAL", |text| Ok(Setting::Interval(value::duration(text)?))),
     (PUSH, targets),
@@ -68,6 +70,16 @@ fn signals(text: &str) -> Result<Setting, Refusal> {
         "auto" => Ok(Setting::Signals(SignalPolicy::Auto)),
         "off" => Ok(Setting::Signals(SignalPolicy::Off)),
         _ => Err(Refusal::Allowed("auto or off".to_owned())),
+    }
+}
+
+fn engine(text: &str) -> Result<Setting, Refusal> {
+    match text {
+        "auto" => Ok(Setting::Engine(EnginePolicy::Auto)),
+        "timer" => Ok(Setting::Engine(EnginePolicy::Timer)),
+        "perf" => Ok(Setting::Engine(EnginePolicy::Perf)),
+        "process" => Ok(Setting::Engine(EnginePolicy::Process)),
+        _ => Err(Refusal::Allowed("auto, timer, perf or process".to_owned())),
     }
 }
 

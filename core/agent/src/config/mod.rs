@@ -55,6 +55,8 @@ pub struct Config {
     pub wall: bool,
     /// Whether signals may be used.
     pub signals: SignalPolicy,
+    /// What takes the samples.
+    pub engine: EnginePolicy,
     /// Whether inlined functions are read from debug information.
     pub inlines: bool,
     /// Time between two profiles; 100 ms to 1 hour.
@@ -100,6 +102,7 @@ impl Default for Config {
             hz: 100,
             wall: false,
             signals: SignalPolicy::Auto,
+            engine: EnginePolicy::Auto,
             inlines: true,
             interval: Duration::from_secs(10),
             targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
@@ -152,6 +155,25 @@ pub enum SignalPolicy {
     Auto,
     /// Never: only engines without signals.
     Off,
+}
+
+/// What takes the samples. Where what is asked for cannot be had, CPU timers do it, and
+/// [`Stats::engine_reason`](crate::Stats::engine_reason) says why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EnginePolicy {
+    /// CPU timers; for a program with an interpreter perf events, where they count time in the
+    /// kernel too and cost at most 0.5 % at the set rate.
+    #[default]
+    Auto,
+    /// A CPU timer for each thread: exact sums, at the kernel's tick.
+    Timer,
+    /// A perf event for each thread: not bound to the tick, so that threads which hand a lock to
+    /// each other are told apart. Three to ten times dearer, above all in virtual machines, and in
+    /// most containers forbidden.
+    Perf,
+    /// One CPU timer for the process: sees threads that live for milliseconds without being told
+    /// of them. The CPU time of Sondage itself falls on threads of the host, at most 1 %.
+    Process,
 }
 
 /// How servers are spoken to. Every one gets the same, but for the headers that OTLP has of its own

@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Auth, Config, ProxyPolicy, Secret, SecretSource, SignalPolicy, Target, value};
+use super::{
+    Auth, Config, EnginePolicy, ProxyPolicy, Secret, SecretSource, SignalPolicy, Target, value,
+};
 use crate::error::{Error, ErrorKind};
 
 /// Labels of the whole process.
@@ -45,6 +47,7 @@ pub(super) enum Setting {
     Hz(u32),
     Wall(bool),
     Signals(SignalPolicy),
+    Engine(EnginePolicy),
     Inlines(bool),
     Interval(Duration),
     Targets(Vec<Target>),
@@ -81,6 +84,7 @@ impl Setting {
             Self::Hz(hz) => config.hz = within(hz, 1..=1000)?,
             Self::Wall(wall) => config.wall = wall,
             Self::Signals(policy) => config.signals = policy,
+            Self::Engine(policy) => config.engine = policy,
             Self::Inlines(inlines) => config.inlines = inlines,
             Self::Interval(interval) => config.interval = check_interval(interval)?,
             Self::Targets(targets) => config.targets = check_targets(targets)?,
@@ -139,6 +143,7 @@ impl Setting {
             Self::Hz(_) => "hz",
             Self::Wall(_) => "wall",
             Self::Signals(_) => "signals",
+            Self::Engine(_) => "engine",
             Self::Inlines(_) => "inlines",
             Self::Interval(_) => "interval",
             Self::Targets(_) => "targets",

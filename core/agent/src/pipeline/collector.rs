@@ -2,6 +2,7 @@
 
 use super::assemble::Assembly;
 use super::cpu::{CpuAccount, Reconciler, nanos};
+use super::engine::{self, Choice};
 use super::governor::Governor;
 use super::interval::{
     MIN_DRAIN_INTERVAL, deepest_sample, longest_drain_interval, next_drain_interval, possible,
@@ -9,10 +10,12 @@ use super::interval::{
 };
 use super::stacks::Stacks;
 use super::threads::Threads;
-use crate::config::Config;
+use crate::config::{Config, EnginePolicy};
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
-use sondage_sampler::{Clock, Counters, RawSample, Sampler, SlotIndex, StartError};
+use sondage_sampler::{
+    Clock, Counters, Fallback, RawSample, Sampler, SlotIndex, Source, StartError,
+};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A process that has used less CPU time than this since the last look was asleep.
@@ -52,6 +55,10 @@ pub(crate) struct Options {
     pub(crate) interval: Duration,
     /// Whether waiting time is recorded too.
     pub(crate) wall: bool,
+    pub(crate) engine: EnginePolicy,
+    /// Whether [`EnginePolicy::Auto`] is to look for an engine without the bias of the tick: for
+    /// hosts with an interpreter, whose threads hand its lock to each other.
+    pub(crate) prefers_exact: bool,
     pub(crate) max_threads: u32,
     pub(crate) max_depth: u32,
     /// Distinct stacks between two flushes.
@@ -67,6 +74,8 @@ impl Options {
         Self {
             interval: Duration::from_secs(1) / config.hz.max(1),
             wall: config.wall,
+            engine: config.engine,
+            prefers_exact: crate::python::announced().is_some(),
             max_threads: config.limits.max_threads.min(affordable_threads()),
             max_depth: config.limits.max_depth,
             max_stacks: max_stacks(config.limits.memory_bytes),
@@ -92,7 +101,10 @@ pub(crate) struct Collected {
 pub(crate) struct Collector {
     sampler: Sampler,
     options: Options,
+    choice: Choice,
     interval: Duration,
+    /// Which engines the samples of this profile came from, as bits.
+    sources: u32,
     picture: Picture,
     threads: Threads,
     stacks: Stacks,
@@ -127,7 +139,8 @@ impl Collector {
         if modules.other_agent.is_some() {
             return Err(StartError::AlreadyRunning);
         }
-        let interval = possible(options.interval);
+        let choice = engine::choose(options.engine, options.prefers_exact, options.interval);
+        let interval = possible(options.interval, choice.engine);
         let mut sampler = Sampler::start(&sondage_sampler::Options {
             interval,
             max_threads: options.max_threads,
@@ -135,6 +148,7 @@ impl Collector {
             max_depth: options.max_depth,
             weight_cap: weight_cap(interval),
             main_stack: modules.main_stack(),
+            engine: choice.engine,
             avoided_signals: blocked_signals(),
             python: crate::python::announced(),
         })?;
@@ -143,10 +157,12 @@ impl Collector {
         let longest = longest_drain_interval(interval, deepest_sample(options.max_depth));
         let now = Instant::now();
         let mut threads = Threads::new();
-        let reconciler = Reconciler::new(sampler.counters());
+        let reconciler = Reconciler::new(sampler.counters(), choice.engine);
         threads.scan(&sampler, now);
         Ok(Self {
+            choice,
             interval,
+            sources: 0,
             picture: Picture { modules, loader_generation, published: true },
             threads,
             stacks: Stacks::new(options.max_stacks),
@@ -229,7 +245,7 @@ impl Collector {
         profile.meta.start_unix_nanos = Some(nanos(since_epoch));
         profile.meta.period =
             Some((crate::profile::ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
-        profile.meta.sources = vec!["timer".to_owned()];
+        profile.meta.sources = engine::sources(std::mem::take(&mut self.sources), &self.choice);
         Collected { profile, cpu }
     }
 
@@ -258,7 +274,10 @@ impl Collector {
 
     /// Facts for `stats()`: sampled threads, refused threads and why, last error about modules.
     pub(crate) fn conditions(&self) -> Conditions {
+        let fallback = self.sampler.fallbacks().1.as_ref().map(Fallback::to_string);
         Conditions {
+            engine: self.choice.name(),
+            engine_reason: fallback.or_else(|| self.choice.reason.clone()),
             threads: self.sampler.threads().count() as u64,
             refused_threads: self.threads.refused,
             last_refusal: self.threads.last_refusal.clone(),
@@ -300,7 +319,7 @@ impl Collector {
     /// Goes on with another configured interval, to which the governor returns. The same again
     /// changes nothing, also where the governor has lowered the rate.
     pub(crate) fn configure_interval(&mut self, interval: Duration) {
-        let interval = possible(interval);
+        let interval = possible(interval, self.choice.engine);
         if self.governor.configure(interval) && interval != self.interval {
             self.change_interval(interval);
         }
@@ -355,6 +374,12 @@ impl Collector {
                 self.stacks.add_waited(stack, waited);
             }
         }
+        for slot in self.sampler.shared_slots() {
+            self.buffer.clear();
+            let buffer = &mut self.buffer;
+            fullest = fullest.max(self.sampler.drain(slot, |word| buffer.push(word)));
+            self.take_strangers();
+        }
         let next = next_drain_interval(self.drain_interval, fullest);
         self.drain_interval = next.clamp(MIN_DRAIN_INTERVAL, self.max_drain_interval);
     }
@@ -378,15 +403,36 @@ impl Collector {
         let mut last = None;
         while let Some((sample, used)) = RawSample::read(rest) {
             last = self.stacks.add(&sample, name);
+            self.sources |= source_bit(sample.source);
             rest = &rest[used..];
         }
         self.threads.state(slot, tid).last_stack = last;
     }
+
+    /// Adds the samples in the buffer, which tell their threads themselves.
+    fn take_strangers(&mut self) {
+        let mut rest = self.buffer.as_slice();
+        while let Some((sample, used)) = RawSample::read(rest) {
+            let name = self.threads.name_of_stranger(sample.tid.unwrap_or(0));
+            self.stacks.add(&sample, name);
+            self.sources |= source_bit(sample.source);
+            rest = &rest[used..];
+        }
+    }
+}
+
+/// A source in a set of them.
+fn source_bit(source: Source) -> u32 {
+    1u32.checked_shl(source as u32).unwrap_or(0)
 }
 
 /// See [`Collector::conditions`].
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
+    /// What takes the samples.
+    pub(crate) engine: &'static str,
+    /// Why it does.
+    pub(crate) engine_reason: Option<String>,
     pub(crate) threads: u64,
     pub(crate) refused_threads: u64,
     pub(crate) last_refusal: Option<String>,

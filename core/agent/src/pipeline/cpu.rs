@@ -1,7 +1,7 @@
 //! Reconciliation: the CPU time that no sample covers.
 
 use super::threads::own_cpu;
-use sondage_sampler::{Clock, Counters};
+use sondage_sampler::{Clock, Counters, Engine};
 use std::time::Duration;
 
 /// CPU time of one collection period, in nanoseconds.
@@ -34,14 +34,17 @@ pub(crate) struct Reconciler {
     counters: Counters,
     account: CpuAccount,
     surplus: u64,
+    /// Whether samples stand for the CPU time of Sondage's threads too.
+    own_is_sampled: bool,
 }
 
 impl Reconciler {
     /// Starts at the present state of the clocks.
-    pub(crate) fn new(counters: Counters) -> Self {
+    pub(crate) fn new(counters: Counters, engine: Engine) -> Self {
         let process = Clock::Process.now().unwrap_or_default();
         let account = CpuAccount::default();
-        Self { process, own: own_cpu(), counters, account, surplus: 0 }
+        let own_is_sampled = engine == Engine::Process;
+        Self { process, own: own_cpu(), counters, account, surplus: 0, own_is_sampled }
     }
 
     /// Adds what was sampled since the last call, while one period was `interval`.
@@ -64,8 +67,9 @@ impl Reconciler {
         account.host = nanos(process.saturating_sub(self.process)).saturating_sub(account.own);
         (self.process, self.own) = (process, own);
         let covered = account.sampled + account.dropped + account.missed + self.surplus;
-        account.unsampled = account.host.saturating_sub(covered);
-        self.surplus = covered.saturating_sub(account.host);
+        let clock = account.host + if self.own_is_sampled { account.own } else { 0 };
+        account.unsampled = clock.saturating_sub(covered);
+        self.surplus = covered.saturating_sub(clock);
         // What a thread missed while it blocked the signal, earlier accounts told as unsampled.
         let told = account.missed.min(self.surplus);
         account.missed -= told;
@@ -85,11 +89,24 @@ mod tests {
 
     #[test]
     fn time_told_as_unsampled_is_not_told_again_as_missed() {
-        let mut reconciler = Reconciler::new(Counters::default());
+        let mut reconciler = Reconciler::new(Counters::default(), Engine::Timer);
         let hour = Counters { weight: 1, missed: 3_600, ..Counters::default() };
         reconciler.add(hour, Duration::from_secs(1));
         let account = reconciler.close();
         assert!(account.missed <= account.host, "{account:?}");
         assert_eq!((account.sampled, account.unsampled), (1_000_000_000, 0));
+    }
+
+    #[test]
+    fn own_cpu_time_that_the_process_timer_samples_hides_no_unsampled_time() {
+        let mut reconciler = Reconciler::new(Counters::default(), Engine::Process);
+        // As if all of what the process uses from here on were Sondage's own.
+        let own = crate::exclude_this_thread();
+        let start = Clock::Process.now().unwrap();
+        while Clock::Process.now().unwrap() < start + Duration::from_millis(20) {}
+        let account = reconciler.close();
+        drop(own);
+        assert!(account.own > 0, "{account:?}");
+        assert_eq!(account.unsampled, account.host + account.own);
     }
 }

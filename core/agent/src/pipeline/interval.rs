@@ -1,6 +1,6 @@
 //! Times: between two samples of a thread, and between two drains of the rings.
 
-use sondage_sampler::{MAX_EXTRA_WORDS, RING_WORDS};
+use sondage_sampler::{Engine, MAX_EXTRA_WORDS, RING_WORDS};
 use std::time::Duration;
 
 /// The longest time between two drains. Short enough for a new thread to be found soon.
@@ -12,9 +12,12 @@ pub(super) const MIN_DRAIN_INTERVAL: Duration = Duration::from_millis(4);
 /// mean a blocked signal, and the stack at its end says nothing about the time before.
 const MAX_SAMPLE_WEIGHT: Duration = Duration::from_millis(100);
 
-/// CPU timers expire with the kernel's tick: a shorter interval is not to be had.
-pub(super) fn possible(interval: Duration) -> Duration {
-    interval.max(sondage_sampler::kernel_tick())
+/// CPU timers expire with the kernel's tick: a shorter interval is not to be had of them.
+pub(super) fn possible(interval: Duration, engine: Engine) -> Duration {
+    match engine {
+        Engine::Timer | Engine::Process => interval.max(sondage_sampler::kernel_tick()),
+        Engine::Perf => interval,
+    }
 }
 
 /// The cap on a sample's weight, in periods.

@@ -3,6 +3,7 @@
 mod assemble;
 mod collector;
 mod cpu;
+mod engine;
 mod governor;
 mod interval;
 mod stacks;

@@ -166,7 +166,7 @@ mod tests {
 
     fn sample(frames: &[u64], set: u32, weight: u32) -> RawSample<'_> {
         let labels = Labels { set, ..Labels::NONE };
-        RawSample { weight, labels, end: End::Root, source: Source::Timer, frames }
+        RawSample { weight, labels, end: End::Root, source: Source::Timer, tid: None, frames }
     }
 
     #[test]

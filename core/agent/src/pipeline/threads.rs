@@ -84,6 +84,8 @@ pub(crate) struct Threads {
     names: Vec<String>,
     last_scan: Option<Instant>,
     last_count: u64,
+    /// Names of threads without a slot, by their ids, since the last look at all threads.
+    strangers: HashMap<i32, ThreadNameId>,
     /// Threads that could not be sampled at the last scan.
     pub(crate) refused: u64,
     /// Why.
@@ -97,6 +99,7 @@ impl Threads {
             names: vec![String::new()],
             last_scan: None,
             last_count: 0,
+            strangers: HashMap::new(),
             refused: 0,
             last_refusal: None,
         }
@@ -119,6 +122,8 @@ impl Threads {
         let living: HashSet<i32> =
             listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         self.last_scan = Some(now);
+        self.strangers.clear();
+        sampler.repair();
         self.last_count = count;
         // The timer knows; the listing does not: a thread may have registered itself since.
         let threads = sampler.threads().map(|(slot, _)| slot);
@@ -154,10 +159,24 @@ impl Threads {
         if let Some(name) = self.state(slot, tid).name {
             return name;
         }
-        let name = std::fs::read(format!("/proc/self/task/{tid}/comm")).unwrap_or_default();
-        let name = self.intern(String::from_utf8_lossy(&name).trim_end());
+        let name = self.read_name(tid);
         self.state(slot, tid).name = Some(name);
         name
+    }
+
+    /// The name of a thread that has no slot; none if it has ended already.
+    pub(crate) fn name_of_stranger(&mut self, tid: i32) -> ThreadNameId {
+        if let Some(name) = self.strangers.get(&tid) {
+            return *name;
+        }
+        let name = self.read_name(tid);
+        self.strangers.insert(tid, name);
+        name
+    }
+
+    fn read_name(&mut self, tid: i32) -> ThreadNameId {
+        let name = std::fs::read(format!("/proc/self/task/{tid}/comm")).unwrap_or_default();
+        self.intern(String::from_utf8_lossy(&name).trim_end())
     }
 
     fn intern(&mut self, name: &str) -> ThreadNameId {

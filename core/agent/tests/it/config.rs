@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::{any, prop, proptest};
 use sondage::Error;
-use sondage::config::{Auth, Config, Limits, ProxyPolicy, Secret, SignalPolicy, Target};
+use sondage::config::{
+    Auth, Config, EnginePolicy, Limits, ProxyPolicy, Secret, SignalPolicy, Target,
+};
 
 fn config(variables: &[(&str, &str)]) -> Result<Config, Error> {
     Config::builder().environment(variables.iter().copied()).build()
@@ -72,6 +74,7 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_CA_FILE", &basic),
         ("SONDAGE_PROXY", "environment"),
         ("SONDAGE_SIGNALS", "off"),
+        ("SONDAGE_ENGINE", "process"),
         ("SONDAGE_INLINES", "false"),
         ("SONDAGE_MEMORY", "128MiB"),
         ("SONDAGE_SYMBOL_MEMORY", "32MiB"),
@@ -94,6 +97,7 @@ fn every_variable_reaches_its_setting() {
     assert_eq!(built.http.ca_file, Some(basic.clone().into()));
     assert_eq!(built.http.proxy, ProxyPolicy::Environment);
     assert_eq!((built.signals, built.inlines), (SignalPolicy::Off, false));
+    assert_eq!(built.engine, EnginePolicy::Process);
     let limits = Limits {
         memory_bytes: 128 << 20,
         symbol_bytes: 32 << 20,
@@ -132,6 +136,7 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("SONDAGE_LABELS", "a b=x", "without spaces"),
         ("SONDAGE_LABELS", "a=%0A", "control characters"),
         ("SONDAGE_SIGNALS", "no", "auto or off"),
+        ("SONDAGE_ENGINE", "ebpf", "auto, timer, perf or process"),
         ("SONDAGE_PROXY", "http://proxy", "off or environment"),
         ("SONDAGE_CONTROL", "perhaps", "true or false"),
         ("SONDAGE_PARTICIPATION", "0", "0.0001 to 1"),
@@ -272,13 +277,14 @@ fn the_builder_checks_as_the_environment_does() {
     assert_eq!(small.limits.symbol_bytes, 8 << 20, "the default follows the smaller memory");
 }
 
-const VARIABLES: [&str; 26] = [
+const VARIABLES: [&str; 27] = [
     "SONDAGE_ENABLED",
     "SONDAGE_SERVICE",
     "SONDAGE_LABELS",
     "SONDAGE_HZ",
     "SONDAGE_WALL",
     "SONDAGE_SIGNALS",
+    "SONDAGE_ENGINE",
     "SONDAGE_INLINES",
     "SONDAGE_INTERVAL",
     "SONDAGE_PUSH",

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Waits for a child and returns how it ended: exit code or the signal it died of.
-fn wait(pid: i32) -> Result<i32, i32> {
+pub fn wait(pid: i32) -> Result<i32, i32> {
     let mut status = 0;
     let waited = loop {
         let result = unsafe { libc::waitpid(pid, &raw mut status, 0) };

@@ -237,3 +237,63 @@ pub fn use_alternate_stack(stack: &mut [u8]) {
         libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: stack.len() };
     assert_eq!(unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) }, 0);
 }
+
+/// The descriptors of this process that are perf events.
+pub fn perf_events() -> Vec<i32> {
+    let links = std::fs::read_dir("/proc/self/fd").expect("the kernel lists descriptors");
+    let events = links.filter_map(|link| {
+        let link = link.ok()?;
+        let target = std::fs::read_link(link.path()).ok()?;
+        target.to_str()?.contains("perf_event").then(|| link.file_name())
+    });
+    events.filter_map(|name| name.to_str()?.parse().ok()).collect()
+}
+
+/// Closes every descriptor but the standard ones, as daemons do.
+pub fn close_all_descriptors() {
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
+    assert_eq!(closed, 0);
+}
+
+/// Opens a file under a number, closing what has it.
+pub fn open_as(descriptor: i32, path: &std::ffi::CStr) {
+    unsafe {
+        let opened = libc::open(path.as_ptr(), libc::O_RDONLY);
+        assert!(opened >= 0);
+        if opened != descriptor {
+            assert_eq!(libc::dup2(opened, descriptor), descriptor);
+            libc::close(opened);
+        }
+    }
+}
+
+/// Whether a descriptor is open.
+pub fn is_open(descriptor: i32) -> bool {
+    unsafe { libc::fcntl(descriptor, libc::F_GETFD) >= 0 }
+}
+
+/// Lets this process have at most so many descriptors.
+pub fn limit_descriptors(limit: u64) {
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+}
+
+/// Has the kernel refuse a system call to this thread and those it starts, as the sandboxes of
+/// containers do.
+pub fn forbid(number: libc::c_long) {
+    let step =
+        |code: u32, jt, jf, k| libc::sock_filter { code: u16::try_from(code).unwrap(), jt, jf, k };
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let program = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, u32::try_from(number).unwrap()),
+        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned()),
+        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: 4, filter: program.as_ptr().cast_mut() };
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let mode = libc::SECCOMP_MODE_FILTER;
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter), 0);
+    }
+}

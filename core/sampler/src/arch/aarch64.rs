@@ -18,12 +18,24 @@ const ADDRESS_BITS: u64 = 0x0000_ffff_ffff_ffff;
 #[inline(always)]
 pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 4]) -> isize {
     let [a, b, c, d] = args;
+    // SAFETY: as the caller's.
+    unsafe { syscall5(number, [a, b, c, d, 0]) }
+}
+
+/// As [`syscall`], for calls of five arguments.
+///
+/// # Safety
+/// As [`syscall`].
+#[inline(always)]
+pub(crate) unsafe fn syscall5(number: libc::c_long, args: [usize; 5]) -> isize {
+    let [a, b, c, d, e] = args;
     let result: isize;
     // SAFETY: the caller vouches for the arguments; the kernel preserves all other registers.
     unsafe {
         core::arch::asm!(
             "svc #0",
             in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c, in("x3") d,
+            in("x4") e,
             options(nostack),
         );
     }

@@ -13,13 +13,24 @@ pub(crate) const SIGNAL_FRAME: SignalFrame = SignalFrame { pc: 168, sp: 160, fp:
 #[inline(always)]
 pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 4]) -> isize {
     let [a, b, c, d] = args;
+    // SAFETY: as the caller's.
+    unsafe { syscall5(number, [a, b, c, d, 0]) }
+}
+
+/// As [`syscall`], for calls of five arguments.
+///
+/// # Safety
+/// As [`syscall`].
+#[inline(always)]
+pub(crate) unsafe fn syscall5(number: libc::c_long, args: [usize; 5]) -> isize {
+    let [a, b, c, d, e] = args;
     let result: isize;
     // SAFETY: the caller vouches for the arguments; the clobbers are those of the kernel's ABI.
     unsafe {
         core::arch::asm!(
             "syscall",
             inlateout("rax") number as isize => result,
-            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
             lateout("rcx") _, lateout("r11") _,
             options(nostack),
         );
