@@ -46,6 +46,8 @@ pub(super) enum Setting {
     Wall(bool),
     Signals(SignalPolicy),
     Inlines(bool),
+    PythonInternals(bool),
+    PythonHidden(String),
     Interval(Duration),
     Targets(Vec<Target>),
     Auth(Auth),
@@ -82,6 +84,8 @@ impl Setting {
             Self::Wall(wall) => config.wall = wall,
             Self::Signals(policy) => config.signals = policy,
             Self::Inlines(inlines) => config.inlines = inlines,
+            Self::PythonInternals(shown) => config.python_internals = shown,
+            Self::PythonHidden(prefix) => config.python_hidden.push(check_prefix(prefix)?),
             Self::Interval(interval) => config.interval = check_interval(interval)?,
             Self::Targets(targets) => config.targets = check_targets(targets)?,
             Self::Auth(auth) => {
@@ -140,6 +144,8 @@ impl Setting {
             Self::Wall(_) => "wall",
             Self::Signals(_) => "signals",
             Self::Inlines(_) => "inlines",
+            Self::PythonInternals(_) => "python_internals",
+            Self::PythonHidden(_) => "python_hidden",
             Self::Interval(_) => "interval",
             Self::Targets(_) => "targets",
             Self::Auth(_) => "auth",
@@ -201,6 +207,14 @@ fn check_text(text: String, max: usize) -> Result<String, Refusal> {
         return Err(Refusal::Allowed(format!("1 to {max} bytes without control characters")));
     }
     Ok(text)
+}
+
+/// An empty beginning would be that of every name.
+fn check_prefix(prefix: String) -> Result<String, Refusal> {
+    if prefix.is_empty() {
+        return Err(Refusal::Allowed("a beginning of file names, not empty".to_owned()));
+    }
+    Ok(prefix)
 }
 
 fn check_targets(targets: Vec<Target>) -> Result<Vec<Target>, Refusal> {

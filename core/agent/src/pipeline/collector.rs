@@ -1,8 +1,12 @@
 //! The agent thread's work: keep the picture of the process fresh, drain rings, make profiles.
 
-use super::assemble::Assembly;
+mod handed;
+
+use super::amounts::Columns;
+use super::assemble::{Assembly, Reading};
 use super::cpu::{CpuAccount, Reconciler, nanos};
 use super::governor::Governor;
+use super::interpreted::{Interpreted, Showing};
 use super::interval::{
     MIN_DRAIN_INTERVAL, longest_drain_interval, next_drain_interval, possible, weight_cap,
 };
@@ -11,6 +15,7 @@ use super::threads::Threads;
 use crate::config::Config;
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
+use handed::{Foreign, NoCodes};
 use sondage_sampler::{Clock, Counters, RawSample, Sampler, SlotIndex, StartError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -58,6 +63,7 @@ pub(crate) struct Options {
     /// Address space for unwind tables.
     pub(crate) table_bytes: usize,
     pub(crate) symbols: Budget,
+    pub(crate) showing: Showing,
 }
 
 impl Options {
@@ -71,11 +77,15 @@ impl Options {
             max_stacks: max_stacks(config.limits.memory_bytes),
             table_bytes: TABLE_BYTES,
             symbols: symbol_budget(config),
+            showing: Showing {
+                internals: config.python_internals,
+                hidden: config.python_hidden.clone(),
+            },
         }
     }
 
     fn assembly(&self, interval: Duration) -> Assembly {
-        Assembly::new(self.wall, nanos(interval), self.max_stacks)
+        Assembly::new(Columns::Time { wall: self.wall }, nanos(interval), self.max_stacks)
     }
 }
 
@@ -97,6 +107,8 @@ pub(crate) struct Collector {
     stacks: Stacks,
     assembly: Assembly,
     symbols: Symbols,
+    interpreted: Interpreted,
+    foreign: Foreign,
     reconciler: Reconciler,
     governor: Governor,
     period_start: (Instant, SystemTime),
@@ -150,6 +162,8 @@ impl Collector {
             stacks: Stacks::new(options.max_stacks),
             assembly: options.assembly(interval),
             symbols: Symbols::new(options.symbols.clone()),
+            interpreted: Interpreted::new(None, options.showing.clone()),
+            foreign: Foreign::default(),
             reconciler,
             governor: Governor::new(interval, now),
             period_start: (now, SystemTime::now()),
@@ -227,6 +241,7 @@ impl Collector {
         profile.meta.period =
             Some((crate::profile::ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
         profile.meta.sources = vec!["timer".to_owned()];
+        profile.meta.sources.extend(self.foreign.take_sources());
         Collected { profile, cpu }
     }
 
@@ -264,6 +279,7 @@ impl Collector {
             interval: self.interval,
             slowdowns: self.governor.slowdowns,
             lowered: self.governor.has_lowered(self.interval),
+            foreign: (self.foreign.taken, self.foreign.dropped),
         }
     }
 
@@ -323,7 +339,12 @@ impl Collector {
     }
 
     fn settle(&mut self) {
-        self.assembly.settle(&mut self.stacks, &mut self.picture.modules);
+        let mut reading = Reading {
+            modules: &mut self.picture.modules,
+            interpreted: &mut self.interpreted,
+            codes: &NoCodes,
+        };
+        self.assembly.settle(&mut self.stacks, &mut reading);
         self.threads.forget_stacks();
     }
 
@@ -382,6 +403,8 @@ pub(crate) struct Conditions {
     pub(crate) slowdowns: u64,
     /// Whether the governor holds the rate below the configured one.
     pub(crate) lowered: bool,
+    /// Stacks that a binding handed over, and those that found no room, since the start.
+    pub(crate) foreign: (u64, u64),
 }
 
 /// A timer takes one of the user's queued signals, which all processes of the user share: at most

@@ -73,6 +73,7 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_PROXY", "environment"),
         ("SONDAGE_SIGNALS", "off"),
         ("SONDAGE_INLINES", "false"),
+        ("SONDAGE_PYTHON_INTERNALS", "on"),
         ("SONDAGE_MEMORY", "128MiB"),
         ("SONDAGE_SYMBOL_MEMORY", "32MiB"),
         ("SONDAGE_MAX_THREADS", "64"),
@@ -94,6 +95,7 @@ fn every_variable_reaches_its_setting() {
     assert_eq!(built.http.ca_file, Some(basic.clone().into()));
     assert_eq!(built.http.proxy, ProxyPolicy::Environment);
     assert_eq!((built.signals, built.inlines), (SignalPolicy::Off, false));
+    assert!(built.python_internals);
     let limits = Limits {
         memory_bytes: 128 << 20,
         symbol_bytes: 32 << 20,
@@ -266,13 +268,15 @@ fn the_builder_checks_as_the_environment_does() {
     let many = (0..65).fold(Config::builder(), |builder, n| builder.label(format!("l{n}"), "v"));
     let many = many.build().unwrap_err().to_string();
     assert!(many.contains("at most 64 labels"), "{many}");
+    let everything = Config::builder().python_hidden("").build().unwrap_err().to_string();
+    assert!(everything.starts_with("python_hidden is"), "{everything}");
     let symbols = Config::builder().memory_bytes(16 << 20).symbol_bytes(17 << 20);
     assert!(symbols.build().is_err());
     let small = Config::builder().memory_bytes(16 << 20).build().unwrap();
     assert_eq!(small.limits.symbol_bytes, 8 << 20, "the default follows the smaller memory");
 }
 
-const VARIABLES: [&str; 26] = [
+const VARIABLES: [&str; 27] = [
     "SONDAGE_ENABLED",
     "SONDAGE_SERVICE",
     "SONDAGE_LABELS",
@@ -280,6 +284,7 @@ const VARIABLES: [&str; 26] = [
     "SONDAGE_WALL",
     "SONDAGE_SIGNALS",
     "SONDAGE_INLINES",
+    "SONDAGE_PYTHON_INTERNALS",
     "SONDAGE_INTERVAL",
     "SONDAGE_PUSH",
     "SONDAGE_TOKEN",
