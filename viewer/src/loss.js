@@ -12,12 +12,15 @@ const WITHOUT_STACK = {
 const WITH_STACK = {
   label_overflow: "lost its labels (too many distinct label values)",
   truncated: "has an incomplete stack (the walk did not reach the thread's start)",
+  python_lost: "has Python frames that could not be read",
 };
 const SOURCES = {
   timer: "per-thread CPU timers",
   perf: "perf events",
   process: "a process-wide CPU timer",
   ebpf: "eBPF",
+  allocations: "allocations",
+  "python-thread": "a thread of the interpreter",
 };
 
 /** What the losses are a share of: the type that the period counts, else the sum in its unit. */

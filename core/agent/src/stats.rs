@@ -25,6 +25,8 @@ pub struct Stats {
     pub missed_cpu: u64,
     /// CPU time that no sample covers.
     pub unsampled_cpu: u64,
+    /// CPU time of samples with Python frames that could not be read.
+    pub python_lost_cpu: u64,
     /// CPU time of Sondage's own threads.
     pub agent_cpu: u64,
     /// Time spent in the signal handler; an upper bound, since a preempted handler counts with
@@ -47,6 +49,10 @@ pub struct Stats {
     /// Labels that were left out: the table of label sets could not be had in time, or a `span_id`
     /// or `trace_id` was no such id.
     pub skipped_labels: u64,
+    /// Stacks that a binding handed over; see [`Agent::add_foreign`](crate::Agent::add_foreign).
+    pub foreign_stacks: u64,
+    /// Such stacks that found no room in the queue.
+    pub dropped_foreign: u64,
     /// Times that the rate was lowered to keep the cost within its budget.
     pub slowdowns: u64,
     /// Bytes of unwind tables.
@@ -95,6 +101,8 @@ impl Stats {
         self.unreadable_python = earlier.unreadable_python + counters.unreadable_python;
         self.python_codes = conditions.python_codes;
         self.skipped_labels = crate::labels::Interned::skipped();
+        self.foreign_stacks = earlier.foreign.0 + conditions.foreign.0;
+        self.dropped_foreign = earlier.foreign.1 + conditions.foreign.1;
         self.slowdowns = earlier.slowdowns + conditions.slowdowns;
         self.table_bytes = conditions.table_bytes;
         self.interval = conditions.interval;
@@ -122,6 +130,7 @@ impl Stats {
             ("dropped_cpu_seconds_total", "CPU time lost to full rings.", self.dropped_cpu),
             ("missed_cpu_seconds_total", "CPU time beyond one sample's cap.", self.missed_cpu),
             ("unsampled_cpu_seconds_total", "CPU time without a sample.", self.unsampled_cpu),
+            ("python_lost_cpu_seconds_total", "CPU time with unread frames.", self.python_lost_cpu),
             ("agent_cpu_seconds_total", "CPU time of the profiler's threads.", self.agent_cpu),
             ("handler_seconds_total", "Time in the signal handler.", self.handler_time),
         ] {
@@ -168,6 +177,7 @@ pub(crate) struct Earlier {
     unreadable_python: u64,
     handler_time: u64,
     slowdowns: u64,
+    foreign: (u64, u64),
     symbols: SymbolCounters,
 }
 
@@ -177,7 +187,10 @@ impl Earlier {
         self.samples += collector.counters().samples;
         self.unreadable_python += collector.counters().unreadable_python;
         self.handler_time += handler_time(collector);
-        self.slowdowns += collector.conditions().slowdowns;
+        let conditions = collector.conditions();
+        self.slowdowns += conditions.slowdowns;
+        self.foreign.0 += conditions.foreign.0;
+        self.foreign.1 += conditions.foreign.1;
         self.symbols = self.symbols.and(collector.symbol_counters());
     }
 }

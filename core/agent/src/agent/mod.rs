@@ -25,7 +25,7 @@ pub(crate) use window::Window;
 
 use crate::config::{Config, SignalPolicy};
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::exclude_this_thread;
+use crate::pipeline::{ForeignStack, HeapSource, exclude_this_thread};
 use crate::profile::Profile;
 use crate::stats::Stats;
 use running::{Command, Running};
@@ -185,6 +185,28 @@ impl Agent {
     pub fn burst(&self, hz: u32, duration: Duration) -> Result<(), Error> {
         let burst = Burst { hz, duration, keep: false };
         self.with(|running| running.handle().burst(burst)).map(drop)
+    }
+
+    /// Adds stacks that were not taken by the sampler, and returns how many of them found room in
+    /// the queue to the agent thread, which holds 4,096; the others are counted, with their time as
+    /// `dropped`. For bindings to runtimes in which no signal can be used. Waits for nobody.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where no agent runs.
+    pub fn add_foreign(
+        &self,
+        stacks: impl IntoIterator<Item = ForeignStack>,
+    ) -> Result<usize, Error> {
+        self.with(|running| Ok(running.handle().add_foreign(stacks)))
+    }
+
+    /// Sets where heap profiles come from: from now on each flush makes one, which goes to every
+    /// target beside the profile of CPU time. `None` ends that. A forked child begins without.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where no agent runs or answers.
+    pub fn set_heap_source(&self, source: Option<Box<dyn HeapSource>>) -> Result<(), Error> {
+        self.with(|running| running.handle().set_heap_source(source))
     }
 
     /// Asks the agent of this process: in a forked child its own.

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::export::{self, Exporter};
 use crate::labels;
-use crate::pipeline::Options;
+use crate::pipeline::{ForeignSender, ForeignStack, HeapSource, Options, foreign_queue};
 use crate::profile::Profile;
 use crate::stats::Stats;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Change(Change, SyncSender<Result<(), Error>>),
     Burst(Burst, SyncSender<Result<u64, Error>>),
     TakeBurst(u64, SyncSender<Taken>),
+    Heap(Option<Box<dyn HeapSource>>),
     #[cfg_attr(not(feature = "pull"), expect(dead_code, reason = "asked for by the server only"))]
     Watch(Window),
 }
@@ -46,6 +47,7 @@ pub(crate) struct Handle {
     /// Set by the thread itself, before it looks for commands.
     thread: Arc<OnceLock<Thread>>,
     board: Arc<Board>,
+    foreign: ForeignSender,
 }
 
 impl Handle {
@@ -85,6 +87,17 @@ impl Handle {
 
     pub(crate) fn take_burst(&self, number: u64) -> Result<Taken, Error> {
         self.ask(|reply| Command::TakeBurst(number, reply))
+    }
+
+    /// Hands over stacks and returns how many found room. Waits for nobody.
+    pub(crate) fn add_foreign(&self, stacks: impl IntoIterator<Item = ForeignStack>) -> usize {
+        self.foreign.send(stacks)
+    }
+
+    /// Sets where heap profiles come from.
+    pub(crate) fn set_heap_source(&self, source: Option<Box<dyn HeapSource>>) -> Result<(), Error> {
+        let sent = self.send(Command::Heap(source));
+        sent.ok_or_else(|| Error::new(ErrorKind::Internal, "the agent thread does not answer"))
     }
 
     /// Has the profile of the next seconds delivered. Waits for nobody.
@@ -130,7 +143,9 @@ impl Running {
         }));
         let (commands, received) = channel();
         let agent = Arc::new(OnceLock::new());
-        let handle = Handle { commands, thread: agent.clone(), board: board.clone() };
+        let (sender, foreign) = foreign_queue();
+        let handle =
+            Handle { commands, thread: agent.clone(), board: board.clone(), foreign: sender };
         let doors = Arc::new(Mutex::new(Doors::default()));
         let setup = Setup {
             collect: Options::from_config(config),
@@ -140,6 +155,7 @@ impl Running {
             exporter: Exporter::start(sinks, &export::Options::from_config(config)?, spawn_own)?,
             exit_timeout: config.exit_timeout,
             board: board.clone(),
+            foreign,
         };
         let (ready, started) = sync_channel(1);
         let open = {

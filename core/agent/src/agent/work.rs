@@ -12,8 +12,8 @@ use super::window::{Window, Windows};
 use crate::error::Error;
 use crate::export::Exporter;
 use crate::labels;
-use crate::pipeline::{Collected, Collector, Options};
-use crate::profile::Profile;
+use crate::pipeline::{Collected, Collector, ForeignStacks, HeapSource, Options};
+use crate::profile::{LossCause, Meta, Profile};
 use crate::stats::Earlier;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
@@ -32,6 +32,8 @@ pub(super) struct Setup {
     /// How long the end of the process may be held up; 0 for not at all.
     pub(super) exit_timeout: Duration,
     pub(super) board: Arc<Board>,
+    /// What a binding hands over.
+    pub(super) foreign: ForeignStacks,
 }
 
 /// The agent thread's state.
@@ -43,6 +45,8 @@ pub(super) struct Work {
     farewell: Option<Farewell>,
     bursts: Bursts,
     windows: Windows,
+    /// Where heap profiles come from.
+    heap: Option<Box<dyn HeapSource>>,
     earlier: Earlier,
     next_tick: Instant,
     next_flush: Instant,
@@ -57,6 +61,7 @@ impl Work {
             farewell: None,
             bursts: Bursts::default(),
             windows: Windows::default(),
+            heap: None,
             earlier: Earlier::default(),
             next_tick: now,
             next_flush: now,
@@ -144,6 +149,7 @@ impl Work {
         {
             let interval = collector.interval();
             collector.tick();
+            collector.take_foreign(&self.setup.foreign);
             self.next_tick = Instant::now() + collector.drain_interval();
             if collector.interval() != interval {
                 self.post();
@@ -172,6 +178,7 @@ impl Work {
                 let _ = reply.send(started);
             }
             Command::TakeBurst(number, reply) => drop(reply.send(self.bursts.take(number))),
+            Command::Heap(source) => self.heap = source,
             Command::Watch(window) => self.watch(window),
         }
     }
@@ -244,6 +251,8 @@ impl Work {
         match &mut self.collector {
             None if on => {
                 let collector = Collector::start(collect.clone())?;
+                // Of the time in which profiling was off.
+                self.setup.foreign.discard();
                 labels::sampler_started();
                 let now = Instant::now();
                 self.next_tick = now + collector.drain_interval();
@@ -270,8 +279,9 @@ impl Work {
     fn cease(&mut self) -> Option<Arc<Profile>> {
         labels::sampler_stopped();
         let mut collector = self.collector.take()?;
+        collector.take_foreign(&self.setup.foreign);
         let collected = collector.finish();
-        let profile = self.hand_out(collected, &collector);
+        let profile = self.hand_out(collected, &mut collector);
         self.earlier.add(&collector);
         self.farewell = None;
         Some(profile)
@@ -281,15 +291,17 @@ impl Work {
     fn flush(&mut self) -> Option<Arc<Profile>> {
         self.next_flush = Instant::now() + self.setup.interval;
         let mut collector = self.collector.take()?;
+        collector.take_foreign(&self.setup.foreign);
         let collected = collector.flush();
-        let profile = self.hand_out(collected, &collector);
+        let profile = self.hand_out(collected, &mut collector);
         self.collector = Some(collector);
         self.post();
         Some(profile)
     }
 
-    fn hand_out(&mut self, collected: Collected, collector: &Collector) -> Arc<Profile> {
+    fn hand_out(&mut self, collected: Collected, collector: &mut Collector) -> Arc<Profile> {
         let Collected { mut profile, cpu } = collected;
+        let lost = profile.losses().into_iter().find(|loss| loss.cause == LossCause::PythonLost);
         profile.meta.labels = self.labels();
         self.bursts.mark(&mut profile);
         self.setup.participation.weigh(&mut profile);
@@ -297,12 +309,24 @@ impl Work {
         {
             let stats = &mut self.setup.board.lock().status.stats;
             stats.update(collector, &cpu, &self.earlier);
+            stats.python_lost_cpu += lost.map_or(0, |loss| loss.value);
             stats.exports = self.setup.exporter.stats();
         }
         self.bursts.add(&profile);
         self.windows.add(&profile);
         self.setup.exporter.submit(&profile);
+        self.hand_out_heap(&profile.meta, collector);
         profile
+    }
+
+    /// Hands out the heap profile of the same time, if there is a source of it.
+    fn hand_out_heap(&mut self, meta: &Meta, collector: &mut Collector) {
+        let Some(source) = &mut self.heap else { return };
+        // What was said of the other profile's values is not said of these.
+        let meta = Meta { comments: Vec::new(), ..meta.clone() };
+        let mut profile = collector.heap(source.as_mut(), &meta);
+        self.setup.participation.weigh(&mut profile);
+        self.setup.exporter.submit(&Arc::new(profile));
     }
 
     /// The labels that every profile carries.

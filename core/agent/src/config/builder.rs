@@ -83,6 +83,16 @@ impl Builder {
         self.with(Setting::Inlines(inlines))
     }
 
+    /// See [`Config::python_internals`].
+    pub fn python_internals(self, shown: bool) -> Self {
+        self.with(Setting::PythonInternals(shown))
+    }
+
+    /// Adds a beginning of file names to [`Config::python_hidden`].
+    pub fn python_hidden(self, prefix: impl Into<String>) -> Self {
+        self.with(Setting::PythonHidden(prefix.into()))
+    }
+
     /// See [`Config::interval`]; 100 ms to 1 hour.
     pub fn interval(self, interval: Duration) -> Self {
         self.with(Setting::Interval(interval))

@@ -30,6 +30,7 @@ const VARIABLES: &[Variable] = &[
     ("SIGNALS", signals),
     ("ENGINE", engine),
     ("INLINES", |text| Ok(Setting::Inlines(value::switch(text)?))),
+    ("PYTHON_INTERNALS", |text| Ok(Setting::PythonInternals(value::switch(text)?))),
     ("INTERVAL", |text| Ok(Setting::Interval(value::duration(text)?))),
     (PUSH, targets),
     (TOKEN, |text| Ok(Setting::Auth(Auth::Token(Secret::new(text)?)))),

@@ -59,6 +59,14 @@ pub struct Config {
     pub engine: EnginePolicy,
     /// Whether inlined functions are read from debug information.
     pub inlines: bool,
+    /// Whether profiles of Python programs show the interpreter's own native frames, which are
+    /// hidden otherwise: those of its file except where they are the leaf, and what started a
+    /// thread before its first Python function.
+    pub python_internals: bool,
+    /// Beginnings of file names: Python frames of such files are hidden unless they are the leaf.
+    /// By default none. The Python package puts its own folder here, so that its decorators do not
+    /// stand in everybody's stacks.
+    pub python_hidden: Vec<String>,
     /// Time between two profiles; 100 ms to 1 hour.
     pub interval: Duration,
     /// Where profiles are sent, at most 8. With none they are only returned by the agent.
@@ -104,6 +112,8 @@ impl Default for Config {
             signals: SignalPolicy::Auto,
             engine: EnginePolicy::Auto,
             inlines: true,
+            python_internals: false,
+            python_hidden: Vec::new(),
             interval: Duration::from_secs(10),
             targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
             http: Http::default(),

@@ -49,6 +49,8 @@ pub(super) enum Setting {
     Signals(SignalPolicy),
     Engine(EnginePolicy),
     Inlines(bool),
+    PythonInternals(bool),
+    PythonHidden(String),
     Interval(Duration),
     Targets(Vec<Target>),
     Auth(Auth),
@@ -86,6 +88,8 @@ impl Setting {
             Self::Signals(policy) => config.signals = policy,
             Self::Engine(policy) => config.engine = policy,
             Self::Inlines(inlines) => config.inlines = inlines,
+            Self::PythonInternals(shown) => config.python_internals = shown,
+            Self::PythonHidden(prefix) => config.python_hidden.push(check_prefix(prefix)?),
             Self::Interval(interval) => config.interval = check_interval(interval)?,
             Self::Targets(targets) => config.targets = check_targets(targets)?,
             Self::Auth(auth) => {
@@ -145,6 +149,8 @@ impl Setting {
             Self::Signals(_) => "signals",
             Self::Engine(_) => "engine",
             Self::Inlines(_) => "inlines",
+            Self::PythonInternals(_) => "python_internals",
+            Self::PythonHidden(_) => "python_hidden",
             Self::Interval(_) => "interval",
             Self::Targets(_) => "targets",
             Self::Auth(_) => "auth",
@@ -206,6 +212,14 @@ fn check_text(text: String, max: usize) -> Result<String, Refusal> {
         return Err(Refusal::Allowed(format!("1 to {max} bytes without control characters")));
     }
     Ok(text)
+}
+
+/// An empty beginning would be that of every name.
+fn check_prefix(prefix: String) -> Result<String, Refusal> {
+    if prefix.is_empty() {
+        return Err(Refusal::Allowed("a beginning of file names, not empty".to_owned()));
+    }
+    Ok(prefix)
 }
 
 fn check_targets(targets: Vec<Target>) -> Result<Vec<Target>, Refusal> {

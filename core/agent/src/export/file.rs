@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::sink::{PushError, Sink, Upload};
-use super::utc;
+use super::{groups, headed, utc};
 use crate::error::{self, Error};
 use crate::profile::{Profile, pprof};
 
@@ -27,10 +27,12 @@ const STALE: Duration = Duration::from_secs(3600);
 const MAX_SERVICE: usize = 64;
 
 const SUFFIX: &str = ".pb.gz";
+/// What stands before the suffix of a heap profile.
+const HEAP: &str = "heap";
 const HALF_WRITTEN: &str = ".tmp";
 
 /// Writes `SERVICE-YYYYmmddTHHMMSSZ-PID-SEQ.pb.gz`, named for the profile's start in UTC, with
-/// permissions for the owner only. A file appears under its name when it is complete.
+/// permissions for the owner only; a profile of the heap has `-heap` before the suffix. A file appears under its name when it is complete.
 ///
 /// The directory keeps the newest 1,000 files and 256 MiB of one service, whichever process wrote
 /// them; older ones are deleted. Files whose names have another form are never touched.
@@ -69,6 +71,7 @@ impl FileSink {
     }
 
     fn write(&mut self, upload: &Upload) -> Result<(), Failure> {
+        let (kind, bytes) = headed::parts(upload).unwrap_or(("", &upload.body));
         let mut dirs = DirBuilder::new();
         let made = dirs.recursive(true).mode(0o700).create(&self.dir);
         made.map_err(|error| Failure { doing: "cannot make the directory", error })?;
@@ -76,12 +79,12 @@ impl FileSink {
             // A directory that cannot be listed can be written to; it is then not cleaned.
             let _ = self.clean();
         }
-        let path = self.free_path(upload);
+        let path = self.free_path(upload, kind);
         let mut half = path.clone().into_os_string();
         half.push(HALF_WRITTEN);
         let failed = |error| Failure { doing: "cannot write", error };
         let file = create(Path::new(&half)).map_err(failed)?;
-        let result = write_all(file, &upload.body).and_then(|()| fs::rename(&half, &path));
+        let result = write_all(file, bytes).and_then(|()| fs::rename(&half, &path));
         if result.is_err() {
             let _ = fs::remove_file(&half);
         }
@@ -91,13 +94,14 @@ impl FileSink {
     }
 
     /// A name that no file has: process ids come again, in containers most of all.
-    fn free_path(&mut self, upload: &Upload) -> PathBuf {
+    fn free_path(&mut self, upload: &Upload, kind: &str) -> PathBuf {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let start = upload.start_unix_nanos.map_or(now, Duration::from_nanos);
         let stamp = utc::compact(start.as_secs());
         loop {
             let (pid, sequence) = (std::process::id(), self.sequence);
-            let name = format!("{}-{stamp}-{pid}-{sequence}{SUFFIX}", self.service);
+            let kind = if kind == HEAP { "-heap" } else { "" };
+            let name = format!("{}-{stamp}-{pid}-{sequence}{kind}{SUFFIX}", self.service);
             let path = self.dir.join(name);
             self.sequence += 1;
             if fs::symlink_metadata(&path).is_err() {
@@ -152,9 +156,10 @@ impl Sink for FileSink {
         true
     }
 
+    /// An upload is what the name says of the kind of profile, a line feed, and the file.
     fn encode(&mut self, profile: &Profile) -> Result<Vec<Upload>, Error> {
-        let start_unix_nanos = profile.meta.start_unix_nanos;
-        Ok(vec![Upload { body: pprof::encode_gz(profile), start_unix_nanos, note: None }])
+        let kind = if groups::is_heap(profile.sample_types()) { HEAP } else { "" };
+        Ok(vec![headed::upload(kind, profile, pprof::encode(profile))])
     }
 
     fn push(&mut self, upload: &Upload, _deadline: Instant) -> Result<(), PushError> {
@@ -231,7 +236,8 @@ fn stamp<'a>(name: &'a str, service: &str) -> Option<&'a str> {
             15 => byte == b'Z',
             _ => byte.is_ascii_digit(),
         });
-    (form && number(pid) && number(sequence) && parts.next().is_none()).then_some(stamp)
+    let kind = parts.next().is_none_or(|kind| kind == HEAP) && parts.next().is_none();
+    (form && number(pid) && number(sequence) && kind).then_some(stamp)
 }
 
 #[cfg(test)]
@@ -261,12 +267,14 @@ mod tests {
     fn only_our_own_form_of_name_is_recognised() {
         assert_eq!(stamp("a-b-20250131T235959Z-12-3.pb.gz", "a-b"), Some("20250131T235959Z"));
         assert_eq!(stamp("a-20250131T235959Z-12-3.pb.gz.tmp", "a"), Some("20250131T235959Z"));
+        assert_eq!(stamp("a-20250131T235959Z-12-3-heap.pb.gz", "a"), Some("20250131T235959Z"));
         for name in [
             "a-b-20250131T235959Z-12-3.pb.gz",
             "a-20250131T235959Z-12-3.txt",
             "a-20250131T235959Z-12.pb.gz",
             "a-20250131T235959Z-12-x.pb.gz",
             "a-20250131T235959Z-12-3-4.pb.gz",
+            "a-20250131T235959Z-12-3-heap-4.pb.gz",
             "a-20250131-235959Z-12-3.pb.gz",
             "a-.pb.gz",
             "important.pb.gz",

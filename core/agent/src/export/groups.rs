@@ -28,10 +28,20 @@ pub(super) fn groups(types: &[ValueType]) -> Vec<Group> {
     groups
 }
 
+/// Whether a profile counts memory and nothing else.
+pub(super) fn is_heap(types: &[ValueType]) -> bool {
+    !types.is_empty() && types.iter().all(|of| counts_memory(&of.kind))
+}
+
+/// Whether a column counts objects or bytes on the heap.
+pub(super) fn counts_memory(kind: &str) -> bool {
+    kind.starts_with("alloc_") || kind.starts_with("inuse_")
+}
+
 fn name_of(kind: &str) -> String {
     let name = match kind {
         "cpu" | "samples" => "process_cpu",
-        _ if kind.starts_with("alloc_") || kind.starts_with("inuse_") => "memory",
+        _ if counts_memory(kind) => "memory",
         _ => kind,
     };
     label_name(name).into_owned()

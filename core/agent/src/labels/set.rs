@@ -111,6 +111,11 @@ impl LabelSet {
         Self(Labels { set: self.0.set, span, trace: trace.unwrap_or(0) })
     }
 
+    /// The ids of the set, its span and its trace, as samples carry them.
+    pub(crate) fn raw(self) -> Labels {
+        self.0
+    }
+
     /// The id of the span that the set is under.
     pub fn span_id(self) -> Option<u64> {
         Some(self.0.span).filter(|span| *span != 0)

@@ -1,36 +1,21 @@
-//! From addresses to a profile: mappings, functions, lines, labels.
+//! From addresses to a profile: stacks under labels, and what they have collected.
 
+use super::amounts::{Amounts, Columns};
+use super::foreign::ForeignStack;
+use super::frames::{Frame, Frames, SourceFrame};
+use super::interpreted::Interpreted;
+use super::mixed::{merge, python_start};
 use super::stacks::{Stacks, ThreadNameId, room};
 use super::threads::Threads;
 use crate::labels::{Interned, id_pairs};
-use crate::profile::{
-    Function, LabelSetId, Line, Location, LocationId, LossCause, Mapping, Profile, ValueType,
-};
-use crate::resolve::{ANONYMOUS, FileIndex, Modules, PerfMap, Resolved, Symbols};
+use crate::profile::{LabelSetId, LossCause, Profile};
+use crate::resolve::{CodeSource, FileIndex, Modules, Symbols};
+use sondage_sampler::walk::python::PythonFrame;
 use sondage_sampler::{End, Labels};
 use std::collections::HashMap;
 
-/// The top byte of a frame word says what kind of frame it is; 0 is a native address.
-const KIND_SHIFT: u32 = 56;
-
-/// A frame, as far as it can be told without symbols.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Frame {
-    /// An address in the process that no module holds.
-    Unmapped(u64),
-    /// An address in the process, and the file and address in it that it belongs to.
-    Native { address: u64, file: FileIndex, in_file: u64, mapping: MappedAt },
-    /// A frame of a kind that this version does not know.
-    UnknownKind,
-}
-
-/// Where a file was mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct MappedAt {
-    start: u64,
-    end: u64,
-    offset: u64,
-}
+/// The frame in place of Python frames that could not be read.
+const LOST: &str = "[python frames lost]";
 
 /// One stack under one label set, by number of its frames.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,77 +23,131 @@ struct StackKey {
     frames: Box<[u32]>,
     labels: Labels,
     thread: ThreadNameId,
-    truncated: bool,
+    missing: Missing,
 }
 
-/// What a stack has collected: samples, CPU time and waiting time in nanoseconds.
-#[derive(Clone, Copy, Debug, Default)]
-struct Amounts {
-    samples: u64,
-    cpu: u64,
-    waited: u64,
+/// What a stack lacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Missing {
+    /// Frames at its root.
+    root: bool,
+    /// Python frames.
+    python: bool,
+}
+
+/// A stack as it was sampled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawStack<'a> {
+    /// Words, leaf first.
+    pub(super) frames: &'a [u64],
+    /// Whether the native walk reached the thread's root.
+    pub(super) complete: bool,
+    pub(super) labels: Labels,
+    pub(super) thread: ThreadNameId,
+}
+
+/// What frame words are read by.
+pub(super) struct Reading<'a> {
+    pub(super) modules: &'a mut Modules,
+    pub(super) interpreted: &'a mut Interpreted,
+    pub(super) codes: &'a dyn CodeSource,
+}
+
+/// Words met in one call, during which modules and code objects do not change.
+type Seen = HashMap<u64, SeenFrame>;
+
+#[derive(Clone, Copy)]
+struct SeenFrame {
+    number: u32,
+    /// Shown only as the leaf.
+    hidden: bool,
+    lost: bool,
 }
 
 /// A profile that is being put together.
 #[derive(Debug)]
 pub(crate) struct Assembly {
-    wall: bool,
+    columns: Columns,
     period_nanos: u64,
     max_stacks: usize,
-    frames: Vec<Frame>,
-    frame_numbers: HashMap<Frame, u32>,
+    frames: Frames,
     stacks: HashMap<StackKey, Amounts>,
     /// What found no room in the tables.
     overflow: Amounts,
-    /// CPU time of stacks that were added without their span, in nanoseconds.
+    /// The weight of stacks that were added without their span.
     spanless: u64,
 }
 
 impl Assembly {
     /// An empty one for at most `max_stacks` distinct stacks. One period of CPU time is
     /// `period_nanos`.
-    pub(crate) fn new(wall: bool, period_nanos: u64, max_stacks: usize) -> Self {
+    pub(crate) fn new(columns: Columns, period_nanos: u64, max_stacks: usize) -> Self {
         Self {
-            wall,
+            columns,
             period_nanos,
             max_stacks,
-            frames: Vec::new(),
-            frame_numbers: HashMap::new(),
+            frames: Frames::default(),
             stacks: HashMap::new(),
-            overflow: Amounts::default(),
+            overflow: columns.nothing(),
             spanless: 0,
         }
     }
 
-    /// Takes everything from `stacks`, reading addresses by the current `modules`. Must be called
-    /// before the modules change.
-    pub(crate) fn settle(&mut self, stacks: &mut Stacks, modules: &mut Modules) {
-        // Addresses met in this call; modules do not change during it.
-        let mut numbers: HashMap<u64, u32> = HashMap::new();
+    /// Takes everything from `stacks`, reading words by what is current. Must be called before
+    /// the modules, or the numbers of code objects, change.
+    pub(super) fn settle(&mut self, stacks: &mut Stacks, reading: &mut Reading<'_>) {
+        reading.interpreted.find_code(reading.modules);
+        let mut seen = Seen::new();
         for (entry, frames) in stacks.iter() {
-            let amounts = Amounts {
+            let amounts = Amounts::Time {
                 samples: entry.samples,
                 cpu: entry.weight.saturating_mul(self.period_nanos),
                 waited: entry.waited,
             };
-            let truncated = entry.end != End::Root;
-            if truncated && let Some(file) = last_file(frames, modules) {
-                modules.want_table(file);
-            }
-            let frames = frames.iter().enumerate().map(|(depth, frame)| {
-                // A return address may be the first instruction of something else; the call is
-                // before it.
-                let address = if depth == 0 { *frame } else { frame.saturating_sub(1) };
-                *numbers.entry(address).or_insert_with(|| self.frame(address, modules))
-            });
-            let frames = frames.collect();
+            let complete = entry.end == End::Root;
             let (labels, thread) = (entry.labels, entry.thread);
-            self.add(StackKey { frames, labels, thread, truncated }, amounts);
+            let stack = RawStack { frames, complete, labels, thread };
+            let key = self.key(&stack, reading, &mut seen);
+            self.add(key, amounts);
         }
-        self.overflow.cpu += stacks.overflow_weight.saturating_mul(self.period_nanos);
-        self.overflow.waited += stacks.overflow_waited;
+        let cpu = stacks.overflow_weight.saturating_mul(self.period_nanos);
+        self.overflow.add(Amounts::Time { samples: 0, cpu, waited: stacks.overflow_waited });
         self.spanless += stacks.spanless_weight.saturating_mul(self.period_nanos);
         stacks.clear();
+    }
+
+    /// Adds stacks one by one, under the same rule as [`Assembly::settle`]: `each` calls what it
+    /// is given for every one.
+    pub(super) fn add_each(
+        &mut self,
+        reading: &mut Reading<'_>,
+        each: impl FnOnce(&mut dyn FnMut(&RawStack<'_>, Amounts)),
+    ) {
+        reading.interpreted.find_code(reading.modules);
+        let mut seen = Seen::new();
+        each(&mut |stack, amounts| {
+            let key = self.key(stack, reading, &mut seen);
+            self.add(key, amounts);
+        });
+    }
+
+    /// Adds a stack whose frames are named already, of at most `max_depth` frames.
+    pub(super) fn add_foreign(
+        &mut self,
+        stack: &ForeignStack,
+        thread: ThreadNameId,
+        max_depth: usize,
+    ) {
+        let frames = stack.frames.iter().take(max_depth).map(|frame| {
+            let (name, file) = (frame.name.clone(), frame.file.clone());
+            let (start_line, line) = (frame.start_line, frame.line);
+            self.frames.number(Frame::Source(SourceFrame { name, file, start_line, line }))
+        });
+        let frames = frames.collect();
+        let missing = Missing { root: stack.frames.len() > max_depth, python: false };
+        let (cpu, waited) = (super::cpu::nanos(stack.cpu), super::cpu::nanos(stack.waited));
+        let key = StackKey { frames, labels: stack.labels.raw(), thread, missing };
+        self.add(key, Amounts::Time { samples: 1, cpu, waited });
     }
 
     /// Changes what one period stands for, in nanoseconds, for stacks settled from now on.
@@ -116,46 +155,117 @@ impl Assembly {
         self.period_nanos = period_nanos;
     }
 
+    fn key(
+        &mut self,
+        stack: &RawStack<'_>,
+        reading: &mut Reading<'_>,
+        seen: &mut Seen,
+    ) -> StackKey {
+        let python = python_start(stack.frames).unwrap_or(stack.frames.len());
+        let (native, python) = stack.frames.split_at(python);
+        if !stack.complete
+            && let Some(file) = last_file(native, reading.modules)
+        {
+            reading.modules.want_table(file);
+        }
+        let (labels, thread) = (stack.labels, stack.thread);
+        if !python.is_empty() {
+            let (frames, missing) = self.mixed(stack, python.len(), reading, seen);
+            return StackKey { frames, labels, thread, missing };
+        }
+        let frames = native.iter().enumerate().map(|(depth, frame)| {
+            // A return address may be the first instruction of something else; the call is
+            // before it.
+            let address = if depth == 0 { *frame } else { frame.saturating_sub(1) };
+            self.seen(address, reading, seen).number
+        });
+        let frames = frames.collect();
+        StackKey {
+            frames,
+            labels,
+            thread,
+            missing: Missing { root: !stack.complete, python: false },
+        }
+    }
+
+    /// The frames of a stack whose last `count` are Python frames. Where the native walk ended early
+    /// they go on: such a stack lacks nothing that its reader would miss.
+    fn mixed(
+        &mut self,
+        stack: &RawStack<'_>,
+        count: usize,
+        reading: &mut Reading<'_>,
+        seen: &mut Seen,
+    ) -> (Box<[u32]>, Missing) {
+        let (native, python) = stack.frames.split_at(stack.frames.len() - count);
+        let interpreted = &*reading.interpreted;
+        let internals = interpreted.shows_internals();
+        let classify = |address| interpreted.classify(address);
+        let words = merge(native, python, stack.complete, internals, &classify);
+        let mut missing = Missing::default();
+        let mut frames = Vec::with_capacity(words.len());
+        for word in words {
+            if PythonFrame::from_word(word) == Some(PythonFrame::Truncated) {
+                missing.root = true;
+                continue;
+            }
+            let frame = self.seen(word, reading, seen);
+            missing.python |= frame.lost;
+            if !frame.hidden || frames.is_empty() {
+                frames.push(frame.number);
+            }
+        }
+        (frames.into(), missing)
+    }
+
+    fn seen(&mut self, word: u64, reading: &mut Reading<'_>, seen: &mut Seen) -> SeenFrame {
+        if let Some(known) = seen.get(&word) {
+            return *known;
+        }
+        let frame = match PythonFrame::from_word(word) {
+            None => {
+                let number = self.frames.native(word, reading.modules);
+                SeenFrame { number, hidden: false, lost: false }
+            }
+            Some(frame) => self.python(frame, reading),
+        };
+        seen.insert(word, frame);
+        frame
+    }
+
+    fn python(&mut self, frame: PythonFrame, reading: &mut Reading<'_>) -> SeenFrame {
+        let function = match frame {
+            PythonFrame::Code { code, unit, .. } => {
+                reading.interpreted.function(reading.codes, code, unit)
+            }
+            PythonFrame::Unreadable | PythonFrame::Truncated => None,
+        };
+        let Some((function, line)) = function else {
+            let number = self.frames.number(Frame::Placeholder(LOST));
+            return SeenFrame { number, hidden: false, lost: true };
+        };
+        let hidden = reading.interpreted.hides(&function.file);
+        let (name, file, start_line) = (function.name, function.file, function.first_line);
+        let frame = Frame::Source(SourceFrame { name, file, start_line, line });
+        SeenFrame { number: self.frames.number(frame), hidden, lost: false }
+    }
+
     fn add(&mut self, mut key: StackKey, amounts: Amounts) {
         let labels = key.labels.without_span();
         if labels != key.labels && !self.has_room(&key, true) {
             key.labels = labels;
-            self.spanless += amounts.cpu;
+            self.spanless += amounts.weight();
         }
         let total = if self.has_room(&key, false) {
-            self.stacks.entry(key).or_default()
+            self.stacks.entry(key).or_insert_with(|| self.columns.nothing())
         } else {
             &mut self.overflow
         };
-        total.samples += amounts.samples;
-        total.cpu += amounts.cpu;
-        total.waited += amounts.waited;
+        total.add(amounts);
     }
 
     fn has_room(&self, key: &StackKey, with_span: bool) -> bool {
         self.stacks.len() < room(self.max_stacks, with_span) || self.stacks.contains_key(key)
-    }
-
-    fn frame(&mut self, address: u64, modules: &Modules) -> u32 {
-        let frame = if address >> KIND_SHIFT != 0 {
-            Frame::UnknownKind
-        } else if let Some(module) = modules.find(address) {
-            let (start, end) = (module.range.start, module.range.end);
-            Frame::Native {
-                address,
-                file: module.file,
-                in_file: address.wrapping_sub(module.bias),
-                mapping: MappedAt { start, end, offset: module.file_offset },
-            }
-        } else {
-            Frame::Unmapped(address)
-        };
-        let next = self.frames.len() as u32;
-        let number = *self.frame_numbers.entry(frame).or_insert(next);
-        if number == next {
-            self.frames.push(frame);
-        }
-        number
     }
 
     /// Finds the functions of every frame and returns the finished profile. CPU time without a
@@ -167,133 +277,50 @@ impl Assembly {
         symbols: &mut Symbols,
         losses: &[(LossCause, u64)],
     ) -> Profile {
-        let mut types =
-            vec![ValueType::new("samples", "count"), ValueType::new("cpu", "nanoseconds")];
-        if self.wall {
-            types.push(ValueType::new("wall", "nanoseconds"));
-        }
-        let mut profile = Profile::new(types);
-        let locations = self.locations(&mut profile, modules, symbols);
+        let mut profile = Profile::new(self.columns.types());
+        let locations = self.frames.locations(&mut profile, modules, symbols);
         let mut label_sets = HashMap::new();
         let mut stack = Vec::new();
         for (key, amounts) in &self.stacks {
             stack.clear();
             stack.extend(key.frames.iter().map(|number| locations[*number as usize]));
-            if key.truncated {
+            if key.missing.root {
                 stack.push(profile.named_location("[truncated]"));
-                profile.add_loss(LossCause::Truncated, amounts.cpu);
+                profile.add_loss(LossCause::Truncated, amounts.weight());
+            }
+            if key.missing.python {
+                profile.add_loss(LossCause::PythonLost, amounts.weight());
             }
             let (labels, overflow) = *label_sets
                 .entry((key.labels, key.thread))
                 .or_insert_with(|| label_set(&mut profile, key, threads));
             if overflow {
-                profile.add_loss(LossCause::LabelOverflow, amounts.cpu);
+                profile.add_loss(LossCause::LabelOverflow, amounts.weight());
             }
             let stack = profile.stack(&stack);
             profile.add(stack, labels, &amounts.values());
         }
         profile.add_loss(LossCause::LabelOverflow, self.spanless);
-        let overflow = (LossCause::StackOverflow, self.overflow.cpu);
-        for (cause, cpu) in losses.iter().copied().chain([overflow]) {
-            add_placeholder(&mut profile, cause, cpu);
+        for (cause, cpu) in losses {
+            add_placeholder(&mut profile, *cause, Amounts::cpu(*cpu));
         }
-        if self.wall && self.overflow.waited > 0 {
-            let waited = Amounts { waited: self.overflow.waited, ..Amounts::default() };
-            let location = profile.named_location("[waiting]");
-            let stack = profile.stack(&[location]);
-            profile.add(stack, LabelSetId::default(), &waited.values());
-        }
+        self.add_overflow(&mut profile);
         profile
     }
 
-    /// The location of every frame, in order of their numbers.
-    fn locations(
-        &self,
-        profile: &mut Profile,
-        modules: &Modules,
-        symbols: &mut Symbols,
-    ) -> Vec<LocationId> {
-        let mut by_file: HashMap<FileIndex, Vec<(u64, usize)>> = HashMap::new();
-        for (number, frame) in self.frames.iter().enumerate() {
-            if let Frame::Native { file, in_file, .. } = frame {
-                by_file.entry(*file).or_default().push((*in_file, number));
-            }
-        }
-        let mut lines = vec![Vec::new(); self.frames.len()];
-        for (file, mut frames) in by_file {
-            frames.sort_unstable();
-            let addresses: Vec<u64> = frames.iter().map(|(address, _)| *address).collect();
-            let file = modules.file(file);
-            if file.path.as_os_str() == ANONYMOUS {
-                for ((_, number), name) in frames.iter().zip(perf_map_names(&addresses)) {
-                    lines[*number] = name.iter().map(|name| named_line(profile, name)).collect();
+    /// Adds what found no room in the tables.
+    fn add_overflow(&self, profile: &mut Profile) {
+        match self.overflow {
+            Amounts::Time { cpu, waited, .. } => {
+                add_placeholder(profile, LossCause::StackOverflow, Amounts::cpu(cpu));
+                if self.columns == (Columns::Time { wall: true }) && waited > 0 {
+                    let location = profile.named_location("[waiting]");
+                    let stack = profile.stack(&[location]);
+                    let waited = Amounts::waited(waited).values();
+                    profile.add(stack, LabelSetId::default(), &waited);
                 }
-                continue;
             }
-            let resolved = symbols.resolve(file, &addresses);
-            for ((_, number), resolved) in frames.iter().zip(&resolved) {
-                lines[*number] = lines_of(profile, resolved);
-            }
-        }
-        let frames = self.frames.iter().zip(lines);
-        frames.map(|(frame, lines)| location(profile, modules, frame, lines)).collect()
-    }
-}
-
-impl Amounts {
-    /// In the order of the profile's sample types; a profile without wall time ignores the last.
-    fn values(&self) -> [i64; 3] {
-        [self.samples, self.cpu, self.cpu.saturating_add(self.waited)].map(clamp)
-    }
-}
-
-fn lines_of(profile: &mut Profile, resolved: &Resolved) -> Vec<Line> {
-    let mut lines = Vec::with_capacity(resolved.frames.len());
-    for frame in resolved.frames.iter() {
-        let function = Function {
-            name: profile.string(&frame.name),
-            system_name: profile.string(&frame.system_name),
-            file: profile.string(frame.file.as_deref().unwrap_or("")),
-            start_line: frame.start_line.unwrap_or(0),
-        };
-        let function = profile.function(function);
-        lines.push(Line { function, line: frame.line.unwrap_or(0) });
-    }
-    lines
-}
-
-/// Names that a just-in-time compiler wrote down for its code, if it did.
-fn perf_map_names(addresses: &[u64]) -> Vec<Option<String>> {
-    let names = PerfMap::open().and_then(|map| map.names_at(addresses));
-    names.map_or_else(|_| vec![None; addresses.len()], |names| names.names)
-}
-
-fn named_line(profile: &mut Profile, name: &str) -> Line {
-    let name = profile.string(name);
-    let function = Function { name, system_name: name, ..Function::default() };
-    Line { function: profile.function(function), line: 0 }
-}
-
-fn location(
-    profile: &mut Profile,
-    modules: &Modules,
-    frame: &Frame,
-    lines: Vec<Line>,
-) -> LocationId {
-    match *frame {
-        Frame::UnknownKind => profile.named_location("[unknown frame kind]"),
-        Frame::Unmapped(address) => profile.location(Location { address, ..Location::default() }),
-        Frame::Native { address, file, mapping, .. } => {
-            let file = modules.file(file);
-            let mapping = Mapping {
-                start: mapping.start,
-                end: mapping.end,
-                file_offset: mapping.offset,
-                file: profile.string(&file.path.to_string_lossy()),
-                build_id: profile.string(file.build_id.as_deref().unwrap_or("")),
-            };
-            let mapping = profile.mapping(mapping);
-            profile.location(Location { mapping, address, lines })
+            heap @ Amounts::Heap(_) => add_placeholder(profile, LossCause::StackOverflow, heap),
         }
     }
 }
@@ -310,21 +337,21 @@ fn label_set(profile: &mut Profile, key: &StackKey, threads: &Threads) -> (Label
     (profile.label_set(labels), Interned::is_overflow(&pairs))
 }
 
-/// Adds CPU time that has no stack, under a frame that says why.
-fn add_placeholder(profile: &mut Profile, cause: LossCause, cpu_nanos: u64) {
+/// Adds what has no stack, under a frame that says why.
+fn add_placeholder(profile: &mut Profile, cause: LossCause, amounts: Amounts) {
     let name = match cause {
         LossCause::Unsampled => "[unsampled]",
         LossCause::Missed => "[missed]",
         LossCause::Dropped => "[dropped]",
         LossCause::StackOverflow => "[overflow]",
-        LossCause::LabelOverflow | LossCause::Truncated => return,
+        LossCause::LabelOverflow | LossCause::Truncated | LossCause::PythonLost => return,
     };
-    if cpu_nanos > 0 {
-        profile.add_loss(cause, cpu_nanos);
+    let values = amounts.values();
+    if values.iter().any(|value| *value > 0) {
+        profile.add_loss(cause, amounts.weight());
         let location = profile.named_location(name);
         let stack = profile.stack(&[location]);
-        let amounts = Amounts { cpu: cpu_nanos, ..Amounts::default() };
-        profile.add(stack, LabelSetId::default(), &amounts.values());
+        profile.add(stack, LabelSetId::default(), &values);
     }
 }
 
@@ -334,23 +361,21 @@ fn last_file(frames: &[u64], modules: &Modules) -> Option<FileIndex> {
     Some(modules.find(last.saturating_sub(1))?.file)
 }
 
-fn clamp(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::interpreted::Showing;
+    use sondage_sampler::walk::python::{CodeShape, LineTable};
 
     #[test]
     fn spans_give_way_before_stacks_are_lost_and_the_profile_tells_how_much() {
-        let mut assembly = Assembly::new(false, 10, 100);
+        let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
         for number in 0..400u32 {
             let labels = Labels { set: 0, span: u64::from(number) + 1, trace: 7 };
-            let frames = assembly.frame(u64::from(number % 20), &Modules::default());
+            let frames = assembly.frames.native(u64::from(number % 20), &Modules::default());
             let (frames, thread) = (Box::from([frames]), ThreadNameId(0));
-            let key = StackKey { frames, labels, thread, truncated: false };
-            assembly.add(key, Amounts { samples: 1, cpu: 10, waited: 0 });
+            let key = StackKey { frames, labels, thread, missing: Missing::default() };
+            assembly.add(key, Amounts::Time { samples: 1, cpu: 10, waited: 0 });
         }
         let (threads, mut symbols) = (Threads::new(), Symbols::new(Default::default()));
         let profile = assembly.finish(&Modules::default(), &threads, &mut symbols, &[]);
@@ -365,5 +390,106 @@ mod tests {
         assert_eq!((all, in_spans), (4_000, 750));
         let losses: Vec<_> = profile.losses().iter().map(|loss| (loss.cause, loss.value)).collect();
         assert_eq!(losses, [(LossCause::LabelOverflow, 3_250)]);
+    }
+
+    /// Code objects named by their numbers: 0 is `f0` in `/app/shop.py`, 9 is one of Sondage's own.
+    struct Codes(Vec<Vec<u8>>);
+
+    impl Codes {
+        fn new() -> Self {
+            let code = |number: u32| {
+                let name = format!("f{number}");
+                let file = if number == 9 { "/site/sondage/wraps.py" } else { "/app/shop.py" };
+                let shape = CodeShape {
+                    first_line: 10,
+                    format: LineTable::Ranges,
+                    name: (1, name.len() as u32),
+                    file: (1, file.len() as u32),
+                    line_table: 2,
+                };
+                let header = shape.header().into_iter().flat_map(u64::to_ne_bytes);
+                header.chain(name.bytes()).chain(file.bytes()).chain([200, 3]).collect()
+            };
+            Self((0..10).map(code).collect())
+        }
+    }
+
+    impl CodeSource for Codes {
+        fn code(&self, id: u32) -> Option<&[u8]> {
+            self.0.get(id as usize).map(Vec::as_slice)
+        }
+
+        fn generation(&self) -> u64 {
+            1
+        }
+    }
+
+    fn code(code: u32) -> u64 {
+        PythonFrame::Code { code, unit: 4, entry: true }.to_word()
+    }
+
+    /// The names of the only stack of a profile made of these words, and its losses.
+    fn assembled(words: &[u64], complete: bool) -> (Vec<String>, Vec<LossCause>) {
+        let (mut modules, codes) = (Modules::default(), Codes::new());
+        let showing = Showing { hidden: vec!["/site/sondage/".to_owned()], ..Showing::default() };
+        let mut interpreted = Interpreted::new(None, showing);
+        let (modules, interpreted) = (&mut modules, &mut interpreted);
+        let mut reading = Reading { modules, interpreted, codes: &codes };
+        let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
+        let (labels, thread) = (Labels::NONE, ThreadNameId(0));
+        let stack = RawStack { frames: words, complete, labels, thread };
+        assembly.add_each(&mut reading, |add| add(&stack, Amounts::cpu(10)));
+        let (threads, mut symbols) = (Threads::new(), Symbols::new(Default::default()));
+        let profile = assembly.finish(&Modules::default(), &threads, &mut symbols, &[]);
+        let [sample] = profile.samples() else { panic!("one stack") };
+        let names = profile.frames(sample.stack).iter().map(|location| {
+            let location = &profile.locations()[location.index()];
+            match location.lines.as_slice() {
+                [] => format!("{:#x}", location.address),
+                [line] => profile.text(profile.functions()[line.function.index()].name).to_owned(),
+                _ => panic!("nothing is inlined"),
+            }
+        });
+        (names.collect(), profile.losses().iter().map(|loss| loss.cause).collect())
+    }
+
+    #[test]
+    fn python_frames_are_named_and_those_of_the_profiler_are_hidden_unless_they_are_the_leaf() {
+        let lost = PythonFrame::Unreadable.to_word();
+        let cut = PythonFrame::Truncated.to_word();
+        let cases: [(&[u64], bool, &[&str], &[LossCause]); 7] = [
+            (&[code(0), code(1)], true, &["f0", "f1"], &[]),
+            (&[code(0), code(9), code(1)], true, &["f0", "f1"], &[]),
+            (&[code(9), code(9), code(1)], true, &["f9", "f1"], &[]),
+            (&[0x10, 0x21, code(9), code(1)], false, &["0x10", "0x20", "f1"], &[]),
+            (&[code(0), lost], true, &["f0", LOST], &[LossCause::PythonLost]),
+            (&[code(77), code(1)], true, &[LOST, "f1"], &[LossCause::PythonLost]),
+            (&[code(0), cut], true, &["f0", "[truncated]"], &[LossCause::Truncated]),
+        ];
+        for (words, complete, names, losses) in cases {
+            let names = names.iter().map(ToString::to_string).collect();
+            assert_eq!(assembled(words, complete), (names, losses.to_vec()), "{words:x?}");
+        }
+        let native = assembled(&[0x10, 0x21], false);
+        let names = ["0x10", "0x20", "[truncated]"].map(str::to_owned).to_vec();
+        assert_eq!(native, (names, vec![LossCause::Truncated]), "without an interpreter as ever");
+    }
+
+    #[test]
+    fn a_python_frame_has_its_line_and_its_functions_first_line() {
+        let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
+        let (mut modules, mut interpreted) = (Modules::default(), Interpreted::default());
+        let codes = Codes::new();
+        let (modules, interpreted) = (&mut modules, &mut interpreted);
+        let mut reading = Reading { modules, interpreted, codes: &codes };
+        let frame = PythonFrame::from_word(code(3)).unwrap();
+        let number = assembly.python(frame, &mut reading).number;
+        let frame = SourceFrame {
+            name: "f3".into(),
+            file: "/app/shop.py".into(),
+            start_line: 10,
+            line: 13,
+        };
+        assert_eq!(assembly.frames.number(Frame::Source(frame)), number);
     }
 }

@@ -1,9 +1,13 @@
 //! The agent thread's work: keep the picture of the process fresh, drain rings, make profiles.
 
-use super::assemble::Assembly;
+mod handed;
+
+use super::amounts::Columns;
+use super::assemble::{Assembly, Reading};
 use super::cpu::{CpuAccount, Reconciler, nanos};
 use super::engine::{self, Choice};
 use super::governor::Governor;
+use super::interpreted::{Interpreted, Showing};
 use super::interval::{
     MIN_DRAIN_INTERVAL, deepest_sample, longest_drain_interval, next_drain_interval, possible,
     weight_cap,
@@ -13,6 +17,7 @@ use super::threads::Threads;
 use crate::config::{Config, EnginePolicy};
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
+use handed::Foreign;
 use sondage_sampler::{
     Clock, Counters, Fallback, RawSample, Sampler, SlotIndex, Source, StartError,
 };
@@ -66,6 +71,7 @@ pub(crate) struct Options {
     /// Address space for unwind tables.
     pub(crate) table_bytes: usize,
     pub(crate) symbols: Budget,
+    pub(crate) showing: Showing,
 }
 
 impl Options {
@@ -81,11 +87,15 @@ impl Options {
             max_stacks: max_stacks(config.limits.memory_bytes),
             table_bytes: TABLE_BYTES,
             symbols: symbol_budget(config),
+            showing: Showing {
+                internals: config.python_internals,
+                hidden: config.python_hidden.clone(),
+            },
         }
     }
 
     fn assembly(&self, interval: Duration) -> Assembly {
-        Assembly::new(self.wall, nanos(interval), self.max_stacks)
+        Assembly::new(Columns::Time { wall: self.wall }, nanos(interval), self.max_stacks)
     }
 }
 
@@ -110,6 +120,8 @@ pub(crate) struct Collector {
     stacks: Stacks,
     assembly: Assembly,
     symbols: Symbols,
+    interpreted: Interpreted,
+    foreign: Foreign,
     reconciler: Reconciler,
     governor: Governor,
     period_start: (Instant, SystemTime),
@@ -139,6 +151,7 @@ impl Collector {
         if modules.other_agent.is_some() {
             return Err(StartError::AlreadyRunning);
         }
+        let python = crate::python::announced();
         let choice = engine::choose(options.engine, options.prefers_exact, options.interval);
         let interval = possible(options.interval, choice.engine);
         let mut sampler = Sampler::start(&sondage_sampler::Options {
@@ -150,7 +163,7 @@ impl Collector {
             main_stack: modules.main_stack(),
             engine: choice.engine,
             avoided_signals: blocked_signals(),
-            python: crate::python::announced(),
+            python,
         })?;
         while modules.build_next(&mut sampler) {}
         modules.publish(&mut sampler);
@@ -168,6 +181,11 @@ impl Collector {
             stacks: Stacks::new(options.max_stacks),
             assembly: options.assembly(interval),
             symbols: Symbols::new(options.symbols.clone()),
+            interpreted: Interpreted::new(
+                python.map(|python| python.evaluation()),
+                options.showing.clone(),
+            ),
+            foreign: Foreign::default(),
             reconciler,
             governor: Governor::new(interval, now),
             period_start: (now, SystemTime::now()),
@@ -246,6 +264,7 @@ impl Collector {
         profile.meta.period =
             Some((crate::profile::ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
         profile.meta.sources = engine::sources(std::mem::take(&mut self.sources), &self.choice);
+        profile.meta.sources.extend(self.foreign.take_sources());
         Collected { profile, cpu }
     }
 
@@ -287,6 +306,7 @@ impl Collector {
             interval: self.interval,
             slowdowns: self.governor.slowdowns,
             lowered: self.governor.has_lowered(self.interval),
+            foreign: (self.foreign.taken, self.foreign.dropped),
         }
     }
 
@@ -356,7 +376,12 @@ impl Collector {
     }
 
     fn settle(&mut self) {
-        self.assembly.settle(&mut self.stacks, &mut self.picture.modules);
+        let mut reading = Reading {
+            modules: &mut self.picture.modules,
+            interpreted: &mut self.interpreted,
+            codes: &self.sampler,
+        };
+        self.assembly.settle(&mut self.stacks, &mut reading);
         self.threads.forget_stacks();
     }
 
@@ -443,6 +468,8 @@ pub(crate) struct Conditions {
     pub(crate) slowdowns: u64,
     /// Whether the governor holds the rate below the configured one.
     pub(crate) lowered: bool,
+    /// Stacks that a binding handed over, and those that found no room, since the start.
+    pub(crate) foreign: (u64, u64),
 }
 
 /// A timer takes one of the user's queued signals, which all processes of the user share: at most

@@ -57,6 +57,13 @@ impl Reconciler {
         self.counters = counters;
     }
 
+    /// Adds the CPU time, in nanoseconds, of stacks that were not sampled but handed over, and of
+    /// those that found no room on the way.
+    pub(crate) fn add_foreign(&mut self, taken: u64, dropped: u64) {
+        self.account.sampled = self.account.sampled.saturating_add(taken);
+        self.account.dropped = self.account.dropped.saturating_add(dropped);
+    }
+
     /// Closes the account of the time since the last call; everything sampled must have been
     /// added.
     pub(crate) fn close(&mut self) -> CpuAccount {
@@ -66,7 +73,8 @@ impl Reconciler {
         account.own = nanos(own.saturating_sub(self.own));
         account.host = nanos(process.saturating_sub(self.process)).saturating_sub(account.own);
         (self.process, self.own) = (process, own);
-        let covered = account.sampled + account.dropped + account.missed + self.surplus;
+        let covered = account.sampled.saturating_add(account.dropped);
+        let covered = covered.saturating_add(account.missed).saturating_add(self.surplus);
         let clock = account.host + if self.own_is_sampled { account.own } else { 0 };
         account.unsampled = clock.saturating_sub(covered);
         self.surplus = covered.saturating_sub(clock);

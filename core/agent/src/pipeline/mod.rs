@@ -1,15 +1,26 @@
 //! From rings to profiles: everything that happens on the agent thread before encoding.
 
+mod amounts;
 mod assemble;
 mod collector;
 mod cpu;
 mod engine;
+mod foreign;
+mod frames;
 mod governor;
+mod heap;
+mod interpreted;
 mod interval;
+mod mixed;
 mod stacks;
 mod threads;
 
 pub use cpu::CpuAccount;
+pub use foreign::ForeignFrame;
+pub use foreign::ForeignStack;
+pub use heap::HeapSource;
+pub use heap::HeapStack;
+pub use heap::HeapValues;
 pub use threads::OwnThread;
 pub use threads::exclude_this_thread;
 pub use threads::own_cpu;
@@ -17,4 +28,7 @@ pub use threads::own_cpu;
 pub(crate) use collector::Collected;
 pub(crate) use collector::Collector;
 pub(crate) use collector::Options;
+pub(crate) use foreign::ForeignSender;
+pub(crate) use foreign::ForeignStacks;
+pub(crate) use foreign::foreign_queue;
 pub(crate) use threads::forget_own_threads;

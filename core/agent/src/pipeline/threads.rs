@@ -179,7 +179,8 @@ impl Threads {
         self.intern(String::from_utf8_lossy(&name).trim_end())
     }
 
-    fn intern(&mut self, name: &str) -> ThreadNameId {
+    /// The number of a name.
+    pub(crate) fn intern(&mut self, name: &str) -> ThreadNameId {
         let known = self.names.iter().position(|known| known == name);
         let index = known.unwrap_or_else(|| {
             if self.names.len() < MAX_NAMES {

@@ -18,17 +18,21 @@ pub enum LossCause {
     LabelOverflow,
     /// Samples whose stack could not be walked to the thread's root. Their stacks are kept.
     Truncated,
+    /// Samples with Python frames that could not be read. The rest of their stacks is kept; the
+    /// frame `[python frames lost]` stands for what is missing.
+    PythonLost,
 }
 
 impl LossCause {
     /// Every cause, in the order used for output.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unsampled,
         Self::Missed,
         Self::Dropped,
         Self::StackOverflow,
         Self::LabelOverflow,
         Self::Truncated,
+        Self::PythonLost,
     ];
 
     /// The name used in files, metrics and the page.
@@ -40,6 +44,7 @@ impl LossCause {
             Self::StackOverflow => "stack_overflow",
             Self::LabelOverflow => "label_overflow",
             Self::Truncated => "truncated",
+            Self::PythonLost => "python_lost",
         }
     }
 

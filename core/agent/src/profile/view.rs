@@ -60,7 +60,9 @@ pub fn encode(profile: &Profile) -> String {
     let mut strings = Strings::new(profile);
     let frames = table.frames().iter().map(|frame| {
         let name = strings.name(frame);
-        let (file, module) = (strings.id(frame.file), strings.id(frame.module));
+        // Interpreted code is in no module: its file is what its frames have in common.
+        let module = if frame.module == StringId::default() { frame.file } else { frame.module };
+        let (file, module) = (strings.id(frame.file), strings.id(module));
         (name, file, module, frame.line, u8::from(frame.inlined))
     });
     let frames = frames.collect();

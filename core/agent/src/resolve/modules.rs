@@ -68,6 +68,7 @@ pub struct Modules {
     files: Vec<KnownFile>,
     by_key: HashMap<(Option<FileIdentity>, PathBuf), FileIndex>,
     main_stack: Range<u64>,
+    revision: u64,
     /// The version of another copy of Sondage that runs in this process.
     pub other_agent: Option<String>,
     /// What could not be read or built, for `stats()` and `doctor`.
@@ -102,7 +103,18 @@ impl Modules {
         let same = |(a, b): (&Module, &Module)| a.range == b.range && a.file == b.file;
         let changed = list.len() != self.list.len() || !list.iter().zip(&self.list).all(same);
         self.list = list;
+        self.revision += u64::from(changed);
         changed
+    }
+
+    /// A number that grows whenever the list of modules changes.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The mappings of a file.
+    pub fn of_file(&self, file: FileIndex) -> impl Iterator<Item = &Module> {
+        self.list.iter().filter(move |module| module.file == file)
     }
 
     /// The main thread's stack; empty before the first refresh.

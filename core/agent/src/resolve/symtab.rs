@@ -23,6 +23,8 @@ type Entry = elf::Sym64<LittleEndian>;
 const CHUNK: u64 = 2730;
 /// The largest table that is read; librustc_driver's has 10 MB.
 const MAX_TABLE: u64 = 256 << 20;
+/// Strings that are read at once; librustc_driver's take 40 MB.
+const MAX_STRINGS: u64 = 64 << 20;
 /// The longest linkage name that is read.
 const MAX_NAME: usize = 16 << 10;
 /// How many aliases of one address are compared by name.
@@ -56,17 +58,7 @@ pub fn symbols_at(image: &Image, addresses: &[u64]) -> Result<Vec<Option<Symbol>
     sorted.dedup();
     let mut search = Search::new(image.sections(), &sorted);
     let mut clock = Clock::start();
-    let mut at = 0;
-    let end = table.size.min(MAX_TABLE);
-    let entry = size_of::<Entry>() as u64;
-    while end - at >= entry {
-        let size = (CHUNK * entry).min((end - at) / entry * entry);
-        let bytes = image.source.read(table.offset.saturating_add(at), size, size)?;
-        for symbol in items::<Entry>(&bytes)? {
-            search.offer(symbol, &mut clock)?;
-        }
-        at += size;
-    }
+    each_entry(image, table, |symbol| search.offer(symbol, &mut clock))?;
     let found = search.finish();
     let names = Names { image, strings: image.sections().get(table.link as usize) };
     let symbols = names.read(&found)?;
@@ -74,6 +66,56 @@ pub fn symbols_at(image: &Image, addresses: &[u64]) -> Result<Vec<Option<Symbol>
         .iter()
         .map(|address| sorted.binary_search(address).ok().and_then(|i| symbols[i].clone()))
         .collect())
+}
+
+/// The symbols of code whose names `matches` takes, from `.symtab` or else `.dynsym`, in their order.
+///
+/// # Errors
+/// When the table or its strings lie outside the file, are larger than 64 MiB, or take too long.
+pub(crate) fn symbols_named(
+    image: &Image,
+    matches: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Symbol>, ResolveError> {
+    let Some(table) = table(image) else { return Ok(Vec::new()) };
+    let strings = image.sections().get(table.link as usize).filter(|strings| strings.has_bytes());
+    let Some(strings) = strings else { return Ok(Vec::new()) };
+    let strings = image.source.read(strings.offset, strings.size, MAX_STRINGS)?;
+    let mut clock = Clock::start();
+    let mut found = Vec::new();
+    each_entry(image, table, |symbol| {
+        clock.spend(1)?;
+        let name = strings.get(symbol.st_name.get(LE) as usize..).unwrap_or_default();
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        if names_code(symbol)
+            && let Ok(name) = std::str::from_utf8(name)
+            && matches(name)
+        {
+            let (address, size) = (symbol.st_value.get(LE), symbol.st_size.get(LE));
+            found.push(Symbol { name: name.into(), address, size });
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Hands out the entries of a symbol table, read in chunks.
+fn each_entry(
+    image: &Image,
+    table: &Section,
+    mut take: impl FnMut(&Entry) -> Result<(), ResolveError>,
+) -> Result<(), ResolveError> {
+    let mut at = 0;
+    let end = table.size.min(MAX_TABLE);
+    let entry = size_of::<Entry>() as u64;
+    while end - at >= entry {
+        let size = (CHUNK * entry).min((end - at) / entry * entry);
+        let bytes = image.source.read(table.offset.saturating_add(at), size, size)?;
+        for symbol in items::<Entry>(&bytes)? {
+            take(symbol)?;
+        }
+        at += size;
+    }
+    Ok(())
 }
 
 /// Whether the file has the full symbol table rather than only the dynamic one.

@@ -76,6 +76,7 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_SIGNALS", "off"),
         ("SONDAGE_ENGINE", "process"),
         ("SONDAGE_INLINES", "false"),
+        ("SONDAGE_PYTHON_INTERNALS", "on"),
         ("SONDAGE_MEMORY", "128MiB"),
         ("SONDAGE_SYMBOL_MEMORY", "32MiB"),
         ("SONDAGE_MAX_THREADS", "64"),
@@ -98,6 +99,7 @@ fn every_variable_reaches_its_setting() {
     assert_eq!(built.http.proxy, ProxyPolicy::Environment);
     assert_eq!((built.signals, built.inlines), (SignalPolicy::Off, false));
     assert_eq!(built.engine, EnginePolicy::Process);
+    assert!(built.python_internals);
     let limits = Limits {
         memory_bytes: 128 << 20,
         symbol_bytes: 32 << 20,
@@ -271,13 +273,15 @@ fn the_builder_checks_as_the_environment_does() {
     let many = (0..65).fold(Config::builder(), |builder, n| builder.label(format!("l{n}"), "v"));
     let many = many.build().unwrap_err().to_string();
     assert!(many.contains("at most 64 labels"), "{many}");
+    let everything = Config::builder().python_hidden("").build().unwrap_err().to_string();
+    assert!(everything.starts_with("python_hidden is"), "{everything}");
     let symbols = Config::builder().memory_bytes(16 << 20).symbol_bytes(17 << 20);
     assert!(symbols.build().is_err());
     let small = Config::builder().memory_bytes(16 << 20).build().unwrap();
     assert_eq!(small.limits.symbol_bytes, 8 << 20, "the default follows the smaller memory");
 }
 
-const VARIABLES: [&str; 27] = [
+const VARIABLES: [&str; 28] = [
     "SONDAGE_ENABLED",
     "SONDAGE_SERVICE",
     "SONDAGE_LABELS",
@@ -286,6 +290,7 @@ const VARIABLES: [&str; 27] = [
     "SONDAGE_SIGNALS",
     "SONDAGE_ENGINE",
     "SONDAGE_INLINES",
+    "SONDAGE_PYTHON_INTERNALS",
     "SONDAGE_INTERVAL",
     "SONDAGE_PUSH",
     "SONDAGE_TOKEN",

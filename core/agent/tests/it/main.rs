@@ -8,6 +8,7 @@ mod control;
 mod deploy;
 mod export;
 mod fixture;
+mod handed;
 mod labels;
 mod opentelemetry;
 mod profile;

@@ -411,6 +411,7 @@ fn options(engine: Engine) -> Options {
         main_stack: 0..0,
         engine,
         avoided_signals: 0,
+        python: None,
     }
 }
 

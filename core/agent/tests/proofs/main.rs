@@ -20,6 +20,7 @@ mod handler;
 mod host;
 #[cfg(target_arch = "x86_64")]
 mod lifecycle;
+mod lines;
 #[cfg(target_arch = "x86_64")]
 mod oracle;
 mod outliving;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::super::groups::{Group, groups, spelled};
+use super::super::groups::{Group, counts_memory, groups, spelled};
 use super::message::{self as otlp, AnyValue, Link, Value};
 use crate::profile::{ExtraStrings, LabelSetId, Profile, StackId, ValueType};
 
@@ -115,6 +115,8 @@ impl<'a> Tables<'a> {
             Some(period) if counted => period,
             Some((_, each)) if kind.kind == "wall" => &(kind.clone(), *each),
             Some(period) if period.0.unit == kind.unit && period.0.kind != "cpu" => period,
+            // Objects are sampled by bytes too; Go's heap profiles have it so.
+            Some(period) if counts_memory(&kind.kind) && period.0.kind == "space" => period,
             _ => &own,
         };
         let each = i64::try_from(*each).unwrap_or(i64::MAX);

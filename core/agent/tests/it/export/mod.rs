@@ -4,6 +4,7 @@ mod answers;
 mod collector;
 mod faults;
 mod file;
+mod heap;
 mod hostile;
 mod outage;
 mod protocols;

@@ -1,0 +1,179 @@
+//! The frames of a profile that is being put together, each once, and what they are called.
+
+use crate::profile::{Function, Line, Location, LocationId, Mapping, Profile};
+use crate::resolve::{ANONYMOUS, FileIndex, Modules, PerfMap, Resolved, Symbols};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The top byte of a frame word says what kind of frame it is; 0 is a native address.
+const KIND_SHIFT: u32 = 56;
+
+/// A frame, as far as it can be told without symbols.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Frame {
+    /// An address in the process that no module holds.
+    Unmapped(u64),
+    /// An address in the process, and the file and address in it that it belongs to.
+    Native { address: u64, file: FileIndex, in_file: u64, mapping: MappedAt },
+    /// A line of a source file that an interpreter runs.
+    Source(SourceFrame),
+    /// A frame that says what is missing.
+    Placeholder(&'static str),
+    /// A frame of a kind that this version does not know.
+    UnknownKind,
+}
+
+/// A frame of interpreted code.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct SourceFrame {
+    pub(super) name: Arc<str>,
+    pub(super) file: Arc<str>,
+    /// First line of the function, 0 when unknown.
+    pub(super) start_line: u32,
+    /// The line that runs, 0 when unknown.
+    pub(super) line: u32,
+}
+
+/// Where a file was mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct MappedAt {
+    start: u64,
+    end: u64,
+    offset: u64,
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    frames: Vec<Frame>,
+    numbers: HashMap<Frame, u32>,
+}
+
+impl Frames {
+    /// The number of a frame.
+    pub(super) fn number(&mut self, frame: Frame) -> u32 {
+        let next = self.frames.len() as u32;
+        let number = *self.numbers.entry(frame.clone()).or_insert(next);
+        if number == next {
+            self.frames.push(frame);
+        }
+        number
+    }
+
+    /// The number of the frame at an address.
+    pub(super) fn native(&mut self, address: u64, modules: &Modules) -> u32 {
+        let frame = if address >> KIND_SHIFT != 0 {
+            Frame::UnknownKind
+        } else if let Some(module) = modules.find(address) {
+            let (start, end) = (module.range.start, module.range.end);
+            Frame::Native {
+                address,
+                file: module.file,
+                in_file: address.wrapping_sub(module.bias),
+                mapping: MappedAt { start, end, offset: module.file_offset },
+            }
+        } else {
+            Frame::Unmapped(address)
+        };
+        self.number(frame)
+    }
+
+    /// The location of every frame, in order of their numbers.
+    pub(super) fn locations(
+        &self,
+        profile: &mut Profile,
+        modules: &Modules,
+        symbols: &mut Symbols,
+    ) -> Vec<LocationId> {
+        let mut by_file: HashMap<FileIndex, Vec<(u64, usize)>> = HashMap::new();
+        for (number, frame) in self.frames.iter().enumerate() {
+            if let Frame::Native { file, in_file, .. } = frame {
+                by_file.entry(*file).or_default().push((*in_file, number));
+            }
+        }
+        let mut lines = vec![Vec::new(); self.frames.len()];
+        for (file, mut frames) in by_file {
+            frames.sort_unstable();
+            let addresses: Vec<u64> = frames.iter().map(|(address, _)| *address).collect();
+            let file = modules.file(file);
+            if file.path.as_os_str() == ANONYMOUS {
+                for ((_, number), name) in frames.iter().zip(perf_map_names(&addresses)) {
+                    lines[*number] = name.iter().map(|name| named_line(profile, name)).collect();
+                }
+                continue;
+            }
+            let resolved = symbols.resolve(file, &addresses);
+            for ((_, number), resolved) in frames.iter().zip(&resolved) {
+                lines[*number] = lines_of(profile, resolved);
+            }
+        }
+        let frames = self.frames.iter().zip(lines);
+        frames.map(|(frame, lines)| location(profile, modules, frame, lines)).collect()
+    }
+}
+
+fn lines_of(profile: &mut Profile, resolved: &Resolved) -> Vec<Line> {
+    let mut lines = Vec::with_capacity(resolved.frames.len());
+    for frame in resolved.frames.iter() {
+        let function = Function {
+            name: profile.string(&frame.name),
+            system_name: profile.string(&frame.system_name),
+            file: profile.string(frame.file.as_deref().unwrap_or("")),
+            start_line: frame.start_line.unwrap_or(0),
+        };
+        let function = profile.function(function);
+        lines.push(Line { function, line: frame.line.unwrap_or(0) });
+    }
+    lines
+}
+
+/// Names that a just-in-time compiler wrote down for its code, if it did.
+fn perf_map_names(addresses: &[u64]) -> Vec<Option<String>> {
+    let names = PerfMap::open().and_then(|map| map.names_at(addresses));
+    names.map_or_else(|_| vec![None; addresses.len()], |names| names.names)
+}
+
+fn named_line(profile: &mut Profile, name: &str) -> Line {
+    let name = profile.string(name);
+    let function = Function { name, system_name: name, ..Function::default() };
+    Line { function: profile.function(function), line: 0 }
+}
+
+/// Interpreted code has no mapping: it is no part of a binary.
+fn source_line(profile: &mut Profile, source: &SourceFrame) -> Line {
+    let name = profile.string(&source.name);
+    let file = profile.string(&source.file);
+    let function = Function { name, system_name: name, file, start_line: source.start_line };
+    Line { function: profile.function(function), line: source.line }
+}
+
+fn location(
+    profile: &mut Profile,
+    modules: &Modules,
+    frame: &Frame,
+    lines: Vec<Line>,
+) -> LocationId {
+    match frame {
+        Frame::Source(source) => {
+            let lines = vec![source_line(profile, source)];
+            profile.location(Location { lines, ..Location::default() })
+        }
+        Frame::Placeholder(name) => profile.named_location(name),
+        Frame::UnknownKind => profile.named_location("[unknown frame kind]"),
+        Frame::Unmapped(address) => {
+            profile.location(Location { address: *address, ..Location::default() })
+        }
+        Frame::Native { address, file, mapping, .. } => {
+            let file = modules.file(*file);
+            let mapping = Mapping {
+                start: mapping.start,
+                end: mapping.end,
+                file_offset: mapping.offset,
+                file: profile.string(&file.path.to_string_lossy()),
+                build_id: profile.string(file.build_id.as_deref().unwrap_or("")),
+            };
+            let mapping = profile.mapping(mapping);
+            profile.location(Location { mapping, address: *address, lines })
+        }
+    }
+}
