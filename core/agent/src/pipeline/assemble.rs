@@ -457,7 +457,8 @@ mod tests {
     fn python_frames_are_named_and_those_of_the_profiler_are_hidden_unless_they_are_the_leaf() {
         let lost = PythonFrame::Unreadable.to_word();
         let cut = PythonFrame::Truncated.to_word();
-        let cases: [(&[u64], bool, &[&str], &[LossCause]); 7] = [
+        type Case<'a> = (&'a [u64], bool, &'a [&'a str], &'a [LossCause]);
+        let cases: [Case<'_>; 7] = [
             (&[code(0), code(1)], true, &["f0", "f1"], &[]),
             (&[code(0), code(9), code(1)], true, &["f0", "f1"], &[]),
             (&[code(9), code(9), code(1)], true, &["f9", "f1"], &[]),

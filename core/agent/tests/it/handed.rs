@@ -26,7 +26,9 @@ fn stack(frames: Vec<ForeignFrame>) -> ForeignStack {
 }
 
 /// Name, file, line and first line of each frame of a sample, leaf first, and its labels.
-fn shown(profile: &Profile, sample: usize) -> (Vec<(String, String, u32, u32)>, Vec<String>) {
+type Shown = (Vec<(String, String, u32, u32)>, Vec<String>);
+
+fn shown(profile: &Profile, sample: usize) -> Shown {
     let sample = &profile.samples()[sample];
     let frames = profile.frames(sample.stack).iter().map(|location| {
         let line = profile.locations()[location.index()].lines[0];
