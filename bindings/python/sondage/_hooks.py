@@ -8,7 +8,7 @@ import atexit
 import os
 import threading
 
-from . import _sondage
+from . import _signals, _sondage
 
 _installed = []
 _at_fork = False
@@ -43,6 +43,7 @@ def install(propagate_executors=True, task_names=False):
         return
     _installed.append(_AtExit())
     _installed.append(_Replacement(os, "_exit", _sondage.Exit(os._exit)))
+    _installed.append(_signals.RaisedAgain())
     start_thread = _start_thread()
     if start_thread is not None:
         _installed.append(start_thread)
