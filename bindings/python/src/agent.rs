@@ -15,7 +15,7 @@ use sondage::{Agent, Error, ErrorKind};
 use sondage_recorder::{Options, PATIENCE};
 
 use crate::fence::{fenced, guarded, silence, warn};
-use crate::{interpreter, settings};
+use crate::{interpreter, selftest, settings};
 
 /// The running profiler, and who started it.
 struct Host {
@@ -67,11 +67,19 @@ pub(crate) fn start(
         if !config.enabled {
             return Ok(false);
         }
-        interpreter::attach();
+        attach(py);
         let agent = py.detach(|| Agent::start(config)).map_err(exception)?;
         *slot() = Some(Host { agent: Arc::new(agent), by_door });
         Ok(true)
     })
+}
+
+/// Has the core read this interpreter's frames; where it can't, says so.
+fn attach(py: Python<'_>) {
+    if let Err(reason) = selftest::attach(py) {
+        let text = format!("profiles of this process have no Python functions: {reason}");
+        warn(py, &CString::new(text.replace('\0', " ")).unwrap_or_default());
+    }
 }
 
 /// Records this process for `sondage record`, if it runs under it; whether it does.
@@ -83,7 +91,7 @@ pub(crate) fn record(py: Python<'_>) -> PyResult<bool> {
         if std::env::var_os("SONDAGE_RECORD_DIR").is_none() {
             return Ok(false);
         }
-        interpreter::attach();
+        attach(py);
         py.detach(interpreter::stand_down_preloaded);
         let begun = RECORDED.load(Ordering::Relaxed)
             || sondage_recorder::begin(Options { patience: PATIENCE, stop_at_end: true });

@@ -4,43 +4,38 @@
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
 
-/// What a reader of Python's frames needs of the interpreter that this process runs.
-#[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "the core's reader of Python frames is told of them in `attach`")]
-pub(crate) struct Addresses {
-    /// `PyGILState_GetThisThreadState`: the calling thread's state, also while it waits.
-    pub(crate) this_thread_state: NonNull<c_void>,
-    /// The state of the thread that holds the interpreter's lock.
-    pub(crate) current_thread_state: NonNull<c_void>,
-    /// `PyCode_Type`.
-    pub(crate) code_type: NonNull<c_void>,
-    /// `PyBytes_Type`.
-    pub(crate) bytes_type: NonNull<c_void>,
-    /// `_PyEval_EvalFrameDefault`, which runs a frame.
-    pub(crate) evaluation: NonNull<c_void>,
-}
+use pyo3::prelude::*;
+use sondage::python::{Interpreter, Symbols};
 
-/// Looks the addresses up; `None` where one is missing, as in another implementation of Python.
-pub(crate) fn addresses() -> Option<Addresses> {
-    Some(Addresses {
-        this_thread_state: symbol(c"PyGILState_GetThisThreadState")?,
+/// The interpreter of this process, with labels from a context variable that is given by its address
+/// and its hash; or why its frames cannot be read.
+pub(crate) fn describe(py: Python<'_>, variable: (u64, i64)) -> Result<Interpreter, String> {
+    let address = |name| symbol(name).map_or(0, |address| address.as_ptr() as usize);
+    let symbols = Symbols {
+        minor: py.version_info().minor,
+        this_thread_state: address(c"PyGILState_GetThisThreadState"),
         // 3.13 renamed it.
-        current_thread_state: symbol(c"PyThreadState_GetUnchecked")
-            .or_else(|| symbol(c"_PyThreadState_UncheckedGet"))?,
-        code_type: symbol(c"PyCode_Type")?,
-        bytes_type: symbol(c"PyBytes_Type")?,
-        evaluation: symbol(c"_PyEval_EvalFrameDefault")?,
-    })
+        current_thread_state: match address(c"PyThreadState_GetUnchecked") {
+            0 => address(c"_PyThreadState_UncheckedGet"),
+            address => address,
+        },
+        code_type: address(c"PyCode_Type"),
+        bytes_type: address(c"PyBytes_Type"),
+        evaluation: address(c"_PyEval_EvalFrameDefault"),
+        runtime: address(c"_PyRuntime"),
+    };
+    // SAFETY: the addresses are those of the symbols with these names, or 0; the interpreter that
+    // this function was called by is never unloaded.
+    let interpreter = unsafe { Interpreter::new(&symbols) };
+    let (address, hash) = variable;
+    interpreter
+        .map(|interpreter| interpreter.with_labels(address, hash))
+        .map_err(|unsupported| unsupported.to_string())
 }
 
 fn symbol(name: &CStr) -> Option<NonNull<c_void>> {
     // SAFETY: the name ends with a NUL, and the default scope needs no handle.
     NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
-}
-
-/// Tells the core of the interpreter before the profiler starts.
-pub(crate) fn attach() {
-    let _ = addresses();
 }
 
 /// Has a preloaded `libsondage.so` stop recording this process, if there is one.

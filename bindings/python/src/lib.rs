@@ -14,6 +14,7 @@ mod ending;
 mod fence;
 mod interpreter;
 mod labels;
+mod selftest;
 mod settings;
 mod threads;
 
@@ -60,6 +61,10 @@ mod _sondage {
     use crate::labels::propagate;
     #[pymodule_export]
     use crate::labels::set_label;
+    #[pymodule_export]
+    use crate::selftest::check_layout;
+    #[pymodule_export]
+    use crate::selftest::layout_offsets;
     #[pymodule_export]
     use crate::threads::StartThread;
 }

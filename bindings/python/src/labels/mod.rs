@@ -10,7 +10,9 @@ mod variable;
 
 pub(crate) use carried::propagate;
 pub(crate) use scope::Labels;
+pub(crate) use variable::address_and_hash;
 pub(crate) use variable::clear_label;
+pub(crate) use variable::current;
 pub(crate) use variable::current_labels;
 pub(crate) use variable::enter_span;
 pub(crate) use variable::leave;

@@ -4,12 +4,14 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 use sondage::LabelSet;
+use sondage_sampler::Labels;
 
 use super::value;
 use crate::fence::fenced;
 
 /// The variable and its methods, looked up once.
 pub(super) struct Variable {
+    variable: Py<PyAny>,
     get: Py<PyAny>,
     set: Py<PyAny>,
     reset: Py<PyAny>,
@@ -26,7 +28,8 @@ impl Variable {
             let class = py.import("contextvars")?.getattr("ContextVar")?;
             let variable = class.call(("sondage.labels",), Some(&settings))?;
             let method = |name| Ok::<_, PyErr>(variable.getattr(name)?.unbind());
-            Ok(Self { get: method("get")?, set: method("set")?, reset: method("reset")? })
+            let (get, set, reset) = (method("get")?, method("set")?, method("reset")?);
+            Ok(Self { variable: variable.unbind(), get, set, reset })
         })
     }
 
@@ -44,6 +47,23 @@ impl Variable {
     pub(super) fn restore(&self, token: &Bound<'_, PyAny>) -> PyResult<()> {
         self.reset.bind(token.py()).call1((token,)).map(drop)
     }
+}
+
+/// The address of the variable, which lives as long as the process, and its hash: by these the
+/// signal handler finds its value.
+pub(crate) fn address_and_hash(py: Python<'_>) -> PyResult<(u64, i64)> {
+    let variable = Variable::of(py)?.variable.bind(py);
+    Ok((variable.as_ptr() as u64, variable.hash()? as i64))
+}
+
+/// What the signal handler is to find in the current context; `None` where nothing was set.
+pub(crate) fn current(py: Python<'_>) -> PyResult<Option<Labels>> {
+    let value = Variable::of(py)?.value(py)?;
+    Ok((!value.is_none()).then(|| {
+        let set = set_of(&value);
+        let (span, trace) = (set.span_id().unwrap_or(0), set.trace_id().unwrap_or(0));
+        Labels { set: set.id(), span, trace }
+    }))
 }
 
 /// The label set that a value of the variable stands for.
