@@ -56,7 +56,7 @@ pub(super) fn merge(
         .collect();
     let is_call = |(_, kind): &(u64, Native)| *kind == Native::Evaluation;
     let calls = native.iter().filter(|frame| is_call(frame)).count();
-    let last_call = native.iter().rposition(|frame| is_call(frame)).filter(|_| complete);
+    let last_call = native.iter().rposition(is_call).filter(|_| complete);
     let bootstrap = last_call.map_or(native.len(), |depth| depth + 1);
     let mut frameless = calls.saturating_sub(entries(python));
     let mut python = python;
