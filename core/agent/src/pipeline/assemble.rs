@@ -453,21 +453,23 @@ mod tests {
         (names.collect(), profile.losses().iter().map(|loss| loss.cause).collect())
     }
 
+    /// Names of frames, and losses.
+    type Shown = (&'static [&'static str], &'static [LossCause]);
+
     #[test]
     fn python_frames_are_named_and_those_of_the_profiler_are_hidden_unless_they_are_the_leaf() {
         let lost = PythonFrame::Unreadable.to_word();
         let cut = PythonFrame::Truncated.to_word();
-        type Case<'a> = (&'a [u64], bool, &'a [&'a str], &'a [LossCause]);
-        let cases: [Case<'_>; 7] = [
-            (&[code(0), code(1)], true, &["f0", "f1"], &[]),
-            (&[code(0), code(9), code(1)], true, &["f0", "f1"], &[]),
-            (&[code(9), code(9), code(1)], true, &["f9", "f1"], &[]),
-            (&[0x10, 0x21, code(9), code(1)], false, &["0x10", "0x20", "f1"], &[]),
-            (&[code(0), lost], true, &["f0", LOST], &[LossCause::PythonLost]),
-            (&[code(77), code(1)], true, &[LOST, "f1"], &[LossCause::PythonLost]),
-            (&[code(0), cut], true, &["f0", "[truncated]"], &[LossCause::Truncated]),
+        let cases: [(&[u64], bool, Shown); 7] = [
+            (&[code(0), code(1)], true, (&["f0", "f1"], &[])),
+            (&[code(0), code(9), code(1)], true, (&["f0", "f1"], &[])),
+            (&[code(9), code(9), code(1)], true, (&["f9", "f1"], &[])),
+            (&[0x10, 0x21, code(9), code(1)], false, (&["0x10", "0x20", "f1"], &[])),
+            (&[code(0), lost], true, (&["f0", LOST], &[LossCause::PythonLost])),
+            (&[code(77), code(1)], true, (&[LOST, "f1"], &[LossCause::PythonLost])),
+            (&[code(0), cut], true, (&["f0", "[truncated]"], &[LossCause::Truncated])),
         ];
-        for (words, complete, names, losses) in cases {
+        for (words, complete, (names, losses)) in cases {
             let names = names.iter().map(ToString::to_string).collect();
             assert_eq!(assembled(words, complete), (names, losses.to_vec()), "{words:x?}");
         }

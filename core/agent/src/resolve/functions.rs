@@ -44,3 +44,30 @@ fn unwound(image: &Image, address: u64) -> Result<Option<Range<u64>>, ResolveErr
     let fde = section.fde_for_address(&bases, address, EhFrame::cie_from_offset);
     Ok(fde.ok().map(|fde| fde.initial_address()..fde.end_address()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[inline(never)]
+    fn somewhere(number: u64) -> u64 {
+        std::hint::black_box(number) * 3
+    }
+
+    #[test]
+    fn a_function_without_a_symbol_is_where_its_unwind_information_is() {
+        let mut modules = super::super::Modules::default();
+        modules.refresh();
+        let address = somewhere as fn(u64) -> u64 as usize as u64;
+        assert_eq!(somewhere(2), 6);
+        let address = address - modules.find(address).unwrap().bias;
+        let image = Image::open(Path::new("/proc/self/exe"), None).unwrap();
+        let symbol = super::super::symbols_at(&image, &[address]).unwrap().remove(0).unwrap();
+        let by_symbol = ranges_of(&image, &symbol.name, address).unwrap();
+        assert_eq!(by_symbol, vec![symbol.address..symbol.address + symbol.size]);
+        let unwound = ranges_of(&image, "no such function", address).unwrap();
+        assert_eq!(unwound, by_symbol);
+        assert_eq!(ranges_of(&image, "no such function", 1).unwrap(), Vec::new());
+    }
+}

@@ -25,10 +25,11 @@ fn stack(frames: Vec<ForeignFrame>) -> ForeignStack {
     }
 }
 
-/// Name, file, line and first line of each frame of a sample, leaf first, and its labels.
-type Shown = (Vec<(String, String, u32, u32)>, Vec<String>);
+/// Name, file, line and first line.
+type Shown = (String, String, u32, u32);
 
-fn shown(profile: &Profile, sample: usize) -> Shown {
+/// The frames of a sample, leaf first, and its labels.
+fn shown(profile: &Profile, sample: usize) -> (Vec<Shown>, Vec<String>) {
     let sample = &profile.samples()[sample];
     let frames = profile.frames(sample.stack).iter().map(|location| {
         let line = profile.locations()[location.index()].lines[0];

@@ -55,24 +55,18 @@ fn received(kind: &str) -> Vec<(String, i64)> {
 fn memory_arrives_by_every_protocol_under_the_names_that_its_pages_show() {
     for (kind, protocol) in KINDS {
         let names = match protocol {
-            Protocol::PyroscopePush | Protocol::PyroscopeIngest | Protocol::Parca => [
-                "memory:alloc_objects:count:space:bytes",
-                "memory:alloc_space:bytes:space:bytes",
-                "memory:inuse_objects:count:space:bytes",
-                "memory:inuse_space:bytes:space:bytes",
-            ],
-            // The name is that of the scope, or what the server makes of the period.
-            Protocol::OtlpHttp | Protocol::OtlpGrpc => [
-                ":alloc_objects:count:space:bytes",
-                ":alloc_space:bytes:space:bytes",
-                ":inuse_objects:count:space:bytes",
-                ":inuse_space:bytes:space:bytes",
-            ],
             Protocol::Datadog => [
                 ":alloc-samples:count:space:bytes",
                 ":alloc-space:bytes:space:bytes",
                 ":heap-samples:count:space:bytes",
                 ":heap-space:bytes:space:bytes",
+            ],
+            // By OTLP the name is that of the scope, as Parca takes it.
+            _ => [
+                "memory:alloc_objects:count:space:bytes",
+                "memory:alloc_space:bytes:space:bytes",
+                "memory:inuse_objects:count:space:bytes",
+                "memory:inuse_space:bytes:space:bytes",
             ],
         };
         let sums = [10, 10_000, 1, 1_000];
