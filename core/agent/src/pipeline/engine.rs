@@ -47,10 +47,15 @@ fn source(engine: Engine) -> Source {
     }
 }
 
+/// A source in a set of them.
+pub(super) fn source_bit(source: Source) -> u32 {
+    1u32.checked_shl(source as u32).unwrap_or(0)
+}
+
 /// The names of a set of sources, or that of the chosen engine for an empty one.
 pub(super) fn sources(set: u32, choice: &Choice) -> Vec<String> {
     let all = [Source::Timer, Source::Ebpf, Source::Perf, Source::Process];
-    let used = all.into_iter().filter(|source| set & (1 << *source as u32) != 0);
+    let used = all.into_iter().filter(|source| set & source_bit(*source) != 0);
     let mut names: Vec<_> = used.map(|source| source.name().to_owned()).collect();
     if names.is_empty() {
         names.push(choice.name().to_owned());

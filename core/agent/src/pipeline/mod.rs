@@ -2,10 +2,12 @@
 
 mod assemble;
 mod collector;
+mod conditions;
 mod cpu;
 mod engine;
 mod governor;
 mod interval;
+mod limits;
 mod stacks;
 mod threads;
 
