@@ -177,3 +177,27 @@ fn threads_that_come_and_go_leave_no_perf_events() {
         assert_eq!(agent.stats().refused_threads, 0);
     });
 }
+
+unsafe extern "C" fn nothing(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut std::ffi::c_void) {}
+
+#[test]
+fn a_host_that_takes_sigurg_is_sampled_by_timers_from_then_on() {
+    isolated(PATIENCE, || {
+        let Some(agent) = start_perf(250) else { return };
+        sondage::register_thread();
+        workload::burn(Duration::from_millis(50));
+        assert!(!sys::perf_events().is_empty());
+        sys::install(libc::SIGURG, nothing, 0);
+        let taken = sys::disposition(libc::SIGURG);
+        workload::work_until(Duration::from_secs(20), || {
+            agent.flush().unwrap();
+            let reason = agent.stats().engine_reason.unwrap_or_default();
+            if reason.contains("SIGURG") { Ok(()) } else { Err(reason) }
+        });
+        assert_eq!(sys::perf_events(), Vec::<i32>::new());
+        workload::burn(Duration::from_millis(300));
+        let (profile, _) = flush(&agent);
+        assert_eq!(profile.meta.sources, ["timer"]);
+        assert_eq!(sys::disposition(libc::SIGURG), taken);
+    });
+}

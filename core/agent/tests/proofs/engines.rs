@@ -246,18 +246,15 @@ fn a_probe_tells_whether_signals_arrive_and_what_one_costs() {
             for _ in 0..size(5, 100) {
                 let options = Options { interval, ..options(engine) };
                 let sampler = Sampler::start(&options).expect("a sampler starts");
-                let (start, ticks) = (std::time::Instant::now(), sondage_sampler::ticks());
                 let landing = sampler.probe(Duration::from_millis(100));
-                let ticks = (sondage_sampler::ticks() - ticks) as f64;
-                let nanos = start.elapsed().as_nanos() as f64;
-                costs.push(landing.cost_ticks as f64 * nanos / ticks / 1e3);
+                costs.push(landing.cost.as_secs_f64() * 1e6);
                 landed += landing.landed;
             }
             costs.sort_by(f64::total_cmp);
-            println!("{engine:?}: {landed} signals, {:.1} µs", costs[costs.len() / 2]);
+            println!("{engine:?}: {landed} periods, {:.1} µs a signal", costs[costs.len() / 2]);
             println!("{:?}", costs.iter().map(|cost| cost.round()).collect::<Vec<_>>());
-            assert!(landed >= 16, "{landed} signals");
-            assert!(costs[0] > 0.1 && costs[0] < 5e3, "{costs:?}");
+            assert!(landed >= 16, "{landed} periods");
+            assert!(costs[0] > 0.1 && costs[0] < 1e3, "{costs:?}");
         }
     });
 }
@@ -313,7 +310,9 @@ fn no_instruction_of_the_handler_lies_in_a_library_by_other_engines_either() {
             assert!(flush(&agent).1.samples >= 2);
         }
         let agent = start(EnginePolicy::Process, 100);
-        if agent.status().stats.engine == "process-timer" {
+        let stats = agent.status().stats;
+        println!("{}: {:?}", stats.engine, stats.engine_reason);
+        if stats.engine == "process-timer" {
             let info = sys::timers().pop().expect("the process' timer").info();
             let calls = [libc::SYS_rt_sigprocmask, libc::SYS_gettid];
             for known in [false, true] {
