@@ -127,6 +127,9 @@ fn profiling(status: &Status) -> String {
         (true, None) => format!("at {:.0} Hz, {} asked for", status.current_hz, settings.hz),
         (false, _) => "off".to_owned(),
     };
+    if let Some(reason) = status.stats.engine_reason.as_ref().filter(|_| status.sampling) {
+        let _ = write!(text, ", by {} ({reason})", status.stats.engine);
+    }
     if status.lowered {
         text.push_str(", lowered to keep the cost within its budget");
     }

@@ -4,6 +4,7 @@ mod handed;
 
 use super::amounts::Columns;
 use super::assemble::{Assembly, Reading};
+use super::conditions::Conditions;
 use super::cpu::{CpuAccount, Reconciler, nanos};
 use super::engine::{self, Choice};
 use super::governor::Governor;
@@ -12,32 +13,18 @@ use super::interval::{
     MIN_DRAIN_INTERVAL, deepest_sample, longest_drain_interval, next_drain_interval, possible,
     weight_cap,
 };
+use super::limits::{affordable_threads, blocked_signals, max_stacks};
 use super::stacks::Stacks;
 use super::threads::Threads;
 use crate::config::{Config, EnginePolicy};
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
 use handed::Foreign;
-use sondage_sampler::{
-    Clock, Counters, Fallback, RawSample, Sampler, SlotIndex, Source, StartError,
-};
+use sondage_sampler::{Clock, Counters, Fallback, RawSample, Sampler, SlotIndex, StartError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A process that has used less CPU time than this since the last look was asleep.
 const ASLEEP: Duration = Duration::from_micros(500);
-
-/// A quarter of the memory is for distinct stacks, of 64 frames on average; what finds no room
-/// goes into `[overflow]`. 32,768 stacks at the default of 64 MiB.
-fn max_stacks(memory_bytes: u64) -> usize {
-    usize::try_from(memory_bytes / 4 / (64 * 8)).unwrap_or(usize::MAX)
-}
-
-/// The signals that the main thread blocks: a host that waits for one blocks it in every thread.
-fn blocked_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
-}
 
 /// Names are kept within the configured bytes; compressed debug information is unpacked for at
 /// most half of the memory.
@@ -428,7 +415,7 @@ impl Collector {
         let mut last = None;
         while let Some((sample, used)) = RawSample::read(rest) {
             last = self.stacks.add(&sample, name);
-            self.sources |= source_bit(sample.source);
+            self.sources |= engine::source_bit(sample.source);
             rest = &rest[used..];
         }
         self.threads.state(slot, tid).last_stack = last;
@@ -440,42 +427,8 @@ impl Collector {
         while let Some((sample, used)) = RawSample::read(rest) {
             let name = self.threads.name_of_stranger(sample.tid.unwrap_or(0));
             self.stacks.add(&sample, name);
-            self.sources |= source_bit(sample.source);
+            self.sources |= engine::source_bit(sample.source);
             rest = &rest[used..];
         }
     }
-}
-
-/// A source in a set of them.
-fn source_bit(source: Source) -> u32 {
-    1u32.checked_shl(source as u32).unwrap_or(0)
-}
-
-/// See [`Collector::conditions`].
-#[derive(Clone, Debug)]
-pub(crate) struct Conditions {
-    /// What takes the samples.
-    pub(crate) engine: &'static str,
-    /// Why it does.
-    pub(crate) engine_reason: Option<String>,
-    pub(crate) threads: u64,
-    pub(crate) refused_threads: u64,
-    pub(crate) last_refusal: Option<String>,
-    pub(crate) module_error: Option<String>,
-    pub(crate) table_bytes: u64,
-    pub(crate) python_codes: u64,
-    pub(crate) interval: Duration,
-    pub(crate) slowdowns: u64,
-    /// Whether the governor holds the rate below the configured one.
-    pub(crate) lowered: bool,
-    /// Stacks that a binding handed over, and those that found no room, since the start.
-    pub(crate) foreign: (u64, u64),
-}
-
-/// A timer takes one of the user's queued signals, which all processes of the user share: at most
-/// a quarter of the limit is used.
-fn affordable_threads() -> u32 {
-    sondage_sampler::signal_queue_limit()
-        .map_or(u32::MAX, |limit| u32::try_from(limit / 4).unwrap_or(u32::MAX))
-        .max(1)
 }

@@ -4,7 +4,7 @@ use super::interval::possible;
 use crate::config::EnginePolicy;
 use sondage_sampler::{Engine, Fallback, Landing, Sampler, Source};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Signals of perf events may cost this share of a thread's CPU time where nobody has asked for
 /// them: half of the profiler's whole budget. At 100 Hz that is 50 µs a signal; measured are
@@ -47,10 +47,15 @@ fn source(engine: Engine) -> Source {
     }
 }
 
+/// A source in a set of them.
+pub(super) fn source_bit(source: Source) -> u32 {
+    1u32.checked_shl(source as u32).unwrap_or(0)
+}
+
 /// The names of a set of sources, or that of the chosen engine for an empty one.
 pub(super) fn sources(set: u32, choice: &Choice) -> Vec<String> {
     let all = [Source::Timer, Source::Ebpf, Source::Perf, Source::Process];
-    let used = all.into_iter().filter(|source| set & (1 << *source as u32) != 0);
+    let used = all.into_iter().filter(|source| set & source_bit(*source) != 0);
     let mut names: Vec<_> = used.map(|source| source.name().to_owned()).collect();
     if names.is_empty() {
         names.push(choice.name().to_owned());
@@ -131,7 +136,7 @@ fn probe(engine: Engine, interval: Duration) -> Result<Probed, String> {
         max_threads: 1,
         table_bytes: 0,
         max_depth: 16,
-        weight_cap: 1,
+        weight_cap: u32::MAX,
         main_stack: 0..0,
         engine,
         avoided_signals: 0,
@@ -139,26 +144,22 @@ fn probe(engine: Engine, interval: Duration) -> Result<Probed, String> {
     };
     let name = source(engine).name();
     let sampler = Sampler::start(&options).map_err(|error| format!("{name}: {error:?}"))?;
-    let start = (Instant::now(), sondage_sampler::ticks());
     let landing = sampler.probe(PROBE_LIMIT);
-    let ticks = sondage_sampler::ticks().wrapping_sub(start.1).max(1);
-    let nanos_per_tick = start.0.elapsed().as_nanos() as f64 / ticks as f64;
     if let (_, Some(fallback)) = sampler.fallbacks() {
         return Err(Fallback::to_string(&fallback));
     }
     if !arrives(landing, interval) {
         let Landing { landed, cpu, .. } = landing;
         let millis = cpu.as_millis();
-        return Err(format!("{name}: {landed} signals arrived in {millis} ms of CPU time"));
+        return Err(format!(
+            "{name}: signals arrived for {landed} periods in {millis} ms of CPU time"
+        ));
     }
-    Ok(Probed {
-        cost: Duration::from_nanos((landing.cost_ticks as f64 * nanos_per_tick) as u64),
-        counts_kernel: sampler.perf_counts_kernel(),
-    })
+    Ok(Probed { cost: landing.cost, counts_kernel: sampler.perf_counts_kernel() })
 }
 
-/// Whether at least a third of the expected signals arrived on the thread that ran: others of the
-/// host may have run beside it.
+/// Whether signals for at least a third of the CPU time arrived on the thread that used it: others of
+/// the host may have run beside it.
 fn arrives(landing: Landing, interval: Duration) -> bool {
     let expected = landing.cpu.as_nanos() / interval.as_nanos().max(1);
     landing.landed > 0 && u128::from(landing.landed) * 3 >= expected

@@ -3,6 +3,7 @@
 mod amounts;
 mod assemble;
 mod collector;
+mod conditions;
 mod cpu;
 mod engine;
 mod foreign;
@@ -11,6 +12,7 @@ mod governor;
 mod heap;
 mod interpreted;
 mod interval;
+mod limits;
 mod mixed;
 mod stacks;
 mod threads;

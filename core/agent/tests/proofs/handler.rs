@@ -183,33 +183,56 @@ fn check_scenes(map: &CodeMap, executable: &str) {
             deeper(depth + 30, &mut || _ = timer.expire_now());
         }
         let trace = trace(ours, &mut info, depth);
-        let (moves, pcs): (Vec<u64>, Vec<u64>) =
-            trace.pcs.iter().partition(|pc| is_unoptimised_move(**pc));
-        let places = map.places(&pcs);
-        let functions: BTreeSet<&str> = places.iter().map(|(_, name)| name.as_str()).collect();
-        println!(
-            "{name}: {} places in {} functions, {} in memcpy, system calls {:?}",
-            pcs.len(),
-            functions.len(),
-            moves.len(),
-            trace.system_calls
-        );
-        if functions.len() < 9 {
-            println!("  {functions:?}");
-        }
-        assert!(pcs.len() > 20, "the handler was stepped through");
-        for (pc, (_, function)) in pcs.iter().zip(&places) {
-            let code = map.find(*pc);
-            assert!(code.is_some_and(|c| c.name == executable), "{}", map.describe(*pc));
-            let known = ["sondage_sampler", "core::"].iter().any(|m| function.contains(m));
-            let foreign = ["std::", "alloc::"].iter().any(|m| function.contains(m));
-            // A linker's stub has no name; where it leads is seen by the next instruction.
-            assert!((known || function.is_empty()) && !foreign, "{}", map.describe(*pc));
-        }
+        let calls = check_scene(map, executable, name, &trace);
         let only = libc::SYS_rt_sigprocmask.cast_unsigned();
-        assert!(trace.system_calls.keys().all(|number| *number == only));
-        let probes = trace.system_calls.values().sum::<usize>();
+        assert!(calls.keys().all(|number| *number == only));
+        let probes = calls.values().sum::<usize>();
         assert_eq!(probes > 0, unproven, "pages are probed for the first sample only");
+    }
+}
+
+/// Checks every instruction of one run of the handler, and returns its system calls.
+fn check_scene<'t>(
+    map: &CodeMap,
+    executable: &str,
+    name: &str,
+    trace: &'t Trace,
+) -> &'t BTreeMap<u64, usize> {
+    let (moves, pcs): (Vec<u64>, Vec<u64>) =
+        trace.pcs.iter().partition(|pc| is_unoptimised_move(**pc));
+    let places = map.places(&pcs);
+    let functions: BTreeSet<&str> = places.iter().map(|(_, name)| name.as_str()).collect();
+    println!(
+        "{name}: {} places in {} functions, {} in memcpy, system calls {:?}",
+        pcs.len(),
+        functions.len(),
+        moves.len(),
+        trace.system_calls
+    );
+    if functions.len() < 9 {
+        println!("  {functions:?}");
+    }
+    assert!(pcs.len() > 20, "the handler was stepped through");
+    for (pc, (_, function)) in pcs.iter().zip(&places) {
+        let code = map.find(*pc);
+        assert!(code.is_some_and(|c| c.name == executable), "{}", map.describe(*pc));
+        let known = ["sondage_sampler", "core::"].iter().any(|m| function.contains(m));
+        let foreign = ["std::", "alloc::"].iter().any(|m| function.contains(m));
+        // A linker's stub has no name; where it leads is seen by the next instruction.
+        assert!((known || function.is_empty()) && !foreign, "{}", map.describe(*pc));
+    }
+    &trace.system_calls
+}
+
+/// Runs the handler as other engines' signals would, and checks that it makes these calls only.
+pub fn check_signal(map: &CodeMap, what: &str, mut info: sys::TimerInfo, allowed: &[libc::c_long]) {
+    let executable = std::env::current_exe().unwrap().display().to_string();
+    let ours = sys::disposition(libc::SIGURG);
+    for depth in [40, 90] {
+        let trace = trace(ours, &mut info, depth);
+        let calls = check_scene(map, &executable, what, &trace);
+        let known = |number: &u64| allowed.iter().any(|call| call.cast_unsigned() == *number);
+        assert!(calls.keys().all(known), "{calls:?}");
     }
 }
 

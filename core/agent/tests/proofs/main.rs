@@ -11,6 +11,8 @@ mod child;
 #[cfg(all(target_arch = "x86_64", feature = "grpc"))]
 mod delivery;
 #[cfg(target_arch = "x86_64")]
+mod descriptors;
+#[cfg(target_arch = "x86_64")]
 mod endings;
 #[cfg(target_arch = "x86_64")]
 mod engines;

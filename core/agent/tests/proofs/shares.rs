@@ -19,7 +19,7 @@ const PARTS: [(&str, u64, Part); 3] =
 /// call between the parts would be where a busy kernel likes to switch threads, and the ticks,
 /// which find the threads that run, would then favour long parts.
 #[inline(always)]
-fn rounds(n: u64, constant: u64) -> u64 {
+pub fn rounds(n: u64, constant: u64) -> u64 {
     (0..n).fold(1, |a, i| black_box(a.wrapping_mul(constant).wrapping_add(i)))
 }
 
@@ -82,7 +82,7 @@ fn work(threads: usize, time: Duration) -> [u64; PARTS.len()] {
 }
 
 /// CPU time that a profile gives to functions of a name.
-fn attributed(profile: &Profile, name: &str) -> i64 {
+pub fn attributed(profile: &Profile, name: &str) -> i64 {
     let names = |location: usize| {
         let lines = profile.locations()[location].lines.iter();
         lines.map(|line| profile.text(profile.functions()[line.function.index()].name))

@@ -160,6 +160,13 @@ pub struct TimerInfo {
     rest: [u64; 12],
 }
 
+/// What the kernel would tell a handler about a descriptor that can be read.
+pub fn event_info(descriptor: i32) -> TimerInfo {
+    let value = u64::from(descriptor.cast_unsigned());
+    let (signal, code) = (libc::SIGURG, 1);
+    TimerInfo { signal, errno: 0, code, padding: 0, id: 65, overrun: 0, value, rest: [0; 12] }
+}
+
 impl Timer {
     /// What the kernel would tell a handler about this timer.
     pub fn info(self) -> TimerInfo {

@@ -1,0 +1,25 @@
+//! What a collector runs into.
+
+use std::time::Duration;
+
+/// Facts for [`Stats`](crate::Stats), as they are now.
+#[derive(Clone, Debug)]
+pub(crate) struct Conditions {
+    /// What takes the samples.
+    pub(crate) engine: &'static str,
+    /// Why it does.
+    pub(crate) engine_reason: Option<String>,
+    pub(crate) threads: u64,
+    pub(crate) refused_threads: u64,
+    pub(crate) last_refusal: Option<String>,
+    pub(crate) module_error: Option<String>,
+    pub(crate) table_bytes: u64,
+    /// Code objects of Python that have numbers.
+    pub(crate) python_codes: u64,
+    pub(crate) interval: Duration,
+    pub(crate) slowdowns: u64,
+    /// Whether the governor holds the rate below the configured one.
+    pub(crate) lowered: bool,
+    /// Stacks that a binding handed over, and those that found no room, since the start.
+    pub(crate) foreign: (u64, u64),
+}
