@@ -1,8 +1,9 @@
 //! The signal handler.
 //!
 //! System calls: none while the stack lies in proven memory; otherwise one `rt_sigprocmask` with
-//! an invalid argument for each page of stack not proven yet (`memory.rs`). No libc, no TLS of
-//! ours, no lock, no allocation. `docs/signal-safety.md` explains each step.
+//! an invalid argument for each page of stack not proven yet (`memory.rs`). In a process with an
+//! interpreter, two `rt_sigaction` that only ask (`guarded.rs`), or probes as for the stack. No
+//! libc, no TLS of ours, no lock, no allocation. `docs/signal-safety.md` explains each step.
 
 use crate::arch::{self, Registers};
 use crate::labels::{LabelCell, Labels};

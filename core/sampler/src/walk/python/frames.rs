@@ -8,6 +8,9 @@ use crate::memory::MemoryReader;
 /// The highest owner of a frame with code: `FRAME_OWNED_BY_FRAME_OBJECT`.
 const LAST_OWNER: u8 = 2;
 
+/// At least what `PyThreadState` has in 3.11 and 3.12.
+const THREAD_STATE_BYTES: u64 = 1024;
+
 /// What a walk hands its findings to.
 pub(crate) trait Frames<M> {
     /// The number of a frame's code object, whose type was checked; `None` if it cannot have one.
@@ -55,8 +58,7 @@ pub(crate) fn walk<M: MemoryReader, F: Frames<M>>(
                 .run(memory, start, sink)
                 .unwrap_or_else(|Lost { frames, .. }| unreadable(sink, frames))
         }
-        (Root::CFrame, Some(0)) => WalkedPython::default(),
-        (Root::CFrame, Some(cframe)) => by_cframe(python, memory, cframe, limit, sink),
+        (Root::CFrame, Some(cframe)) => by_cframe(python, memory, (thread, cframe), limit, sink),
     }
 }
 
@@ -66,10 +68,16 @@ pub(crate) fn walk<M: MemoryReader, F: Frames<M>>(
 fn by_cframe<M: MemoryReader, F: Frames<M>>(
     python: &Interpreter,
     memory: &mut M,
-    cframe: u64,
+    (thread, cframe): (u64, u64),
     limit: usize,
     sink: &mut F,
 ) -> WalkedPython {
+    // The first such structure is a part of the thread state and has neither a frame nor one before
+    // it; what is garbage may look the same.
+    if cframe.wrapping_sub(thread) < THREAD_STATE_BYTES {
+        let frame = field(memory, cframe, python.layout.offsets.cframe_frame);
+        return if frame == Some(0) { WalkedPython::default() } else { unreadable(sink, 0) };
+    }
     let previous = field(memory, cframe, python.layout.offsets.cframe_previous);
     let mut lost = 0;
     for (attempt, from) in [Some(cframe), previous].into_iter().enumerate() {
@@ -109,13 +117,9 @@ impl Start {
     ) -> Option<Self> {
         let offsets = python.layout.offsets;
         let frame = field(memory, cframe, offsets.cframe_frame)?;
-        // The thread state's own structure is the first, which has neither. Whatever runs has one
-        // before it.
-        let caller = match field(memory, cframe, offsets.cframe_previous)? {
-            0 if frame == 0 => None,
-            previous => Some(field(memory, previous, offsets.cframe_frame)?),
-        };
-        Some(Self { frame, caller })
+        let previous = field(memory, cframe, offsets.cframe_previous)?;
+        let caller = Some(field(memory, previous, offsets.cframe_frame)?);
+        (frame != 0).then_some(Self { frame, caller })
     }
 }
 
@@ -156,8 +160,7 @@ impl<'p> Walk<'p> {
         start: Start,
         sink: &mut F,
     ) -> Result<WalkedPython, Lost> {
-        let mut expected = start.caller;
-        let mut frame = start.frame;
+        let Start { mut frame, caller: mut expected } = start;
         // As many frames without code as with, and some: a chain in a circle ends.
         let steps = self.limit.saturating_mul(2).saturating_add(2);
         for _ in 0..steps {

@@ -123,12 +123,12 @@ fn a_structure_that_is_just_being_filled_in_is_left_for_the_call_before() {
         let python = interpreter(minor);
         let layout = &python.layout;
         assert_eq!(layout.root, Root::CFrame);
-        for garbage in 0..3 {
+        for garbage in 0..4 {
             let mut memory = Fake::new();
             let (codes, frames) = three(&python, &mut memory);
             let running = memory.run(layout, frames[0], frames[2]);
-            // No frame, no memory, and a frame that is right but not of this call.
-            let top = [codes[0], 0x777, frames[2]][garbage];
+            // No frame, no memory, a frame that is right but not of this call, and nothing.
+            let top = [codes[0], 0x777, frames[2], 0][garbage];
             let entered = memory.cframe(layout, top, running);
             memory.put(THREAD + u64::from(layout.offsets.thread_frame), entered);
             let (read, walked) = walked(&python, &mut memory, 100);
