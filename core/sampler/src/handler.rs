@@ -9,6 +9,7 @@ use crate::arch::{self, Registers};
 use crate::labels::{LabelCell, Labels};
 use crate::memory::{self, SelfMemory};
 use crate::pool::{GATE, Pool};
+use crate::ring::Record;
 use crate::sample::{End, HEADER_WORDS, Header, Source, id_words};
 use crate::signal;
 use crate::slot::{Slot, Tally};
@@ -75,7 +76,7 @@ fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32)
         .and_then(|python| unsafe { Running::here(&python.interpreter, interrupted.blocked) });
     let labels = running.as_mut().and_then(Running::labels);
     let labels = labels.unwrap_or_else(|| labels_of_thread(slot));
-    let (ids, id_count) = id_words(labels);
+    let (_, id_count) = id_words(labels);
     let record = slot.ring().begin();
     let room = record.free().saturating_sub(HEADER_WORDS.wrapping_add(id_count));
     let depth = pool.limits.max_depth as usize;
@@ -87,39 +88,41 @@ fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32)
         record.put(index.wrapping_add(HEADER_WORDS), frame);
     });
     let mut full = walked.end == End::Depth && room < depth;
-    let native = walked.frames.saturating_add(HEADER_WORDS);
-    let mut end = native;
+    let mut frames = walked.frames;
     if let (Some(python), Some(running)) = (python, &mut running) {
+        let first = walked.frames.saturating_add(HEADER_WORDS);
         let room = room.saturating_sub(walked.frames).saturating_sub(1);
-        let frames = running.walk(&python.codes, depth.min(room), |index, frame| {
-            record.put(native.wrapping_add(index), frame);
+        let walked = running.walk(&python.codes, depth.min(room), |index, frame| {
+            record.put(index.wrapping_add(first), frame);
         });
-        full |= frames.truncated && room < depth;
-        end = native.saturating_add(frames.frames);
-        Tally::add(&slot.tally.unreadable, u64::from(frames.lost));
-        Tally::add(&slot.tally.entering, u64::from(frames.restarted));
+        full |= walked.truncated && room < depth;
+        frames = frames.saturating_add(walked.frames);
+        Tally::add(&slot.tally.unreadable, u64::from(walked.lost));
+        Tally::add(&slot.tally.entering, u64::from(walked.restarted));
     }
     if full {
         Tally::add(&slot.tally.dropped, u64::from(weight));
         return;
     }
     learn_stack(pool, slot, registers.sp, walked);
-    let header = Header {
-        frames: end.saturating_sub(HEADER_WORDS) as u16,
-        end: walked.end,
-        source: Source::Timer,
-        weight,
-        labels,
-    };
+    let (frames, end) = (frames as u16, walked.end);
+    publish(slot, record, Header { frames, end, source: Source::Timer, weight, labels });
+}
+
+/// Writes what belongs around the frames, and makes the sample visible.
+#[inline(always)]
+fn publish(slot: &Slot, record: Record<'_>, header: Header) {
     for (index, word) in header.words().into_iter().enumerate() {
         record.put(index, word);
     }
+    let (ids, id_count) = id_words(header.labels);
+    let end = usize::from(header.frames).saturating_add(HEADER_WORDS);
     for (index, word) in ids.into_iter().take(id_count).enumerate() {
         record.put(end.wrapping_add(index), word);
     }
     record.publish(end.saturating_add(id_count));
     Tally::add(&slot.tally.samples, 1);
-    Tally::add(&slot.tally.weight, u64::from(weight));
+    Tally::add(&slot.tally.weight, u64::from(header.weight));
 }
 
 /// What the thread has put into its label cell, if it has one.
