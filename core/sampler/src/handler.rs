@@ -43,7 +43,8 @@ pub(crate) unsafe extern "C" fn on_signal(
         let registers = unsafe { arch::registers(context.cast()) };
         // SAFETY: as above.
         let blocked = unsafe { arch::blocked_signals(context.cast()) };
-        take_sample(pool, slot, Interrupted { registers, blocked }, timer.overrun);
+        let interrupted = Interrupted { registers, blocked, context: context.cast() };
+        take_sample(pool, slot, &interrupted, timer.overrun);
         slot.tally.add_ticks(arch::ticks().wrapping_sub(started));
     }
     GATE.exit();
@@ -56,16 +57,17 @@ pub(crate) unsafe extern "C" fn on_signal(
 }
 
 /// What the signal interrupted.
-#[derive(Clone, Copy)]
 struct Interrupted {
     registers: Registers,
     /// The signals that the thread blocked.
     blocked: u64,
+    /// The kernel's record of all of it, which lies on this thread's stack.
+    context: *const libc::ucontext_t,
 }
 
 /// Walks the thread's stacks into the slot's ring: first the native one, then Python's.
 #[inline(always)]
-fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32) {
+fn take_sample(pool: &Pool, slot: &Slot, interrupted: &Interrupted, overrun: i32) {
     let expirations = u32::try_from(overrun).unwrap_or(0).saturating_add(1);
     let weight = expirations.min(pool.weight_cap.load(Ordering::Relaxed));
     Tally::add(&slot.tally.missed, u64::from(expirations.wrapping_sub(weight)));
@@ -92,7 +94,9 @@ fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32)
     if let (Some(python), Some(running)) = (python, &mut running) {
         let first = walked.frames.saturating_add(HEADER_WORDS);
         let room = room.saturating_sub(walked.frames).saturating_sub(1);
-        let walked = running.walk(&python.codes, depth.min(room), |index, frame| {
+        // SAFETY: the handler to which the context was passed is still running.
+        let contents = unsafe { arch::contents(interrupted.context) };
+        let walked = running.walk(&python.codes, &contents, depth.min(room), |index, frame| {
             record.put(index.wrapping_add(first), frame);
         });
         full |= walked.truncated && room < depth;

@@ -11,12 +11,24 @@ const LAST_OWNER: u8 = 2;
 /// At least what `PyThreadState` has in 3.11 and 3.12.
 const THREAD_STATE_BYTES: u64 = 1024;
 
+/// C stack between a call of the evaluation function and the one before, at most.
+const MAX_CALL_BYTES: u64 = 1 << 20;
+
 /// What a walk hands its findings to.
 pub(crate) trait Frames<M> {
     /// The number of a frame's code object, whose type was checked; `None` if it cannot have one.
     fn code(&mut self, memory: &mut M, frame: u64, code: u64) -> Option<u32>;
     /// One frame's word; `index` counts from the leaf. A walk that starts again starts at 0.
     fn put(&mut self, index: usize, word: u64);
+}
+
+/// A thread whose frames are walked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Thread<'r> {
+    /// The calling thread's state.
+    pub(crate) state: u64,
+    /// What the registers held where it was interrupted; see [`Root::CFrame`].
+    pub(crate) registers: &'r [u64],
 }
 
 /// The outcome of a walk.
@@ -38,18 +50,18 @@ pub(crate) fn field<M: MemoryReader>(memory: &mut M, base: u64, offset: u16) -> 
     memory.word(base.wrapping_add(u64::from(offset)))
 }
 
-/// Walks the frames of `thread`, the calling thread's state, leaf first, at most `limit` of them:
+/// Walks the frames of `thread`, the calling one, leaf first, at most `limit` of them:
 /// one more word says when there were more, or when some could not be read.
 #[inline(always)]
 pub(crate) fn walk<M: MemoryReader, F: Frames<M>>(
     python: &Interpreter,
     memory: &mut M,
-    thread: u64,
+    thread: Thread<'_>,
     limit: usize,
     sink: &mut F,
 ) -> WalkedPython {
     let offsets = python.layout.offsets;
-    let top = field(memory, thread, offsets.thread_frame);
+    let top = field(memory, thread.state, offsets.thread_frame);
     match (python.layout.root, top) {
         (_, None) => unreadable(sink, 0),
         (Root::ThreadState, Some(frame)) => {
@@ -63,24 +75,29 @@ pub(crate) fn walk<M: MemoryReader, F: Frames<M>>(
 }
 
 /// See [`Root::CFrame`]: what is found there is believed only if the call's first frame has the
-/// caller that the call before it has, and otherwise the walk starts at the call before.
+/// caller that the call before it has, and otherwise the walk starts at the call before, if that is
+/// found.
 #[inline(always)]
 fn by_cframe<M: MemoryReader, F: Frames<M>>(
     python: &Interpreter,
     memory: &mut M,
-    (thread, cframe): (u64, u64),
+    (thread, cframe): (Thread<'_>, u64),
     limit: usize,
     sink: &mut F,
 ) -> WalkedPython {
     // The first such structure is a part of the thread state and has neither a frame nor one before
     // it; what is garbage may look the same.
-    if cframe.wrapping_sub(thread) < THREAD_STATE_BYTES {
+    if cframe.wrapping_sub(thread.state) < THREAD_STATE_BYTES {
         let frame = field(memory, cframe, python.layout.offsets.cframe_frame);
         return if frame == Some(0) { WalkedPython::default() } else { unreadable(sink, 0) };
     }
     let previous = field(memory, cframe, python.layout.offsets.cframe_previous);
+    // While the structure is being filled in, the one before is still in a register. It lies above
+    // on the same stack; what lies elsewhere could fault, which takes microseconds.
+    let is_above = |other: &&u64| (8..MAX_CALL_BYTES).contains(&other.wrapping_sub(cframe));
+    let others = thread.registers.iter().filter(is_above).map(|other| Some(*other));
     let mut lost = 0;
-    for (attempt, from) in [Some(cframe), previous].into_iter().enumerate() {
+    for (attempt, from) in [Some(cframe), previous].into_iter().chain(others).enumerate() {
         let start = from.and_then(|from| Start::of_cframe(python, memory, from));
         let Some(start) = start else { continue };
         match Walk::new(python, limit).run(memory, start, sink) {
