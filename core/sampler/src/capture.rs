@@ -45,7 +45,7 @@ fn capture_inside(pool: &Pool, words: &mut [u64]) -> Captured {
     if let Some(mut running) = unsafe { Running::here(&python.interpreter, blocked) } {
         captured.labels = running.labels();
         let room = words.len().saturating_sub(walked.frames).saturating_sub(1);
-        let frames = running.walk(&python.codes, depth.min(room), |index, frame| {
+        let frames = running.walk(&python.codes, &[], depth.min(room), |index, frame| {
             put(words, walked.frames.wrapping_add(index), frame);
         });
         captured.frames = walked.frames.saturating_add(frames.frames).min(words.len());

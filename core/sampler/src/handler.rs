@@ -3,8 +3,9 @@
 //! System calls: none while the stack lies in proven memory; otherwise one `rt_sigprocmask` with
 //! an invalid argument for each page of stack not proven yet (`memory.rs`). The first signal of a
 //! perf event takes two `ioctl`s more (`engine.rs`), each of the process' timer a `gettid`
-//! (`stranger.rs`). No libc, no TLS of ours, no lock, no allocation. `docs/signal-safety.md`
-//! explains each step.
+//! (`stranger.rs`). In a process with an interpreter, two `rt_sigaction` that only ask
+//! (`guarded.rs`), or probes as for the stack. No libc, no TLS of ours, no lock, no allocation.
+//! `docs/signal-safety.md` explains each step.
 
 use crate::arch::{self, Registers};
 use crate::engine;
@@ -12,6 +13,7 @@ use crate::labels::{LabelCell, Labels};
 use crate::memory::{self, SelfMemory};
 use crate::perf;
 use crate::pool::{GATE, Pool};
+use crate::ring::Record;
 use crate::sample::{End, HEADER_WORDS, Header, Source, id_words};
 use crate::signal;
 use crate::slot::{Slot, Tally};
@@ -61,8 +63,9 @@ pub(crate) unsafe extern "C" fn on_signal(
         let registers = unsafe { arch::registers(context.cast()) };
         // SAFETY: as above.
         let blocked = unsafe { arch::blocked_signals(context.cast()) };
+        let interrupted = Interrupted { registers, blocked, context: context.cast() };
         let (slot, shared) = (origin.slot, origin.tid.is_some());
-        take_sample(pool, origin, Interrupted { registers, blocked });
+        take_sample(pool, origin, &interrupted);
         slot.tally.add_ticks(arch::ticks().wrapping_sub(started));
         if shared {
             slot.release();
@@ -77,11 +80,12 @@ pub(crate) unsafe extern "C" fn on_signal(
 }
 
 /// What the signal interrupted.
-#[derive(Clone, Copy)]
 struct Interrupted {
     registers: Registers,
     /// The signals that the thread blocked.
     blocked: u64,
+    /// The kernel's record of all of it, which lies on this thread's stack.
+    context: *const libc::ucontext_t,
 }
 
 /// Whose signal it is: by its code that of a timer or that of a perf event, and by what it carries
@@ -126,7 +130,7 @@ fn is_late(signal: &TimerInfo) -> bool {
 
 /// Walks the thread's stacks into the slot's ring: first the native one, then Python's.
 #[inline(always)]
-fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: Interrupted) {
+fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     let (slot, expirations) = (origin.slot, origin.expirations);
     let weight = expirations.min(pool.weight_cap.load(Ordering::Relaxed));
     Tally::add(&slot.tally.missed, u64::from(expirations.wrapping_sub(weight)));
@@ -140,7 +144,7 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: Interrupted) {
         // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
         unsafe { origin.labels.as_ref() }.map_or(Labels::NONE, LabelCell::get)
     });
-    let (ids, id_count) = id_words(labels, origin.tid);
+    let (_, id_count) = id_words(labels, origin.tid);
     let record = slot.ring().begin();
     let room = record.free().saturating_sub(HEADER_WORDS.wrapping_add(id_count));
     let depth = pool.limits.max_depth as usize;
@@ -155,17 +159,19 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: Interrupted) {
         record.put(index.wrapping_add(HEADER_WORDS), frame);
     });
     let mut full = walked.end == End::Depth && room < depth;
-    let native = walked.frames.saturating_add(HEADER_WORDS);
-    let mut end = native;
+    let mut frames = walked.frames;
     if let (Some(python), Some(running)) = (python, &mut running) {
+        let first = walked.frames.saturating_add(HEADER_WORDS);
         let room = room.saturating_sub(walked.frames).saturating_sub(1);
-        let frames = running.walk(&python.codes, depth.min(room), |index, frame| {
-            record.put(native.wrapping_add(index), frame);
+        // SAFETY: the handler to which the context was passed is still running.
+        let contents = unsafe { arch::contents(interrupted.context) };
+        let walked = running.walk(&python.codes, &contents, depth.min(room), |index, frame| {
+            record.put(index.wrapping_add(first), frame);
         });
-        full |= frames.truncated && room < depth;
-        end = native.saturating_add(frames.frames);
-        Tally::add(&slot.tally.unreadable, u64::from(frames.lost));
-        Tally::add(&slot.tally.entering, u64::from(frames.restarted));
+        full |= walked.truncated && room < depth;
+        frames = frames.saturating_add(walked.frames);
+        Tally::add(&slot.tally.unreadable, u64::from(walked.lost));
+        Tally::add(&slot.tally.entering, u64::from(walked.restarted));
     }
     if full {
         Tally::add(&slot.tally.dropped, u64::from(weight));
@@ -174,23 +180,25 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: Interrupted) {
     if origin.certain {
         learn_stack(pool, slot, registers.sp, walked);
     }
-    let header = Header {
-        frames: end.saturating_sub(HEADER_WORDS) as u16,
-        end: walked.end,
-        source: origin.source,
-        weight,
-        labels,
-        tid: origin.tid,
-    };
+    let (frames, end) = (frames as u16, walked.end);
+    let (source, tid) = (origin.source, origin.tid);
+    publish(slot, record, Header { frames, end, source, weight, labels, tid });
+}
+
+/// Writes what belongs around the frames, and makes the sample visible.
+#[inline(always)]
+fn publish(slot: &Slot, record: Record<'_>, header: Header) {
     for (index, word) in header.words().into_iter().enumerate() {
         record.put(index, word);
     }
+    let (ids, id_count) = id_words(header.labels, header.tid);
+    let end = usize::from(header.frames).saturating_add(HEADER_WORDS);
     for (index, word) in ids.into_iter().take(id_count).enumerate() {
         record.put(end.wrapping_add(index), word);
     }
     record.publish(end.saturating_add(id_count));
     Tally::add(&slot.tally.samples, 1);
-    Tally::add(&slot.tally.weight, u64::from(weight));
+    Tally::add(&slot.tally.weight, u64::from(header.weight));
 }
 
 /// Extends what is known to be this thread's own stack down to `sp`, so that later walks may load

@@ -38,7 +38,7 @@ pub trait MemoryReader {
 /// Words inside `trusted` are loaded directly: a range proven to be the running thread's own
 /// stack, which stays mapped as long as the thread lives. Any other page is probed first, with
 /// one system call that reads from it and fails with `EFAULT` instead of faulting; or, where
-/// [`guarded`](crate::guarded) has the signals of a fault, it is loaded from at once.
+/// the signals of a fault come to us (`guarded.rs`), it is loaded from at once.
 #[derive(Debug)]
 pub struct SelfMemory {
     trusted: Range<u64>,

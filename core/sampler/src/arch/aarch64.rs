@@ -1,6 +1,6 @@
 //! aarch64. Built and unit-tested; not yet run on hardware (see `docs/performance.md`).
 
-use super::{Loaded, Registers, SignalFrame};
+use super::{CONTENTS, Loaded, Registers, SignalFrame};
 
 /// The trampoline's stack pointer points at `siginfo_t` (128 bytes), then `ucontext_t`, whose
 /// machine context starts at byte 176 with the fault address, then `x0`…`x30`, `sp`, `pc`.
@@ -91,6 +91,19 @@ pub(crate) unsafe extern "C" fn load(address: u64) -> Loaded {
 #[unsafe(naked)]
 pub(crate) extern "C" fn refuse() -> Loaded {
     core::arch::naked_asm!("mov x0, #0", "mov x1, #0", "ret")
+}
+
+/// What the general registers held that a signal interrupted.
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler that is still running.
+#[inline(always)]
+pub(crate) unsafe fn contents(context: *const libc::ucontext_t) -> [u64; CONTENTS] {
+    let mut words = [0; CONTENTS];
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    let machine = unsafe { &(*context).uc_mcontext };
+    words.iter_mut().zip(machine.regs).for_each(|(place, word)| *place = word);
+    words
 }
 
 /// Where a signal interrupted the thread.

@@ -8,6 +8,7 @@ mod imp;
 mod imp;
 
 pub(crate) use imp::SIGNAL_FRAME;
+pub(crate) use imp::contents;
 pub(crate) use imp::current;
 pub(crate) use imp::load;
 pub(crate) use imp::program_counter;
@@ -40,6 +41,9 @@ pub(crate) struct Loaded {
     /// Whether it was read: 0 or 1.
     pub(crate) read: u64,
 }
+
+/// How many words [`contents`] has.
+pub(crate) const CONTENTS: usize = 32;
 
 /// The signals that were blocked where a signal interrupted the thread; bit 0 is signal 1.
 ///

@@ -1,6 +1,6 @@
 //! x86_64.
 
-use super::{Loaded, Registers, SignalFrame};
+use super::{CONTENTS, Loaded, Registers, SignalFrame};
 
 /// `ucontext_t` starts where the trampoline's stack pointer points; `gregs` start at byte 40.
 /// Source: Linux `arch/x86/include/uapi/asm/sigcontext.h`.
@@ -88,6 +88,27 @@ pub(crate) unsafe extern "C" fn load(address: u64) -> Loaded {
 #[unsafe(naked)]
 pub(crate) extern "C" fn refuse() -> Loaded {
     core::arch::naked_asm!("xor eax, eax", "xor edx, edx", "ret")
+}
+
+/// What the registers held that a signal interrupted, as far as compilers keep pointers there: the
+/// general ones, and `xmm0` to `xmm3`, which carry pairs of pointers to memory.
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler that is still running.
+#[inline(always)]
+pub(crate) unsafe fn contents(context: *const libc::ucontext_t) -> [u64; CONTENTS] {
+    let mut words = [0; CONTENTS];
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    let machine = unsafe { &(*context).uc_mcontext };
+    // SAFETY: null, or the kernel's copy of the vector registers beside the context.
+    let vectors = unsafe { machine.fpregs.as_ref() }.map(|state| &state._xmm);
+    let pairs = vectors.into_iter().flatten().take(4).flat_map(|vector| {
+        let [a, b, c, d] = vector.element.map(u64::from);
+        [a | b << 32, c | d << 32]
+    });
+    let general = machine.gregs.iter().take(16).map(|word| *word as u64);
+    words.iter_mut().zip(general.chain(pairs)).for_each(|(place, word)| *place = word);
+    words
 }
 
 /// Where a signal interrupted the thread.

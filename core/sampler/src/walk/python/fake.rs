@@ -146,9 +146,12 @@ impl Fake {
     pub(super) fn run(&mut self, layout: &Layout, frame: u64, before: u64) -> u64 {
         let mut top = frame;
         if layout.root == Root::CFrame {
-            let first = self.cframe(layout, 0, 0);
+            // The first structure is a part of the thread state.
+            let first = THREAD + 320;
+            self.put(first + u64::from(layout.offsets.cframe_frame), 0);
+            self.put(first + u64::from(layout.offsets.cframe_previous), 0);
             let previous = if before == 0 { first } else { self.cframe(layout, before, first) };
-            top = self.cframe(layout, frame, previous);
+            top = if frame == 0 { first } else { self.cframe(layout, frame, previous) };
         }
         self.put(THREAD + u64::from(layout.offsets.thread_frame), top);
         top

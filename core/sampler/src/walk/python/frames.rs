@@ -8,12 +8,27 @@ use crate::memory::MemoryReader;
 /// The highest owner of a frame with code: `FRAME_OWNED_BY_FRAME_OBJECT`.
 const LAST_OWNER: u8 = 2;
 
+/// At least what `PyThreadState` has in 3.11 and 3.12.
+const THREAD_STATE_BYTES: u64 = 1024;
+
+/// C stack between a call of the evaluation function and the one before, at most.
+const MAX_CALL_BYTES: u64 = 1 << 20;
+
 /// What a walk hands its findings to.
 pub(crate) trait Frames<M> {
     /// The number of a frame's code object, whose type was checked; `None` if it cannot have one.
     fn code(&mut self, memory: &mut M, frame: u64, code: u64) -> Option<u32>;
     /// One frame's word; `index` counts from the leaf. A walk that starts again starts at 0.
     fn put(&mut self, index: usize, word: u64);
+}
+
+/// A thread whose frames are walked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Thread<'r> {
+    /// The calling thread's state.
+    pub(crate) state: u64,
+    /// What the registers held where it was interrupted; see [`Root::CFrame`].
+    pub(crate) registers: &'r [u64],
 }
 
 /// The outcome of a walk.
@@ -35,18 +50,18 @@ pub(crate) fn field<M: MemoryReader>(memory: &mut M, base: u64, offset: u16) -> 
     memory.word(base.wrapping_add(u64::from(offset)))
 }
 
-/// Walks the frames of `thread`, the calling thread's state, leaf first, at most `limit` of them:
+/// Walks the frames of `thread`, the calling one, leaf first, at most `limit` of them:
 /// one more word says when there were more, or when some could not be read.
 #[inline(always)]
 pub(crate) fn walk<M: MemoryReader, F: Frames<M>>(
     python: &Interpreter,
     memory: &mut M,
-    thread: u64,
+    thread: Thread<'_>,
     limit: usize,
     sink: &mut F,
 ) -> WalkedPython {
     let offsets = python.layout.offsets;
-    let top = field(memory, thread, offsets.thread_frame);
+    let top = field(memory, thread.state, offsets.thread_frame);
     match (python.layout.root, top) {
         (_, None) => unreadable(sink, 0),
         (Root::ThreadState, Some(frame)) => {
@@ -55,24 +70,34 @@ pub(crate) fn walk<M: MemoryReader, F: Frames<M>>(
                 .run(memory, start, sink)
                 .unwrap_or_else(|Lost { frames, .. }| unreadable(sink, frames))
         }
-        (Root::CFrame, Some(0)) => WalkedPython::default(),
-        (Root::CFrame, Some(cframe)) => by_cframe(python, memory, cframe, limit, sink),
+        (Root::CFrame, Some(cframe)) => by_cframe(python, memory, (thread, cframe), limit, sink),
     }
 }
 
 /// See [`Root::CFrame`]: what is found there is believed only if the call's first frame has the
-/// caller that the call before it has, and otherwise the walk starts at the call before.
+/// caller that the call before it has, and otherwise the walk starts at the call before, if that is
+/// found.
 #[inline(always)]
 fn by_cframe<M: MemoryReader, F: Frames<M>>(
     python: &Interpreter,
     memory: &mut M,
-    cframe: u64,
+    (thread, cframe): (Thread<'_>, u64),
     limit: usize,
     sink: &mut F,
 ) -> WalkedPython {
+    // The first such structure is a part of the thread state and has neither a frame nor one before
+    // it; what is garbage may look the same.
+    if cframe.wrapping_sub(thread.state) < THREAD_STATE_BYTES {
+        let frame = field(memory, cframe, python.layout.offsets.cframe_frame);
+        return if frame == Some(0) { WalkedPython::default() } else { unreadable(sink, 0) };
+    }
     let previous = field(memory, cframe, python.layout.offsets.cframe_previous);
+    // While the structure is being filled in, the one before is still in a register. It lies above
+    // on the same stack; what lies elsewhere could fault, which takes microseconds.
+    let is_above = |other: &&u64| (8..MAX_CALL_BYTES).contains(&other.wrapping_sub(cframe));
+    let others = thread.registers.iter().filter(is_above).map(|other| Some(*other));
     let mut lost = 0;
-    for (attempt, from) in [Some(cframe), previous].into_iter().enumerate() {
+    for (attempt, from) in [Some(cframe), previous].into_iter().chain(others).enumerate() {
         let start = from.and_then(|from| Start::of_cframe(python, memory, from));
         let Some(start) = start else { continue };
         match Walk::new(python, limit).run(memory, start, sink) {
@@ -109,13 +134,9 @@ impl Start {
     ) -> Option<Self> {
         let offsets = python.layout.offsets;
         let frame = field(memory, cframe, offsets.cframe_frame)?;
-        // The thread state's own structure is the first, which has neither. Whatever runs has one
-        // before it.
-        let caller = match field(memory, cframe, offsets.cframe_previous)? {
-            0 if frame == 0 => None,
-            previous => Some(field(memory, previous, offsets.cframe_frame)?),
-        };
-        Some(Self { frame, caller })
+        let previous = field(memory, cframe, offsets.cframe_previous)?;
+        let caller = Some(field(memory, previous, offsets.cframe_frame)?);
+        (frame != 0).then_some(Self { frame, caller })
     }
 }
 
@@ -156,8 +177,7 @@ impl<'p> Walk<'p> {
         start: Start,
         sink: &mut F,
     ) -> Result<WalkedPython, Lost> {
-        let mut expected = start.caller;
-        let mut frame = start.frame;
+        let Start { mut frame, caller: mut expected } = start;
         // As many frames without code as with, and some: a chain in a circle ends.
         let steps = self.limit.saturating_mul(2).saturating_add(2);
         for _ in 0..steps {

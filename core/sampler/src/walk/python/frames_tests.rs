@@ -1,7 +1,7 @@
 //! The walk over hand-made frames; the self-test runs it on real ones.
 
 use super::fake::{Fake, THREAD, interpreter};
-use super::frames::{Frames, WalkedPython, walk};
+use super::frames::{Frames, Thread, WalkedPython, walk};
 use super::interpreter::Interpreter;
 use super::layout::{Entry, Root};
 use super::word::PythonFrame;
@@ -28,8 +28,18 @@ fn walked(
     memory: &mut Fake,
     limit: usize,
 ) -> (Vec<PythonFrame>, WalkedPython) {
+    walked_from(python, memory, &[], limit)
+}
+
+fn walked_from(
+    python: &Interpreter,
+    memory: &mut Fake,
+    registers: &[u64],
+    limit: usize,
+) -> (Vec<PythonFrame>, WalkedPython) {
     let mut seen = Seen::default();
-    let walked = walk(python, memory, THREAD, limit, &mut seen);
+    let thread = Thread { state: THREAD, registers };
+    let walked = walk(python, memory, thread, limit, &mut seen);
     let frames: Vec<_> = seen
         .0
         .iter()
@@ -123,13 +133,16 @@ fn a_structure_that_is_just_being_filled_in_is_left_for_the_call_before() {
         let python = interpreter(minor);
         let layout = &python.layout;
         assert_eq!(layout.root, Root::CFrame);
-        for garbage in 0..3 {
+        for garbage in 0..4 {
             let mut memory = Fake::new();
             let (codes, frames) = three(&python, &mut memory);
+            // Stacks grow down.
+            let entered = memory.cframe(layout, 0, 0);
             let running = memory.run(layout, frames[0], frames[2]);
-            // No frame, no memory, and a frame that is right but not of this call.
-            let top = [codes[0], 0x777, frames[2]][garbage];
-            let entered = memory.cframe(layout, top, running);
+            // No frame, no memory, a frame that is right but not of this call, and nothing.
+            let top = [codes[0], 0x777, frames[2], 0][garbage];
+            memory.put(entered + u64::from(layout.offsets.cframe_frame), top);
+            memory.put(entered + u64::from(layout.offsets.cframe_previous), running);
             memory.put(THREAD + u64::from(layout.offsets.thread_frame), entered);
             let (read, walked) = walked(&python, &mut memory, 100);
             assert!(walked.restarted && !walked.lost, "3.{minor}");
@@ -138,10 +151,12 @@ fn a_structure_that_is_just_being_filled_in_is_left_for_the_call_before() {
             // And without the call before, nothing is known.
             memory.put(entered + u64::from(layout.offsets.cframe_previous), 0x1233);
             let (read, walked) = self::walked(&python, &mut memory, 100);
-            assert_eq!(
-                (read.as_slice(), walked.lost),
-                ([PythonFrame::Unreadable].as_slice(), true)
-            );
+            assert_eq!((read, walked.lost), ([PythonFrame::Unreadable].to_vec(), true));
+            // Unless a register still holds it.
+            let registers = [0, 0x1233, entered, codes[0], running, frames[0]];
+            let (read, walked) = walked_from(&python, &mut memory, &registers, 100);
+            assert!(walked.restarted && !walked.lost, "3.{minor}");
+            assert_eq!((read.len(), read[0]), (3, frame(codes[0], 0, false)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::code;
 use super::context;
-use super::frames::{self, Frames, WalkedPython};
+use super::frames::{self, Frames, Thread, WalkedPython};
 use super::interpreter::Interpreter;
 use crate::interner::Interner;
 use crate::labels::Labels;
@@ -35,16 +35,19 @@ impl<'p> Running<'p> {
         context::labels(self.python, &mut self.memory, self.thread)
     }
 
-    /// Hands the words of at most `limit` frames to `put`, and perhaps one more.
+    /// Hands the words of at most `limit` frames to `put`, and perhaps one more. `registers` are what
+    /// the thread's registers held where it was interrupted, if it was.
     #[inline(always)]
     pub(crate) fn walk(
         &mut self,
         codes: &Interner,
+        registers: &[u64],
         limit: usize,
         put: impl FnMut(usize, u64),
     ) -> WalkedPython {
         let mut sink = Interning { python: self.python, codes, put };
-        frames::walk(self.python, &mut self.memory, self.thread, limit, &mut sink)
+        let thread = Thread { state: self.thread, registers };
+        frames::walk(self.python, &mut self.memory, thread, limit, &mut sink)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::code::{self, Run};
 use super::context;
 use super::definition::CodeShape;
-use super::frames::{self, Frames};
+use super::frames::{self, Frames, Thread};
 use super::interpreter::Interpreter;
 use super::layout::{Entry, UNUSED};
 use super::word::PythonFrame;
@@ -102,9 +102,10 @@ impl Interpreter {
     /// The first [`Mismatch`]. The layout must then not be used.
     pub fn check(&self, expected: &Expected<'_>) -> Result<(), Mismatch> {
         let thread = self.thread_state().ok_or(Mismatch::NoThreadState)?;
+        let from = Thread { state: thread, registers: &[] };
         let mut memory = SelfMemory::probing();
         let mut compare = Compare { python: self, expected, seen: 0, first: None };
-        let walked = frames::walk(self, &mut memory, thread, MAX_DEPTH, &mut compare);
+        let walked = frames::walk(self, &mut memory, from, MAX_DEPTH, &mut compare);
         if let Some(mismatch) = compare.first {
             return Err(mismatch);
         }
