@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use sondage::control::Client;
@@ -19,7 +18,7 @@ use crate::output;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks or changes what was asked for.
-pub(crate) fn run(what: &args::CtlCommand) -> Result<ExitCode, Error> {
+pub(crate) fn run(what: &args::CtlCommand) -> Result<u8, Error> {
     match what {
         args::CtlCommand::Status(options) => status(options),
         args::CtlCommand::Set(options) => set(options),
@@ -31,7 +30,7 @@ fn failed(error: sondage::Error) -> Error {
     Error::new(error.to_string())
 }
 
-fn status(options: &args::CtlStatus) -> Result<ExitCode, Error> {
+fn status(options: &args::CtlStatus) -> Result<u8, Error> {
     let status = Client::new(options.pid).status().map_err(failed)?;
     if options.json {
         let json = serde_json::to_string_pretty(&status);
@@ -41,7 +40,7 @@ fn status(options: &args::CtlStatus) -> Result<ExitCode, Error> {
     output::print(&text(&status))
 }
 
-fn set(options: &args::CtlSet) -> Result<ExitCode, Error> {
+fn set(options: &args::CtlSet) -> Result<u8, Error> {
     let change = Change {
         enabled: (options.on || options.off).then_some(options.on),
         hz: options.hz,
@@ -49,10 +48,10 @@ fn set(options: &args::CtlSet) -> Result<ExitCode, Error> {
         labels: (!options.labels.is_empty()).then(|| options.labels.clone()),
     };
     Client::new(options.pid).change(change).map_err(failed)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
-fn burst(options: &args::CtlBurst) -> Result<ExitCode, Error> {
+fn burst(options: &args::CtlBurst) -> Result<u8, Error> {
     let format = options.output.as_deref().map(Format::of).transpose()?;
     let client = Client::new(options.pid);
     let number = client.burst(options.hz, options.duration, format.is_some()).map_err(failed)?;
@@ -62,7 +61,7 @@ fn burst(options: &args::CtlBurst) -> Result<ExitCode, Error> {
         write(path, format, bytes)?;
         output::say(&format!("wrote {}", path.display()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 fn write(path: &Path, format: Format, bytes: Vec<u8>) -> Result<(), Error> {

@@ -27,32 +27,47 @@ mod record;
 mod report;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Args, Command};
 
+/// What the package that the command came in brings along.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The library that `record` preloads; without it, it is looked for beside the command.
+    pub library: Option<PathBuf>,
+    /// The folder whose `sitecustomize` starts the profiler of the Python package.
+    pub python: Option<PathBuf>,
+}
+
 /// Runs the command with `args` (the program's name first) and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(run(args, &Surroundings::default()))
+}
+
+/// Runs the command as [`main`] does, with what its package brings along.
+pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings) -> u8 {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => {
             // A reader of the help that has gone away is no failure.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
     let outcome = match args.command {
-        Command::Record(options) => record::run(&options),
+        Command::Record(options) => record::run(&options, surroundings),
         Command::Report(options) => report::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Ctl(options) => ctl::run(&options.what),
         Command::Push(options) => push::run(&options),
-        Command::Doctor(options) => doctor::run(&options),
+        Command::Doctor(options) => doctor::run(&options, surroundings),
     };
     outcome.unwrap_or_else(|error| {
         output::say(&error.message);
-        ExitCode::from(error.code)
+        error.code
     })
 }

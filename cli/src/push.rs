@@ -1,6 +1,5 @@
 //! `sondage push`.
 
-use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sondage::profile::Profile;
@@ -12,7 +11,7 @@ use crate::format;
 use crate::output;
 
 /// Sends each file to each target.
-pub(crate) fn run(options: &args::Push) -> Result<ExitCode, Error> {
+pub(crate) fn run(options: &args::Push) -> Result<u8, Error> {
     for path in &options.files {
         let push = Push::to(&options.to, "--to")?;
         let mut profile = format::read(path)?;
@@ -23,7 +22,7 @@ pub(crate) fn run(options: &args::Push) -> Result<ExitCode, Error> {
             return Err(Error::of_file(path, hint(error, options)));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// Gives the profile the service, labels and time that servers know it by.

@@ -1,7 +1,6 @@
 //! `sondage report`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use sondage::profile::Profile;
 use sondage::profile::report::{Options, Report};
@@ -12,7 +11,7 @@ use crate::format;
 use crate::output;
 
 /// Prints what was asked for.
-pub(crate) fn run(options: &args::Report) -> Result<ExitCode, Error> {
+pub(crate) fn run(options: &args::Report) -> Result<u8, Error> {
     let profile = read_all(&options.files)?;
     let column = format::column(&profile, options.kind.as_deref())?;
     let (by_label, peek) = (options.by.clone(), options.peek.clone());

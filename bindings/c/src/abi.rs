@@ -254,9 +254,11 @@ pub extern "C" fn sondage_register_thread() {
 mod hooks {
     use std::ffi::{c_int, c_void};
     use std::sync::atomic::{AtomicPtr, Ordering};
+    use std::time::Duration;
 
-    use crate::fence::fenced;
-    use crate::{phase, recorder};
+    use sondage_recorder::{Options, PATIENCE};
+
+    use crate::fence::{fenced, silence};
 
     #[used]
     // SAFETY: the section holds pointers to functions that take nothing the callee reads.
@@ -273,7 +275,8 @@ mod hooks {
 
     extern "C" fn at_load() {
         fenced((), || {
-            if recorder::begin() {
+            silence();
+            if sondage_recorder::begin(options()) {
                 // SAFETY: the name ends with a NUL; a null result is checked for where it is used.
                 let next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"_exit".as_ptr()) };
                 NEXT_EXIT.store(next, Ordering::Relaxed);
@@ -282,19 +285,39 @@ mod hooks {
         });
     }
 
+    /// A Python program is recorded by the Python package, if it is there: it knows Python's
+    /// frames. It takes its time, and says so by `sondage_recorder_stand_down`.
+    fn options() -> Options {
+        const PYTHON_PATIENCE: Duration = Duration::from_secs(1);
+        let expected = std::env::var_os("SONDAGE_RECORD_PYTHON").is_some() && is_python();
+        let patience = if expected { PYTHON_PATIENCE } else { PATIENCE };
+        Options { patience, stop_at_end: false }
+    }
+
+    fn is_python() -> bool {
+        // SAFETY: the name ends with a NUL, and the default scope needs no handle.
+        !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"Py_BytesMain".as_ptr()) }.is_null()
+    }
+
+    /// For another Sondage in this process, which records it from now on.
+    #[unsafe(no_mangle)]
+    extern "C" fn sondage_recorder_stand_down() {
+        fenced((), sondage_recorder::stand_down);
+    }
+
     extern "C" fn in_child() {
-        fenced((), recorder::begin_in_child);
+        fenced((), sondage_recorder::begin_in_child);
     }
 
     extern "C" fn at_end() {
-        fenced((), phase::end);
+        fenced((), sondage_recorder::end);
     }
 
     /// `_exit` runs no destructors: forked children end with it. What is recorded is written
     /// first; a process that is not recorded, and a child of vfork, go straight on.
     #[unsafe(no_mangle)]
     extern "C" fn _exit(status: c_int) -> ! {
-        fenced((), phase::end);
+        fenced((), sondage_recorder::end);
         let next = NEXT_EXIT.load(Ordering::Relaxed);
         if !next.is_null() {
             // SAFETY: it is the address of the next function of this name, which has this type.

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::time::Duration;
 
 use sondage::Config;
 use sondage::config;
 
 use crate::failure::{Failure, Status};
-use crate::recording::Settings;
 
 /// The configuration of a host program: its environment, changed by key and value pairs, which are
 /// the `SONDAGE_*` variables in lower case without their prefix (`hz`, `wall`, `push`, …). A
@@ -29,22 +27,6 @@ pub(crate) fn from_settings(pairs: &[(&str, &str)]) -> Result<Config, Failure> {
     match config.warnings.iter().find(concerns_pair) {
         Some(warning) => Err(invalid(warning.clone())),
         None => Ok(config),
-    }
-}
-
-/// The configuration of a process under `sondage record`: the recorder flushes by itself, and
-/// labels are given when its file is written. Nobody changes it from outside: the file would not
-/// hold what the recorder says.
-pub(crate) fn of_recording(settings: &Settings) -> Config {
-    Config {
-        hz: settings.hz,
-        wall: settings.wall,
-        interval: Duration::from_secs(3600),
-        targets: Vec::new(),
-        control: false,
-        // The recorder has a way of its own to see the end of the process, `_exit` included.
-        exit_timeout: Duration::ZERO,
-        ..Config::default()
     }
 }
 

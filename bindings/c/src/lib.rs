@@ -9,7 +9,4 @@ mod config;
 mod failure;
 mod fence;
 mod host;
-mod phase;
-mod recorder;
-mod recording;
 mod report;

@@ -7,10 +7,9 @@ mod probe;
 mod push;
 mod system;
 
-use std::process::ExitCode;
-
 use serde::Serialize;
 
+use crate::Surroundings;
 use crate::args;
 use crate::error::Error;
 use crate::output;
@@ -26,8 +25,8 @@ struct Diagnosis {
 }
 
 /// Looks, and prints what was found.
-pub(crate) fn run(options: &args::Doctor) -> Result<ExitCode, Error> {
-    let mut diagnosis = diagnose();
+pub(crate) fn run(options: &args::Doctor, surroundings: &Surroundings) -> Result<u8, Error> {
+    let mut diagnosis = diagnose(surroundings);
     if let Some(targets) = &options.push {
         diagnosis.checks.extend(push::checks(targets)?);
     }
@@ -38,10 +37,10 @@ pub(crate) fn run(options: &args::Doctor) -> Result<ExitCode, Error> {
     output::print(&text)?;
     let not_taken = |check: &Check| check.name == push::NAME && check.status == Status::Fail;
     let failed = diagnosis.engine.is_none() || diagnosis.checks.iter().any(not_taken);
-    Ok(ExitCode::from(u8::from(failed)))
+    Ok(u8::from(failed))
 }
 
-fn diagnose() -> Diagnosis {
+fn diagnose(surroundings: &Surroundings) -> Diagnosis {
     let sampling = probe::sampling();
     let works = sampling.status != Status::Fail;
     let why = sampling.found.clone();
@@ -51,7 +50,7 @@ fn diagnose() -> Diagnosis {
         system::queued_signals(),
         system::tick(),
         system::proc_files(),
-        preload::library(),
+        preload::library(surroundings),
         system::perf_events(),
         ebpf::capabilities(),
     ];

@@ -1,11 +1,12 @@
 //! Whether `sondage record` finds what it preloads.
 
 use super::check::Check;
+use crate::Surroundings;
 use crate::record::Library;
 
-pub(super) fn library() -> Check {
+pub(super) fn library(surroundings: &Surroundings) -> Check {
     const NAME: &str = "preload library";
-    match Library::find() {
+    match Library::find(surroundings.library.as_deref()) {
         Ok(library) => Check::ok(NAME, library.path().display().to_string()),
         Err(why) => {
             let remedy = "install libsondage.so beside the command or in ../lib; only `sondage \

@@ -46,11 +46,13 @@ pub(crate) enum Event {
 }
 
 impl Child {
-    /// Starts the program with `library` preloaded, if given, into it and its children.
+    /// Starts the program with `library` preloaded, if given, into it and its children, and with
+    /// Python's own profiler from the folder `python`, if given.
     pub(crate) fn start(
         command: &[OsString],
         session: &Session,
         library: Option<&Path>,
+        python: Option<&Path>,
     ) -> Result<Self, Error> {
         let Some((program, arguments)) = command.split_first() else {
             return Err(Error::usage("no program is given"));
@@ -65,6 +67,9 @@ impl Child {
                 preload.push(others);
             }
             command.env("LD_PRELOAD", preload);
+        }
+        if let Some(folder) = python {
+            command.env("SONDAGE_RECORD_PYTHON", folder).env("PYTHONPATH", before_others(folder));
         }
         let cpu_before = children_cpu();
         let mut process = command.spawn().map_err(|error| {
@@ -132,6 +137,16 @@ impl Child {
         }
         None
     }
+}
+
+/// `PYTHONPATH` with one folder more, which comes first.
+fn before_others(folder: &Path) -> OsString {
+    let mut path = folder.as_os_str().to_owned();
+    if let Some(others) = std::env::var_os("PYTHONPATH").filter(|others| !others.is_empty()) {
+        path.push(":");
+        path.push(others);
+    }
+    path
 }
 
 /// Signals as readable events. The mask is given back when dropped.

@@ -16,12 +16,15 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Finds the library: where `SONDAGE_PRELOAD` says, otherwise beside the command or in `lib`
-    /// beside its directory.
-    pub(crate) fn find() -> Result<Self, String> {
-        let path = match std::env::var_os(VARIABLE) {
-            Some(path) => checked(Path::new(&path)).map_err(|why| format!("{VARIABLE}: {why}"))?,
-            None => beside_command()?,
+    /// Finds the library: where `SONDAGE_PRELOAD` says, otherwise what the command's package has,
+    /// otherwise beside the command or in `lib` beside its directory.
+    pub(crate) fn find(packaged: Option<&Path>) -> Result<Self, String> {
+        let path = match (std::env::var_os(VARIABLE), packaged) {
+            (Some(path), _) => {
+                checked(Path::new(&path)).map_err(|why| format!("{VARIABLE}: {why}"))?
+            }
+            (None, Some(packaged)) => checked(packaged)?,
+            (None, None) => beside_command()?,
         };
         Ok(Self { path })
     }

@@ -12,9 +12,9 @@ pub(crate) use library::Library;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::Surroundings;
 use crate::args;
 use crate::deliver::Push;
 use crate::error::Error;
@@ -38,21 +38,29 @@ const TOP: usize = 10;
 /// Exit code of a command that a second Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
+/// What a command without the Python package says of Python programs.
+const PYTHON_ADVICE: &str = "the interpreter is recorded, and not the Python code that it runs: \
+                             for that, use the command of the package (pip install sondage)";
+
 /// Runs the program to its end and answers with its exit code.
-pub(crate) fn run(options: &args::Record) -> Result<ExitCode, Error> {
+pub(crate) fn run(options: &args::Record, surroundings: &Surroundings) -> Result<u8, Error> {
     let output = options.output.as_deref();
     let format = output.map_or(Ok(Format::PprofGz), Format::of)?;
     check_folder(output)?;
     let push = Push::to(&options.push, "--push")?;
     let name = options.command.first().ok_or_else(|| Error::usage("no program is given"))?;
     let program = Program::find(name)?;
-    let library = Library::find().map_err(Error::new)?;
+    let library = Library::find(surroundings.library.as_deref()).map_err(Error::new)?;
     if let Some(obstacle) = program.obstacle() {
         output::say(&format!("{obstacle}; its children may still be recorded"));
     }
     let session = Session::create(options)?;
     let preload = program.can_preload().then(|| library.path());
-    let child = Child::start(&options.command, &session, preload)?;
+    if program.is_python() && surroundings.python.is_none() {
+        output::say(PYTHON_ADVICE);
+    }
+    let python = surroundings.python.as_deref();
+    let child = Child::start(&options.command, &session, preload, python)?;
     let recording = Recording { options, format, program, pid: child.pid(), session };
     recording.attend(child, push)
 }
@@ -76,7 +84,7 @@ struct Recording<'a> {
 
 impl Recording<'_> {
     /// Waits for the program, or for the end of recording and then for the program.
-    fn attend(&self, mut child: Child, push: Push) -> Result<ExitCode, Error> {
+    fn attend(&self, mut child: Child, push: Push) -> Result<u8, Error> {
         let mut push = Some(push);
         let end = self.options.duration.map(|duration| Instant::now() + duration);
         let mut outcome = None;
@@ -95,7 +103,7 @@ impl Recording<'_> {
                 }
                 Event::Quit => {
                     output::say("interrupted twice: nothing was written");
-                    return Ok(ExitCode::from(INTERRUPTED));
+                    return Ok(INTERRUPTED);
                 }
             }
         }
@@ -140,12 +148,12 @@ impl Recording<'_> {
 }
 
 /// The program's exit code; 1 where the program succeeded but recording did not.
-fn conclude(code: u8, written: Result<(), Error>) -> ExitCode {
+fn conclude(code: u8, written: Result<(), Error>) -> u8 {
     match written {
-        Ok(()) => ExitCode::from(code),
+        Ok(()) => code,
         Err(error) => {
             output::say(&error.message);
-            ExitCode::from(if code == 0 { error.code } else { code })
+            if code == 0 { error.code } else { code }
         }
     }
 }

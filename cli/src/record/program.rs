@@ -32,6 +32,7 @@ const PT_INTERP: u32 = 3;
 pub(crate) struct Program {
     path: PathBuf,
     kind: Kind,
+    is_python: bool,
 }
 
 /// What stands in the way of preloading.
@@ -62,12 +63,18 @@ impl Program {
             return Err(Error { code: NOT_EXECUTABLE, ..error });
         }
         let kind = kind(&path, MAX_SCRIPTS);
-        Ok(Self { path, kind })
+        let is_python = is_python(&path, MAX_SCRIPTS);
+        Ok(Self { path, kind, is_python })
     }
 
     /// The last part of its path.
     pub(crate) fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Whether it is a Python interpreter, or a script for one.
+    pub(crate) fn is_python(&self) -> bool {
+        self.is_python
     }
 
     /// Whether preloading does no harm.
@@ -113,11 +120,7 @@ fn search(command: &OsStr) -> Option<PathBuf> {
 }
 
 fn kind(path: &Path, scripts_left: usize) -> Kind {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));
-    if read.is_err() {
-        return Kind::Unknown;
-    }
+    let Some(start) = start_of(path) else { return Kind::Unknown };
     if let Some(interpreter) = interpreter(&start) {
         return match scripts_left {
             0 => Kind::Unknown,
@@ -136,6 +139,21 @@ fn kind(path: &Path, scripts_left: usize) -> Kind {
         return Kind::OtherMachine;
     }
     by_loader(path)
+}
+
+/// The first bytes of a file, enough for a script to name its interpreter.
+fn start_of(path: &Path) -> Option<Vec<u8>> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));
+    read.is_ok().then_some(start)
+}
+
+/// `python`, `python3.12`, or a script for one of them.
+fn is_python(path: &Path, scripts_left: usize) -> bool {
+    match start_of(path).as_deref().and_then(interpreter) {
+        Some(interpreter) => scripts_left > 0 && is_python(&interpreter, scripts_left - 1),
+        None => path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"python")),
+    }
 }
 
 /// The interpreter of a script: `#!/bin/sh -e`, `#!/usr/bin/env python3`.
@@ -193,6 +211,23 @@ mod tests {
         assert!(found.ends_with("sh"), "{}", found.display());
         assert_eq!(interpreter(b"\x7fELF"), None);
         assert_eq!(interpreter(b"#!"), None);
+    }
+
+    #[test]
+    fn a_python_program_is_one_by_its_name_or_by_that_of_its_interpreter() {
+        let folder = std::env::temp_dir().join(format!("sondage-python-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let python = write("python3.12", "\x7fELF");
+        let served = write("served", &format!("#!{}\nprint()\n", python.display()));
+        let shell = write("shell", "#!/bin/sh\npython3 served\n");
+        assert!(is_python(&python, 0) && is_python(&served, 1));
+        assert!(!is_python(&served, 0) && !is_python(&shell, MAX_SCRIPTS));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

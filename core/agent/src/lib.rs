@@ -24,6 +24,7 @@ pub use agent::BurstStatus;
 pub use agent::Change;
 pub use agent::Settings;
 pub use agent::Status;
+pub use agent::deliver_last;
 pub use config::Config;
 pub use error::Error;
 pub use error::ErrorKind;

@@ -64,6 +64,13 @@ impl Drop for Ending {
     }
 }
 
+/// Delivers the last profile, as `exit` does by itself: for hosts that end their process by
+/// `_exit`, which calls nobody. Waits for [`exit_timeout`](crate::Config::exit_timeout) at most;
+/// where no agent runs, not at all. Afterwards this process is not profiled any more.
+pub fn deliver_last() {
+    at_exit();
+}
+
 extern "C" fn at_exit() {
     let ours = PROCESS.load(Ordering::Relaxed) == std::process::id()
         && AGENT.load(Ordering::Relaxed) != sondage_sampler::current_tid();

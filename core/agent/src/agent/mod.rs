@@ -12,6 +12,7 @@ mod status;
 mod window;
 mod work;
 
+pub use ending::deliver_last;
 pub use settings::Change;
 pub use settings::Settings;
 pub use status::BurstStatus;

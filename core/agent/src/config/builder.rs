@@ -27,7 +27,21 @@ impl Builder {
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        self.environment = Environment::new(variables);
+        self.environment = Environment::new(variables).with_arguments_of(self.environment);
+        self
+    }
+
+    /// Sets what the variable `SONDAGE_{variable}` sets, by the same text, for programs in other
+    /// languages: it wins over the environment, messages call it `name`, and a variable that
+    /// there is not is an error.
+    ///
+    /// ```
+    /// let builder = sondage::Config::builder().argument("HZ", "hz", "fast");
+    /// let message = builder.build().unwrap_err().to_string();
+    /// assert_eq!(message, r#"hz is "fast"; allowed: a whole number"#);
+    /// ```
+    pub fn argument(mut self, variable: &str, name: &str, text: &str) -> Self {
+        self.environment.argument(variable, name, text);
         self
     }
 

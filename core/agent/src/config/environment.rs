@@ -55,7 +55,10 @@ const VARIABLES: &[Variable] = &[
 ];
 
 /// Variables of the `sondage` command, which the programs it runs see too.
-const OF_COMMAND: [&str; 2] = ["PRELOAD", "RECORD_DIR"];
+const OF_COMMAND: [&str; 3] = ["PRELOAD", "RECORD_DIR", "RECORD_PYTHON"];
+
+/// Variables that set credentials: one of them counts.
+const AUTH: [&str; 3] = [TOKEN, "TOKEN_FILE", "BASIC_AUTH_FILE"];
 
 /// The variable in which `otlp` stands for what OpenTelemetry's variables say.
 const PUSH: &str = "PUSH";
@@ -92,6 +95,16 @@ fn targets(text: &str) -> Result<Setting, Refusal> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment {
     variables: BTreeMap<String, OsString>,
+    /// What a program gave in place of variables, and what it calls it.
+    arguments: BTreeMap<String, Argument>,
+}
+
+/// A setting as text, from a program in another language.
+#[derive(Clone, Debug)]
+struct Argument {
+    /// What the program calls it.
+    name: String,
+    text: String,
 }
 
 impl Environment {
@@ -103,16 +116,54 @@ impl Environment {
             let ours = name.starts_with(PREFIX) || name.starts_with("OTEL_");
             (ours && !value.is_empty()).then_some((name, value))
         });
-        Self { variables: ours.collect() }
+        Self { variables: ours.collect(), arguments: BTreeMap::new() }
+    }
+
+    /// Takes over the arguments of another one.
+    pub(super) fn with_arguments_of(mut self, other: Self) -> Self {
+        self.arguments = other.arguments;
+        self
+    }
+
+    /// Sets `text` in place of the variable `SONDAGE_{short}`.
+    pub(super) fn argument(&mut self, short: &str, name: &str, text: &str) {
+        let argument = Argument { name: name.to_owned(), text: text.to_owned() };
+        self.arguments.insert(format!("{PREFIX}{short}"), argument);
+    }
+
+    /// An argument that stands for no variable.
+    fn unknown_argument(&self) -> Option<Error> {
+        let known = |name: &str| {
+            VARIABLES.iter().any(|(short, _)| name.strip_prefix(PREFIX) == Some(short))
+        };
+        let (_, argument) = self.arguments.iter().find(|(variable, _)| !known(variable))?;
+        let shown = quoted(&argument.name);
+        Some(Error::invalid(format!(
+            "{} is not a setting of this version",
+            shown.trim_matches('"')
+        )))
     }
 
     /// Changes `config` as the variables say: OpenTelemetry's first, then ours, which win.
     pub(super) fn apply(&self, config: &mut Config) -> Result<(), Error> {
         self.apply_otel(config)?;
+        if let Some(error) = self.unknown_argument() {
+            return Err(error);
+        }
+        // An argument for credentials replaces those of the environment, of whichever kind.
+        let given_auth =
+            AUTH.iter().any(|short| self.arguments.contains_key(&format!("{PREFIX}{short}")));
         let mut auth = None;
         for &(short, parse) in VARIABLES {
-            let name = format!("{PREFIX}{short}");
-            let Some(text) = self.text(&name)? else { continue };
+            let variable = format!("{PREFIX}{short}");
+            let (name, text) = match self.arguments.get(&variable) {
+                Some(argument) => (argument.name.clone(), argument.text.as_str()),
+                None if given_auth && AUTH.contains(&short) => continue,
+                None => match self.text(&variable)? {
+                    Some(text) => (variable, text),
+                    None => continue,
+                },
+            };
             let refused = |refusal| refused(&name, text, refusal);
             let expanded = match short {
                 PUSH => otlp_variables::expand(text, |name| self.text(name), config)?,

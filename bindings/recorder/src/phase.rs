@@ -4,7 +4,7 @@
 //! a try-lock and sleeping are used there.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ const WAITING: u32 = 1;
 const RECORDING: u32 = 2;
 /// The process is about to end and waits for the recorder.
 const ENDING: u32 = 3;
+/// Somebody else takes over and waits for the recorder.
+const LEAVING: u32 = 4;
 
 /// The most that the end of a process is held up.
 const LONGEST_END: Duration = Duration::from_secs(2);
@@ -60,7 +62,7 @@ pub(crate) fn is_ending() -> bool {
 
 /// The process ends: lets the recorder write what it has and waits for it, for at most two
 /// seconds. Returns at once where nothing is recorded.
-pub(crate) fn end() {
+pub fn end() {
     if PHASE.load(Ordering::Acquire) == IDLE
         || PROCESS.load(Ordering::Relaxed) != std::process::id()
     {
@@ -69,9 +71,35 @@ pub(crate) fn end() {
     // Too young to have been recorded.
     let _ = PHASE.compare_exchange(WAITING, IDLE, Ordering::AcqRel, Ordering::Acquire);
     let _ = PHASE.compare_exchange(RECORDING, ENDING, Ordering::AcqRel, Ordering::Acquire);
+    wait_while(ENDING);
+}
+
+/// Set when somebody else records this process.
+static STOOD_DOWN: AtomicBool = AtomicBool::new(false);
+
+/// Somebody else records this process from now on, and its forked children: lets the recorder
+/// write what it has and stop, and waits for that, for at most two seconds.
+pub fn stand_down() {
+    STOOD_DOWN.store(true, Ordering::Relaxed);
+    let _ = PHASE.compare_exchange(WAITING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+    let _ = PHASE.compare_exchange(RECORDING, LEAVING, Ordering::AcqRel, Ordering::Acquire);
+    wait_while(LEAVING);
+}
+
+/// Whether somebody else records this process.
+pub(crate) fn stood_down() -> bool {
+    STOOD_DOWN.load(Ordering::Relaxed)
+}
+
+/// Whether somebody else waits to take over.
+pub(crate) fn is_leaving() -> bool {
+    PHASE.load(Ordering::Acquire) == LEAVING
+}
+
+fn wait_while(phase: u32) {
     let latest = Instant::now() + LONGEST_END;
     let mut pause = Duration::from_micros(100);
-    while is_ending() && Instant::now() < latest {
+    while PHASE.load(Ordering::Acquire) == phase && Instant::now() < latest {
         if let Ok(recorder) = RECORDER.try_lock()
             && let Some(thread) = recorder.as_ref()
         {

@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sondage::Config;
+
 const VARIABLE: &str = "SONDAGE_RECORD_DIR";
 const SETTINGS: &str = "settings";
 
@@ -60,6 +62,22 @@ impl Settings {
     pub(crate) fn left(&self) -> Option<Duration> {
         let until = self.until?;
         Some(until.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO))
+    }
+}
+
+/// The configuration of a process under `sondage record`: the recorder flushes by itself, and
+/// labels are given when its file is written. Nobody changes it from outside: the file would not
+/// hold what the recorder says.
+pub(crate) fn configuration(settings: &Settings) -> Config {
+    Config {
+        hz: settings.hz,
+        wall: settings.wall,
+        interval: Duration::from_secs(3600),
+        targets: Vec::new(),
+        control: false,
+        // The recorder has a way of its own to see the end of the process, `_exit` included.
+        exit_timeout: Duration::ZERO,
+        ..Config::default()
     }
 }
 

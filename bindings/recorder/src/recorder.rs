@@ -1,6 +1,6 @@
 //! The thread that records a process under `sondage record`.
 //!
-//! It waits until the process has lived for 20 ms, so that the many short processes of a script
+//! It waits until the process has lived for a while, so that the many short processes of a script
 //! cost no more than a thread; then it starts an agent and writes the profile so far about once a
 //! second, so that a process that is killed loses at most that. At the end of the process it
 //! writes the rest.
@@ -9,19 +9,18 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sondage::Agent;
 use sondage::profile::{Profile, pprof};
 
-use crate::config;
-use crate::fence;
-use crate::host::write;
+use crate::file::write;
 use crate::phase;
-use crate::recording::{Settings, directory};
+use crate::recording::{Settings, configuration, directory};
 
-/// A process that ends sooner is not recorded.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a process must live to be recorded, unless there is a reason to wait longer.
+pub const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Time between two writings, at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -37,31 +36,54 @@ const MAX_SAMPLES: usize = 16_384;
 /// Merging and encoding need little; the memory is touched only when they do.
 const STACK_BYTES: usize = 1 << 20;
 
-/// The directory of the recording, for children.
-static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+/// How this process is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// A process that ends sooner is not recorded.
+    pub patience: Duration,
+    /// Whether sampling ends with the recording also where the process ends, instead of going on
+    /// to the very last instruction.
+    pub stop_at_end: bool,
+}
+
+/// The directory of the recording, and how, for children.
+static RECORDING: OnceLock<(PathBuf, Options)> = OnceLock::new();
+
+/// Set while an agent records.
+static READY: AtomicBool = AtomicBool::new(false);
 
 /// Starts the waiting thread if this process is to be recorded. Returns whether it is.
-pub(crate) fn begin() -> bool {
+pub fn begin(options: Options) -> bool {
     if sondage_sampler::runs_with_raised_rights() {
         return false;
     }
     let Some(directory) = directory() else { return false };
-    spawn(DIRECTORY.get_or_init(|| directory))
+    let (directory, options) = RECORDING.get_or_init(|| (directory, options));
+    spawn(directory, *options)
 }
 
 /// Starts the waiting thread of a forked child.
-pub(crate) fn begin_in_child() {
-    if let Some(directory) = DIRECTORY.get() {
-        spawn(directory);
+pub fn begin_in_child() {
+    READY.store(false, Ordering::Relaxed);
+    if let Some((directory, options)) = RECORDING.get()
+        && !phase::stood_down()
+    {
+        spawn(directory, *options);
     }
 }
 
-fn spawn(directory: &'static Path) -> bool {
+/// Whether this process has an agent that records. In a forked child, nobody may call the core
+/// before: it would start an agent of its own, like the parent's.
+pub fn is_ready() -> bool {
+    READY.load(Ordering::Acquire)
+}
+
+fn spawn(directory: &'static Path, options: Options) -> bool {
     phase::wait();
     let builder = std::thread::Builder::new().name("sondage-record".into());
-    let body = || {
-        fence::silence();
-        let _ = catch_unwind(AssertUnwindSafe(|| run(directory)));
+    let body = move || {
+        let _ = catch_unwind(AssertUnwindSafe(|| run(directory, options)));
+        READY.store(false, Ordering::Relaxed);
         phase::idle();
     };
     let spawned =
@@ -73,8 +95,8 @@ fn spawn(directory: &'static Path) -> bool {
     spawned.is_ok()
 }
 
-fn run(directory: &Path) {
-    std::thread::sleep(PATIENCE);
+fn run(directory: &Path, options: Options) {
+    std::thread::sleep(options.patience);
     if !phase::record() {
         return;
     }
@@ -87,9 +109,11 @@ fn run(directory: &Path) {
     let stem = directory.join(format!("{}-{}", std::process::id(), start.as_nanos()));
     let open = stem.with_extension("open");
     let _ = File::create(&open);
-    match Agent::start(config::of_recording(&settings)) {
+    match Agent::start(configuration(&settings)) {
         Ok(agent) => {
-            let recorder = Recorder { agent, stem, total: Profile::new(Vec::new()), part: 0 };
+            READY.store(true, Ordering::Release);
+            let total = Profile::new(Vec::new());
+            let recorder = Recorder { agent, stem, options, total, part: 0 };
             // What cannot be written (the recording is over, the disk is full) is given up.
             let _ = recorder.run(&settings);
         }
@@ -106,6 +130,7 @@ struct Recorder {
     agent: Agent,
     /// Path of the files without part and extension.
     stem: PathBuf,
+    options: Options,
     /// What the file that is being written holds.
     total: Profile,
     part: u32,
@@ -118,11 +143,11 @@ impl Recorder {
         loop {
             std::thread::park_timeout(settings.left().map_or(pause, |left| left.min(pause)));
             let ending = phase::is_ending();
-            let last = ending || settings.left() == Some(Duration::ZERO);
+            let last = ending || phase::is_leaving() || settings.left() == Some(Duration::ZERO);
             let before = Instant::now();
             let fresh = self.agent.flush().map_err(std::io::Error::other)?;
             self.add(&fresh)?;
-            if ending {
+            if ending && !self.options.stop_at_end {
                 // The process is about to go, with everything an orderly stop would take down.
                 std::mem::forget(self);
                 return Ok(());

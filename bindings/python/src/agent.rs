@@ -1,0 +1,196 @@
+//! The profiler of this process, as Python's functions see it.
+//!
+//! The lock is taken only while the interpreter's own lock is held, and never kept across a wait:
+//! so no other thread can hold it at the moment of a fork.
+
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use sondage::profile::pprof;
+use sondage::{Agent, Error, ErrorKind};
+use sondage_recorder::{Options, PATIENCE};
+
+use crate::fence::{fenced, guarded, silence, warn};
+use crate::{interpreter, settings};
+
+/// The running profiler, and who started it.
+struct Host {
+    agent: Arc<Agent>,
+    /// Whether it was started for the program and not by it: then the program's own start wins.
+    by_door: bool,
+}
+
+static HOST: Mutex<Option<Host>> = Mutex::new(None);
+
+fn slot() -> MutexGuard<'static, Option<Host>> {
+    HOST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn running() -> Option<Arc<Agent>> {
+    slot().as_ref().map(|host| host.agent.clone())
+}
+
+fn exception(error: Error) -> PyErr {
+    match error.kind() {
+        ErrorKind::InvalidInput => PyValueError::new_err(error.to_string()),
+        ErrorKind::Io => PyOSError::new_err(error.to_string()),
+        _ => PyRuntimeError::new_err(error.to_string()),
+    }
+}
+
+/// Starts the profiler; whether it did: not where one runs, or where settings say so.
+#[pyfunction]
+pub(crate) fn start(
+    py: Python<'_>,
+    arguments: &Bound<'_, PyDict>,
+    program: Option<String>,
+    by_door: bool,
+) -> PyResult<bool> {
+    fenced(py, false, || {
+        silence();
+        let config = settings::config(arguments, program)?;
+        let replaced = slot().take_if(|host| host.by_door && !by_door);
+        if slot().is_some() || RECORDED.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        if let Some(host) = replaced {
+            py.detach(|| drop(host));
+        }
+        for warning in &config.warnings {
+            let text = CString::new(warning.replace('\0', " ")).unwrap_or_default();
+            warn(py, &text);
+        }
+        if !config.enabled {
+            return Ok(false);
+        }
+        interpreter::attach();
+        let agent = py.detach(|| Agent::start(config)).map_err(exception)?;
+        *slot() = Some(Host { agent: Arc::new(agent), by_door });
+        Ok(true)
+    })
+}
+
+/// Records this process for `sondage record`, if it runs under it; whether it does.
+#[pyfunction]
+pub(crate) fn record(py: Python<'_>) -> PyResult<bool> {
+    fenced(py, false, || {
+        silence();
+        // No variable but the one that says where: `sondage record` has its own options.
+        if std::env::var_os("SONDAGE_RECORD_DIR").is_none() {
+            return Ok(false);
+        }
+        interpreter::attach();
+        py.detach(interpreter::stand_down_preloaded);
+        let begun = RECORDED.load(Ordering::Relaxed)
+            || sondage_recorder::begin(Options { patience: PATIENCE, stop_at_end: true });
+        if begun && !RECORDED.swap(true, Ordering::Relaxed) {
+            sondage_sampler::on_fork_in_child(recorder_forked);
+            sondage_sampler::at_exit(recorder_ends);
+        }
+        Ok(begun)
+    })
+}
+
+extern "C" fn recorder_forked() {
+    guarded(sondage_recorder::begin_in_child);
+}
+
+extern "C" fn recorder_ends() {
+    guarded(sondage_recorder::end);
+}
+
+/// Whether `sondage record` has this process: then a start by the program does nothing.
+static RECORDED: AtomicBool = AtomicBool::new(false);
+
+/// Lets the core know of the calling thread, unless that would start a profiler beside the
+/// recorder's, in a forked child.
+pub(crate) fn register_thread() {
+    if !RECORDED.load(Ordering::Relaxed) || sondage_recorder::is_ready() {
+        sondage::register_thread();
+    }
+}
+
+/// Delivers what is to be delivered before the process ends.
+pub(crate) fn deliver_last() {
+    sondage_recorder::end();
+    sondage::deliver_last();
+}
+
+/// Stops the profiler; its last profile goes to the targets.
+#[pyfunction]
+pub(crate) fn stop(py: Python<'_>) -> PyResult<()> {
+    fenced(py, (), || {
+        let Some(host) = slot().take() else { return Ok(()) };
+        // Where another thread is flushing, the agent stops when that ends.
+        match Arc::into_inner(host.agent) {
+            Some(agent) => py.detach(|| agent.stop()).map(drop).map_err(exception),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Finishes the profile of the time since the last flush: a gzipped pprof message; `None` where no
+/// profiler runs.
+#[pyfunction]
+pub(crate) fn flush(py: Python<'_>) -> PyResult<Option<Py<PyBytes>>> {
+    fenced(py, None, || {
+        let Some(agent) = running() else { return Ok(None) };
+        let bytes = py.detach(|| agent.flush().map(|profile| pprof::encode_gz(&profile)));
+        let bytes = bytes.map_err(exception)?;
+        Ok(Some(PyBytes::new(py, &bytes).unbind()))
+    })
+}
+
+/// The counters as JSON; `None` where no profiler runs.
+#[pyfunction]
+pub(crate) fn stats(py: Python<'_>) -> PyResult<Option<String>> {
+    fenced(py, None, || {
+        let Some(agent) = running() else { return Ok(None) };
+        let stats = py.detach(|| agent.stats());
+        Ok(serde_json::to_string(&stats).ok())
+    })
+}
+
+/// Whether this process is profiled.
+#[pyfunction]
+pub(crate) fn is_running(py: Python<'_>) -> PyResult<bool> {
+    fenced(py, false, || {
+        let Some(agent) = running() else { return Ok(sondage_recorder::is_ready()) };
+        let status = py.detach(|| agent.status());
+        Ok(status.settings.enabled && status.stats.failure.is_none())
+    })
+}
+
+/// The interpreter is about to go: nothing is sampled any more. What is still to be delivered is,
+/// when the C library ends the process.
+#[pyfunction]
+pub(crate) fn finish(py: Python<'_>) -> PyResult<()> {
+    fenced(py, (), || {
+        if let Some(agent) = running() {
+            // An agent that has failed is off already.
+            let _ = py.detach(|| agent.set_enabled(false));
+        }
+        py.detach(sondage_recorder::end);
+        Ok(())
+    })
+}
+
+/// In a forked child: starts its profiler.
+#[pyfunction]
+pub(crate) fn process_forked(py: Python<'_>) -> PyResult<()> {
+    fenced(py, (), || {
+        register_thread();
+        Ok(())
+    })
+}
+
+/// Lets go of the profiler without waiting for it, after a defect.
+pub(crate) fn abandon() {
+    if let Some(host) = slot().take() {
+        let _ = std::thread::Builder::new().spawn(|| drop(host));
+    }
+}

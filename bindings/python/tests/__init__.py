@@ -1,0 +1,1 @@
+"""Tests of the package as it is installed: bindings/python/check runs them."""
