@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint storm page backends test-backends
+.PHONY: demo test lint wheel storm page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -14,6 +14,9 @@ test: ## Formatting, lints, documentation and every test
 
 lint: ## Formatting and lints only
 	bash tools/check lint
+
+wheel: ## The package for Python, into target/wheels
+	bindings/python/wheel
 
 storm: ## The proofs at the sizes that are published: 19 minutes on an idle machine
 	SONDAGE_STORM=full $(CARGO) test --release -p sondage --all-features --test proofs -- --nocapture --test-threads=1

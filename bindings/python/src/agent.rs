@@ -165,16 +165,16 @@ pub(crate) fn is_running(py: Python<'_>) -> PyResult<bool> {
     })
 }
 
-/// The interpreter is about to go: nothing is sampled any more. What is still to be delivered is,
-/// when the C library ends the process.
+/// The interpreter is about to go: the last profile is delivered, and nothing is sampled any more.
 #[pyfunction]
 pub(crate) fn finish(py: Python<'_>) -> PyResult<()> {
     fenced(py, (), || {
-        if let Some(agent) = running() {
+        let agent = running();
+        py.detach(|| {
+            deliver_last();
             // An agent that has failed is off already.
-            let _ = py.detach(|| agent.set_enabled(false));
-        }
-        py.detach(sondage_recorder::end);
+            agent.map(|agent| agent.set_enabled(false))
+        });
         Ok(())
     })
 }
