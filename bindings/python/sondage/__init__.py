@@ -42,6 +42,7 @@ def start(
     python_internals=None,
     token=None,
     token_file=None,
+    basic_auth=None,
     basic_auth_file=None,
     tenant=None,
     otlp_headers_file=None,
@@ -118,10 +119,10 @@ def _program():
 def stop():
     """Stops profiling: the last profile goes to the targets, and nothing is left behind, neither a
     thread nor a signal handler. Without a profiler nothing happens."""
-    from . import _hooks
+    if _sondage.stop():
+        from . import _hooks
 
-    _hooks.remove()
-    _sondage.stop()
+        _hooks.remove()
 
 
 def stats():

@@ -35,6 +35,7 @@ def start(
     python_internals: bool | None = ...,
     token: str | None = ...,
     token_file: str | PathLike[str] | None = ...,
+    basic_auth: str | None = ...,
     basic_auth_file: str | PathLike[str] | None = ...,
     tenant: str | None = ...,
     otlp_headers_file: str | PathLike[str] | None = ...,

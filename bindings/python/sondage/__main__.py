@@ -37,12 +37,14 @@ def _interpreter_options():
         import subprocess
 
         return subprocess._args_from_interpreter_flags()
-    end = len(given) - len(sys.argv)
-    # What is left over at the end is `-m sondage`, in one word or two.
-    options = given[1 : end + 1]
-    while options and options.pop() not in ("-m", "-msondage"):
-        pass
-    return options
+    # What is before the program's own arguments ends with `-m sondage`, `-msondage` or
+    # `-um sondage`.
+    options = given[1 : len(given) - len(sys.argv) + 1]
+    last = options.pop()
+    if not last.startswith("-"):
+        last = options.pop() + last
+    flags = last[: -len("msondage")]
+    return options if flags == "-" else [*options, flags]
 
 
 def run(arguments):

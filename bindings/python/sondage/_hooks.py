@@ -8,7 +8,7 @@ import atexit
 import os
 import threading
 
-from . import _signals, _sondage
+from . import _signals, _sondage, _uwsgi, _warnings
 
 _installed = []
 _at_fork = False
@@ -38,9 +38,8 @@ class _AtExit:
 
 
 def install(propagate_executors=True, task_names=False):
-    """Installs everything, once."""
-    if _installed:
-        return
+    """Installs everything, in place of what an earlier start has installed."""
+    remove()
     _installed.append(_AtExit())
     _installed.append(_Replacement(os, "_exit", _sondage.Exit(os._exit)))
     _installed.append(_signals.RaisedAgain())
@@ -58,7 +57,8 @@ def install(propagate_executors=True, task_names=False):
     global _at_fork
     if not _at_fork:
         _at_fork = True  # It cannot be taken back, and does nothing where no profiler runs.
-        os.register_at_fork(after_in_child=_sondage.process_forked)
+        os.register_at_fork(before=_warnings.before_fork, after_in_child=_sondage.process_forked)
+        _uwsgi.after_fork(_sondage.process_forked)
 
 
 def remove():

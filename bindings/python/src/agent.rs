@@ -128,16 +128,18 @@ pub(crate) fn deliver_last() {
     sondage::deliver_last();
 }
 
-/// Stops the profiler; its last profile goes to the targets.
+/// Stops the profiler; its last profile goes to the targets. Whether none runs now: what
+/// `sondage record` records goes on to the end.
 #[pyfunction]
-pub(crate) fn stop(py: Python<'_>) -> PyResult<()> {
-    fenced(py, (), || {
-        let Some(host) = slot().take() else { return Ok(()) };
-        // Where another thread is flushing, the agent stops when that ends.
-        match Arc::into_inner(host.agent) {
-            Some(agent) => py.detach(|| agent.stop()).map(drop).map_err(exception),
-            None => Ok(()),
+pub(crate) fn stop(py: Python<'_>) -> PyResult<bool> {
+    fenced(py, true, || {
+        if let Some(host) = slot().take()
+            // Where another thread is flushing, the agent stops when that ends.
+            && let Some(agent) = Arc::into_inner(host.agent)
+        {
+            py.detach(|| agent.stop()).map_err(exception)?;
         }
+        Ok(!RECORDED.load(Ordering::Relaxed))
     })
 }
 

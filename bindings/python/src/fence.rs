@@ -30,8 +30,7 @@ pub(crate) fn fenced<T>(
     }
 }
 
-/// As [`fenced`], for what calls back into the program: `work` answers what to call, which is then
-/// outside the fence.
+/// As [`fenced`], for work that needs no interpreter and answers nothing.
 pub(crate) fn guarded(work: impl FnOnce()) {
     if !OFF.load(Ordering::Relaxed) && catch_unwind(AssertUnwindSafe(work)).is_err() {
         Python::attach(turn_off);

@@ -16,14 +16,14 @@ def burn(seconds=0.3):
 """
 
 
-def run(arguments, check=True, **environment):
-    """Runs a program to its end in a clean environment, in a folder of its own."""
+def run(arguments, check=True, cwd=None, **environment):
+    """Runs a program to its end in a clean environment, in a folder of its own unless it has one."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SONDAGE_", "PYTHON"))}
     with tempfile.TemporaryDirectory() as folder:
         ended = subprocess.run(
             arguments,
             env={**clean, **environment},
-            cwd=folder,
+            cwd=cwd or folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,

@@ -38,8 +38,9 @@ class Module(Folder):
     def alike(self, *arguments, options=(), check=True, **environment):
         """Runs Python with and without the profiler; both must do the same."""
         environment.setdefault("SONDAGE_PUSH", "file:" + self.profiles)
-        bare = python(None, *options, *arguments, check=check, **environment)
-        with_us = python(None, *options, "-m", "sondage", *arguments, check=check, **environment)
+        environment.update(check=check, cwd=self.folder)
+        bare = python(None, *options, *arguments, **environment)
+        with_us = python(None, *options, "-m", "sondage", *arguments, **environment)
         self.assertEqual(with_us.returncode, bare.returncode)
         self.assertEqual(with_us.stdout, bare.stdout)
         self.assertEqual(with_us.stderr, bare.stderr)
@@ -51,6 +52,7 @@ class Module(Folder):
         self.alike("-m", "show", "-m", "x", PYTHONPATH=self.folder)
         self.alike("-c", SHOW, "-c")
         self.alike(path, options=["-X", "dev", "-W", "ignore"])
+        self.alike("-c", "import sys; print(sys.flags, sys.warnoptions)", options=["-uO", "-W", "once"])
 
     def test_exit_codes_and_tracebacks_are_the_program_s(self):
         for code in ("import sys; sys.exit(7)", "raise SystemExit('bye')", "1 / 0", "exit()"):
@@ -86,6 +88,16 @@ if len(sys.argv) == 1:
         code += "print(sondage.stats()['interval_nanos'])"
         ended = python(None, "-m", "sondage", "-c", code, SONDAGE_HZ="25", SONDAGE_PUSH="none")
         self.assertEqual(ended.stdout.strip(), "20000000")
+
+    def test_the_program_s_own_start_has_its_own_options(self):
+        code = """
+import concurrent.futures, sondage
+submit = concurrent.futures.ThreadPoolExecutor.submit
+sondage.start(push=[], propagate_executors=False)
+print(submit is not concurrent.futures.ThreadPoolExecutor.submit)
+"""
+        ended = python(None, "-m", "sondage", "-c", code, SONDAGE_PUSH="none")
+        self.assertEqual(ended.stdout.strip(), "True")
 
     def test_without_a_program_its_use_is_told(self):
         ended = python(None, "-m", "sondage", check=False)

@@ -1,6 +1,7 @@
 """Processes that come from one that is profiled: each hands in a profile of its own."""
 
 import os
+import sys
 import tempfile
 import unittest
 
@@ -29,7 +30,9 @@ class Forked(unittest.TestCase):
         """The output of a program, and the processes whose profiles it left."""
         with tempfile.TemporaryDirectory() as folder:
             ended = python("import os\n" + BURN + code, SONDAGE_PUSH="file:" + folder, **environment)
-            self.assertEqual(ended.stderr, "")
+            # A program with threads of its own is warned since 3.12.
+            told = [line for line in ended.stderr.splitlines() if "multi-threaded" not in line]
+            self.assertEqual(told, [])
             return ended.stdout.split(), profiles(folder)
 
     def test_a_forked_child_that_ends_by_underscore_exit_hands_its_profile_in(self):
@@ -105,6 +108,31 @@ print("ended")
 """
         output, _ = self.left_by(code)
         self.assertEqual(output, ["ended"])
+
+
+class Warned(unittest.TestCase):
+    FORK = """
+import os, threading, sys
+{before}
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+{after}
+"""
+
+    def told(self, before, after=""):
+        code = self.FORK.format(before=before, after=after)
+        return "multi-threaded" in python(code, SONDAGE_PUSH="none").stderr
+
+    def test_a_program_without_threads_is_not_warned_of_the_profiler_s(self):
+        self.assertFalse(self.told("import sondage; sondage.start()"))
+
+    def test_a_program_with_threads_is_warned_as_ever(self):
+        thread = "end = threading.Event(); threading.Thread(target=end.wait).start()"
+        bare = self.told(thread, "end.set()")
+        self.assertEqual(bare, sys.version_info >= (3, 12))
+        both = "import sondage; sondage.start(); os.fork() or os._exit(0); os.wait(); " + thread
+        self.assertEqual(self.told(both, "end.set()"), bare)
 
 
 class Multiprocessing(unittest.TestCase):

@@ -7,6 +7,7 @@ use sondage::LabelSet;
 use sondage_sampler::Labels;
 
 use super::value;
+use crate::agent;
 use crate::fence::fenced;
 
 /// The variable and its methods, looked up once.
@@ -40,6 +41,8 @@ impl Variable {
 
     /// Makes a value current and returns the token that takes it back.
     pub(super) fn replace<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        // Starts the profiler of a child that a host has forked without Python's knowledge.
+        agent::register_thread();
         self.set.bind(value.py()).call1((value,))
     }
 

@@ -35,6 +35,7 @@ const VARIABLES: &[Variable] = &[
     (PUSH, targets),
     (TOKEN, |text| Ok(Setting::Auth(Auth::Token(Secret::new(text)?)))),
     ("TOKEN_FILE", |text| Ok(Setting::Auth(Auth::TokenFile(PathBuf::from(text))))),
+    ("BASIC_AUTH", |text| Ok(Setting::Auth(Auth::basic(text)?))),
     ("BASIC_AUTH_FILE", |text| Ok(Setting::Auth(Auth::BasicFile(PathBuf::from(text))))),
     ("TENANT", |text| Ok(Setting::Tenant(text.to_owned()))),
     ("OTLP_HEADERS_FILE", |text| Ok(Setting::OtlpHeaders(SecretSource::File(text.into())))),
@@ -61,7 +62,7 @@ const VARIABLES: &[Variable] = &[
 const OF_COMMAND: [&str; 3] = ["PRELOAD", "RECORD_DIR", "RECORD_PYTHON"];
 
 /// Variables that set credentials: one of them counts.
-const AUTH: [&str; 3] = [TOKEN, "TOKEN_FILE", "BASIC_AUTH_FILE"];
+const AUTH: [&str; 4] = [TOKEN, "TOKEN_FILE", "BASIC_AUTH", "BASIC_AUTH_FILE"];
 
 /// The variable in which `otlp` stands for what OpenTelemetry's variables say.
 const PUSH: &str = "PUSH";

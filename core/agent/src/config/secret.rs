@@ -96,6 +96,8 @@ pub enum Auth {
     Token(Secret),
     /// `Authorization: Bearer` with the token in this file.
     TokenFile(PathBuf),
+    /// `Authorization: Basic` with this `user:password`.
+    Basic(Secret),
     /// `Authorization: Basic` with the `user:password` in this file.
     BasicFile(PathBuf),
 }
@@ -107,9 +109,20 @@ impl Auth {
     /// As [`Secret::read`]; [`ErrorKind::InvalidInput`] for a file without `user:password`.
     pub fn check(&self) -> Result<(), Error> {
         match self {
-            Self::None | Self::Token(_) => Ok(()),
+            Self::None | Self::Token(_) | Self::Basic(_) => Ok(()),
             Self::TokenFile(path) => Secret::read(path).map(|_| ()),
             Self::BasicFile(path) => Self::read_basic(path).map(|_| ()),
+        }
+    }
+
+    /// Takes `user:password`.
+    ///
+    /// # Errors
+    /// As [`Secret::new`]; [`ErrorKind::InvalidInput`] for a text without a colon.
+    pub fn basic(text: &str) -> Result<Self, Error> {
+        match text.contains(':') {
+            true => Secret::new(text).map(Self::Basic),
+            false => Err(Error::invalid("not user:password")),
         }
     }
 
@@ -131,6 +144,13 @@ mod tests {
     fn a_secret_is_not_in_debug_output() {
         let auth = Auth::Token(Secret::new("canary-token\n").unwrap());
         assert_eq!(format!("{auth:?}"), "Token(***)");
+    }
+
+    #[test]
+    fn user_and_password_are_not_in_messages() {
+        let shown = format!("{:?}", Auth::basic("canary:canary").unwrap());
+        let refused = Auth::basic("canary").unwrap_err().to_string();
+        assert_eq!((shown.as_str(), refused.as_str()), ("Basic(***)", "not user:password"));
     }
 
     #[test]

@@ -48,12 +48,12 @@ fn otlp(http: &Http) -> Result<Vec<(String, String)>, Error> {
 
 fn authorization(auth: &Auth) -> Result<Option<String>, Error> {
     let bearer = |token: &Secret| format!("Bearer {}", token.expose());
+    let basic = |pair: &Secret| format!("Basic {}", STANDARD.encode(pair.expose()));
     Ok(match auth {
         Auth::None => None,
         Auth::Token(token) => Some(bearer(token)),
         Auth::TokenFile(path) => Some(bearer(&Secret::read(path)?)),
-        Auth::BasicFile(path) => {
-            Some(format!("Basic {}", STANDARD.encode(Auth::read_basic(path)?.expose())))
-        }
+        Auth::Basic(pair) => Some(basic(pair)),
+        Auth::BasicFile(path) => Some(basic(&Auth::read_basic(path)?)),
     })
 }

@@ -1,0 +1,1 @@
+"""The interfaces of other profilers, for programs that were written for them."""
