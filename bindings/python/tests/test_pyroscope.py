@@ -62,9 +62,9 @@ class Compatible(unittest.TestCase):
             burn()
             self.assertTrue(pyroscope.shutdown())
             self.assertFalse(sondage.is_running())
-            headers = server.received[0][1]
-        self.assertEqual(headers["Authorization"], "Basic dXNlcjpwYXNzOndvcmQ=")
-        self.assertEqual({k.lower(): v for k, v in headers.items()}["x-scope-orgid"], "acme")
+            headers = {name.lower(): value for name, value in server.received[0][1].items()}
+        self.assertEqual(headers["authorization"], "Basic dXNlcjpwYXNzOndvcmQ=")
+        self.assertEqual(headers["x-scope-orgid"], "acme")
 
     def test_what_has_no_effect_is_taken_with_a_warning_that_names_it(self):
         with warnings.catch_warnings(record=True) as told:
