@@ -12,6 +12,7 @@ use crate::sample::{End, HEADER_WORDS, Header, Source, id_words};
 use crate::signal;
 use crate::slot::{Slot, Tally};
 use crate::timer::TimerInfo;
+use crate::waiting;
 use crate::walk::python::Running;
 use crate::walk::{Walked, walk};
 use core::ffi::{c_int, c_void};
@@ -89,6 +90,7 @@ fn take_sample(pool: &Pool, slot: &Slot, interrupted: Interrupted, overrun: i32)
     let native = walked.frames.saturating_add(HEADER_WORDS);
     let mut end = native;
     if let (Some(python), Some(running)) = (python, &mut running) {
+        waiting::note(slot, running.state(), arch::thread_pointer());
         let room = room.saturating_sub(walked.frames).saturating_sub(1);
         let frames = running.walk(&python.codes, depth.min(room), |index, frame| {
             record.put(native.wrapping_add(index), frame);

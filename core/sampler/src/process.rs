@@ -47,6 +47,21 @@ pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Runs `work` with SIGSEGV and SIGBUS unblocked on this thread, which may block everything else.
+pub(crate) fn with_faults_unblocked<T>(work: impl FnOnce() -> T) -> T {
+    let set_mask = |how: c_int, new: u64| {
+        let mut before = 0u64;
+        let args = [how as usize, &raw const new as usize, &raw mut before as usize, 8];
+        // SAFETY: both pointers are to locals of the kernel's size.
+        unsafe { arch::syscall(libc::SYS_rt_sigprocmask, args) };
+        before
+    };
+    let before = set_mask(libc::SIG_UNBLOCK, crate::guarded::SIGNALS);
+    let result = work();
+    set_mask(libc::SIG_SETMASK, before);
+    result
+}
+
 /// Makes the C library call `child` in the child of every later fork. Once in a process; a
 /// handler can't be taken back.
 pub fn on_fork_in_child(child: extern "C" fn()) -> bool {

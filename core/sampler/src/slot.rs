@@ -77,6 +77,10 @@ pub(crate) struct Slot {
     /// The part of the thread's own stack that complete walks have proven (see `handler.rs`).
     pub(crate) stack_low: AtomicU64,
     pub(crate) stack_high: AtomicU64,
+    /// The state that the interpreter keeps of the thread, and a word by which it can be told that
+    /// it still is this thread's (`waiting.rs`); 0 for none.
+    pub(crate) python_state: AtomicU64,
+    pub(crate) python_identity: AtomicU64,
     pub(crate) tally: Tally,
     head: Line,
     tail: Line,
@@ -100,5 +104,7 @@ impl Slot {
         self.labels.store(core::ptr::null_mut(), Ordering::Relaxed);
         self.stack_low.store(0, Ordering::Relaxed);
         self.stack_high.store(0, Ordering::Relaxed);
+        self.python_state.store(0, Ordering::Relaxed);
+        self.python_identity.store(0, Ordering::Relaxed);
     }
 }
