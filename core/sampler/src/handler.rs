@@ -19,6 +19,7 @@ use crate::signal;
 use crate::slot::{Slot, Tally};
 use crate::stranger;
 use crate::timer::TimerInfo;
+use crate::waiting;
 use crate::walk::python::Running;
 use crate::walk::{Walked, walk};
 use core::ffi::{c_int, c_void};
@@ -161,6 +162,9 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     let mut full = walked.end == End::Depth && room < depth;
     let mut frames = walked.frames;
     if let (Some(python), Some(running)) = (python, &mut running) {
+        if origin.certain {
+            waiting::note(slot, running.state(), arch::thread_pointer());
+        }
         let first = walked.frames.saturating_add(HEADER_WORDS);
         let room = room.saturating_sub(walked.frames).saturating_sub(1);
         // SAFETY: the handler to which the context was passed is still running.

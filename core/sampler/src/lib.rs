@@ -58,6 +58,7 @@ mod stranger;
 mod table;
 mod termination;
 mod timer;
+mod waiting;
 pub mod walk;
 
 pub use arch::Registers;
@@ -96,6 +97,7 @@ pub use sampler::Sampler;
 pub use sampler::StartError;
 pub use sampler::after_fork_in_child;
 pub use sampler::attach_label_cell;
+pub use sampler::note_python_thread;
 pub use slot::HISTOGRAM_BUCKETS;
 pub use slot::RING_WORDS;
 pub use slot::SlotIndex;

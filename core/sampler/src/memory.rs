@@ -78,6 +78,11 @@ impl SelfMemory {
         Self { trusted: 0..0, probed: 0..0, guarded }
     }
 
+    /// Whether a fault is turned into a refusal: then memory may vanish at any time.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
     /// Makes `address` part of the probed range, if its page can be read.
     #[cold]
     fn probe(&mut self, address: u64) -> bool {

@@ -1,7 +1,7 @@
 //! Whether an engine's signals arrive, and what one costs.
 
 use crate::clock::Clock;
-use crate::process::{current_tid, with_signal_unblocked};
+use crate::process::{current_tid, with_signals_unblocked};
 use crate::sampler::Sampler;
 use crate::signal;
 use core::sync::atomic::Ordering;
@@ -35,7 +35,8 @@ impl Sampler {
             let slot = self.slot(index);
             slot.map_or(0, |slot| slot.tally.samples.load(Ordering::Relaxed))
         };
-        let landing = with_signal_unblocked(signal::number(), || watch(clock, samples, limit));
+        let landing =
+            with_signals_unblocked(signal::set(signal::number()), || watch(clock, samples, limit));
         let weight = self.slot(index).map_or(0, |slot| slot.tally.weight.load(Ordering::Relaxed));
         self.remove_thread(index, |_| {});
         Landing { landed: weight, ..landing }

@@ -47,18 +47,19 @@ pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Runs `work` with one signal let through on this thread, whatever its mask says.
-pub(crate) fn with_signal_unblocked<T>(signal: c_int, work: impl FnOnce() -> T) -> T {
-    // SAFETY: sigset_t is plain data; all zero is valid.
-    let mut one: libc::sigset_t = unsafe { core::mem::zeroed() };
-    let mut before = one;
-    // SAFETY: the pointer is to a local; an invalid number changes nothing.
-    unsafe { libc::sigaddset(&raw mut one, signal) };
-    // SAFETY: both pointers are to locals.
-    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const one, &raw mut before) };
+/// Runs `work` with these signals (bit 0 is signal 1) let through on this thread, whatever its mask
+/// says.
+pub(crate) fn with_signals_unblocked<T>(signals: u64, work: impl FnOnce() -> T) -> T {
+    let set_mask = |how: c_int, new: u64| {
+        let mut before = 0u64;
+        let args = [how as usize, &raw const new as usize, &raw mut before as usize, 8];
+        // SAFETY: both pointers are to locals of the kernel's size.
+        unsafe { arch::syscall(libc::SYS_rt_sigprocmask, args) };
+        before
+    };
+    let before = set_mask(libc::SIG_UNBLOCK, signals);
     let result = work();
-    // SAFETY: `before` is the mask that was read above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, core::ptr::null_mut()) };
+    set_mask(libc::SIG_SETMASK, before);
     result
 }
 

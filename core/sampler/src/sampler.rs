@@ -5,7 +5,7 @@ use crate::errno::Errno;
 use crate::guarded;
 use crate::handler::FOREIGN;
 use crate::inherited;
-use crate::labels::LabelCell;
+use crate::labels::{LabelCell, Labels};
 use crate::perf;
 use crate::pool::{GATE, Limits, Pool};
 use crate::process::current_tid;
@@ -14,6 +14,7 @@ use crate::signal;
 use crate::slot::{HISTOGRAM_BUCKETS, Slot, SlotIndex};
 use crate::table::{ModuleEntry, Table};
 use crate::timer::Timer;
+use crate::waiting;
 use crate::walk::python::Interpreter;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
@@ -322,6 +323,15 @@ impl Sampler {
         self.pool().python.as_ref()?.codes.copy(number)
     }
 
+    /// Hands the words of the Python frames of a thread that does not run, leaf first, to `put`,
+    /// and returns the labels of its context. `None`, in which case what was handed out means
+    /// nothing, if the thread has run meanwhile, runs no Python, or could not be read.
+    ///
+    /// Takes a few system calls and some microseconds. The thread is not disturbed.
+    pub fn waiting_python(&self, slot: SlotIndex, put: impl FnMut(usize, u64)) -> Option<Labels> {
+        waiting::read(self.pool(), self.slot(slot)?, put)
+    }
+
     /// How many code objects are known.
     pub fn python_codes(&self) -> PythonCodes {
         let Some(python) = &self.pool().python else { return PythonCodes::default() };
@@ -380,6 +390,23 @@ impl Drop for Sampler {
 pub unsafe fn attach_label_cell(cell: *const LabelCell) -> bool {
     // SAFETY: the caller promises that the cell lives as long as this thread.
     unsafe { registration::add(current_tid(), cell.cast_mut()) }.is_ok()
+}
+
+/// Tells the running sampler, if any, where the interpreter keeps the state of a thread, so that it
+/// can be seen waiting before it is first sampled: the address of its `PyThreadState`, and the
+/// number by which the interpreter knows the thread (`threading.get_ident()`). Returns whether the
+/// thread is sampled.
+pub fn note_python_thread(tid: i32, state: u64, identity: u64) -> bool {
+    GATE.enter();
+    let slot = Pool::current().and_then(|pool| {
+        let (index, _) = registration::threads().find(|(_, other)| *other == tid)?;
+        pool.slot(index.0)
+    });
+    if let Some(slot) = slot {
+        waiting::note(slot, state, identity);
+    }
+    GATE.exit();
+    slot.is_some()
 }
 
 /// To be called in the child of a fork, before it starts a sampler of its own: forgets the

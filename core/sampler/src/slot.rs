@@ -84,6 +84,10 @@ pub(crate) struct Slot {
     pub(crate) first_period: AtomicU32,
     /// Of a shared slot: 1 while a handler has it.
     claimed: AtomicU32,
+    /// The state that the interpreter keeps of the thread, and a word by which it can be told that
+    /// it still is this thread's (`waiting.rs`); 0 for none.
+    pub(crate) python_state: AtomicU64,
+    pub(crate) python_identity: AtomicU64,
     pub(crate) tally: Tally,
     head: Line,
     tail: Line,
@@ -118,5 +122,7 @@ impl Slot {
         self.stack_low.store(0, Ordering::Relaxed);
         self.stack_high.store(0, Ordering::Relaxed);
         self.first_period.store(0, Ordering::Relaxed);
+        self.python_state.store(0, Ordering::Relaxed);
+        self.python_identity.store(0, Ordering::Relaxed);
     }
 }

@@ -8,7 +8,7 @@ use crate::interner::Interner;
 use crate::labels::Labels;
 use crate::memory::{MemoryReader, SelfMemory};
 
-/// The calling thread, which runs Python.
+/// A thread that runs Python: the calling one, or one that waits.
 #[derive(Debug)]
 pub(crate) struct Running<'p> {
     python: &'p Interpreter,
@@ -27,6 +27,17 @@ impl<'p> Running<'p> {
         // SAFETY: the caller's promise.
         let memory = unsafe { SelfMemory::guarding(blocked) };
         Some(Self { python, memory, thread })
+    }
+
+    /// Another thread, by the address of its state; only what does not run can be read.
+    pub(crate) fn other(python: &'p Interpreter, memory: SelfMemory, thread: u64) -> Self {
+        Self { python, memory, thread }
+    }
+
+    /// The address of the thread's state.
+    #[inline(always)]
+    pub(crate) fn state(&self) -> u64 {
+        self.thread
     }
 
     /// The labels of the running context.

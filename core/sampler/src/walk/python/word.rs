@@ -1,7 +1,7 @@
 //! A Python frame as one word of a sample.
 //!
 //! ```text
-//! bits 0–27   the code object's number (see `Interner`), or one of the two below
+//! bits 0–27   the code object's number (see `Interner`), or one of those below
 //! bits 28–54  the instruction, in code units of two bytes
 //! bit  55     the evaluation function was entered from C for this frame
 //! bits 56–63  the kind, 1
@@ -16,6 +16,7 @@ const MAX_UNIT: u32 = (1 << 27) - 1;
 const CODE_MASK: u64 = (1 << UNIT_SHIFT) - 1;
 const UNREADABLE: u32 = CODE_MASK as u32;
 const TRUNCATED: u32 = UNREADABLE - 1;
+const WAITS_FOR_GIL: u32 = UNREADABLE - 2;
 
 /// What one word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,11 +35,13 @@ pub enum PythonFrame {
     Unreadable,
     /// Frames beyond the limit on depth.
     Truncated,
+    /// No frame: before the first one, it says that this waits for the interpreter's lock.
+    WaitsForGil,
 }
 
 impl PythonFrame {
     /// The numbers of code objects are below this.
-    pub const MAX_CODES: u32 = TRUNCATED;
+    pub const MAX_CODES: u32 = WAITS_FOR_GIL;
 
     /// The word.
     #[inline(always)]
@@ -47,6 +50,7 @@ impl PythonFrame {
             Self::Code { code, unit, entry } => (code, unit.min(MAX_UNIT), entry),
             Self::Unreadable => (UNREADABLE, 0, true),
             Self::Truncated => (TRUNCATED, 0, true),
+            Self::WaitsForGil => (WAITS_FOR_GIL, 0, false),
         };
         let entry = if entry { ENTRY } else { 0 };
         KIND << KIND_SHIFT | entry | u64::from(unit) << UNIT_SHIFT | u64::from(code) & CODE_MASK
@@ -60,6 +64,7 @@ impl PythonFrame {
         Some(match (word & CODE_MASK) as u32 {
             UNREADABLE => Self::Unreadable,
             TRUNCATED => Self::Truncated,
+            WAITS_FOR_GIL => Self::WaitsForGil,
             code => Self::Code {
                 code,
                 unit: (word >> UNIT_SHIFT) as u32 & MAX_UNIT,
@@ -78,6 +83,7 @@ mod tests {
         let frames = [
             PythonFrame::Unreadable,
             PythonFrame::Truncated,
+            PythonFrame::WaitsForGil,
             PythonFrame::Code { code: 0, unit: 0, entry: false },
             PythonFrame::Code { code: PythonFrame::MAX_CODES - 1, unit: MAX_UNIT, entry: true },
             PythonFrame::Code { code: 7, unit: 1, entry: true },

@@ -1,0 +1,59 @@
+//! Where a thread waits: its Python frames, read by another thread while it does not run.
+//!
+//! No signal is sent. A thread's frames are at rest as long as its CPU clock stands still: the clock
+//! is read before and after, and what was read in between is only believed if it did not move.
+//! Memory of a thread that has ended meanwhile may be gone, so that every load may be refused.
+
+use crate::clock::Clock;
+use crate::guarded;
+use crate::labels::Labels;
+use crate::memory::{MemoryReader, SelfMemory};
+use crate::pool::Pool;
+use crate::process;
+use crate::slot::Slot;
+use crate::walk::python::Running;
+use core::sync::atomic::Ordering;
+
+/// Words of a thread state among which the thread's identity is looked for; its place changes with
+/// the version (`thread_id`, byte 152 of 3.13 and 176 of 3.15).
+const STATE_WORDS: u64 = 40;
+
+/// Writes down where a slot's thread keeps its Python state.
+#[inline(always)]
+pub(crate) fn note(slot: &Slot, state: u64, identity: u64) {
+    slot.python_state.store(state, Ordering::Relaxed);
+    slot.python_identity.store(identity, Ordering::Relaxed);
+}
+
+/// Hands the words of the Python frames of a slot's thread, leaf first, to `put`, and returns the
+/// labels of its context. `None`, and `put` may have been called, if the thread runs no Python, has
+/// run meanwhile, or could not be read.
+pub(crate) fn read(pool: &Pool, slot: &Slot, put: impl FnMut(usize, u64)) -> Option<Labels> {
+    let python = pool.python.as_ref()?;
+    let state = slot.python_state.load(Ordering::Relaxed);
+    let identity = slot.python_identity.load(Ordering::Relaxed);
+    if state == 0 {
+        return None;
+    }
+    let clock = Clock::Thread(slot.tid.load(Ordering::Relaxed));
+    let before = clock.now().ok()?;
+    let read = process::with_signals_unblocked(guarded::SIGNALS, || {
+        // SAFETY: neither signal is blocked here; nothing on this thread changes that.
+        let mut memory = unsafe { SelfMemory::guarding(0) };
+        if !memory.is_guarded() || !has_identity(&mut memory, state, identity) {
+            return None;
+        }
+        let mut waiting = Running::other(&python.interpreter, memory, state);
+        let labels = waiting.labels().unwrap_or(Labels::NONE);
+        let walked = waiting.walk(&python.codes, &[], pool.limits.max_depth as usize, put);
+        (walked.frames > 0 && !walked.lost).then_some(labels)
+    });
+    if clock.now().ok()? == before { read } else { None }
+}
+
+/// Whether a thread state is still that of the thread with this identity: it may have been given
+/// back, and its memory may be another's by now.
+fn has_identity(memory: &mut SelfMemory, state: u64, identity: u64) -> bool {
+    let mut words = (0..STATE_WORDS).map(|word| state.wrapping_add(word.wrapping_mul(8)));
+    words.any(|address| memory.word(address) == Some(identity))
+}
