@@ -17,6 +17,9 @@ use std::collections::HashMap;
 /// The frame in place of Python frames that could not be read.
 const LOST: &str = "[python frames lost]";
 
+/// The leaf of stacks that wait for the interpreter's lock.
+const WAITS: &str = "[waiting for the GIL]";
+
 /// One stack under one label set, by number of its frames.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct StackKey {
@@ -234,11 +237,15 @@ impl Assembly {
     }
 
     fn python(&mut self, frame: PythonFrame, reading: &mut Reading<'_>) -> SeenFrame {
+        if frame == PythonFrame::WaitsForGil {
+            let number = self.frames.number(Frame::Placeholder(WAITS));
+            return SeenFrame { number, hidden: false, lost: false };
+        }
         let function = match frame {
             PythonFrame::Code { code, unit, .. } => {
                 reading.interpreted.function(reading.codes, code, unit)
             }
-            PythonFrame::Unreadable | PythonFrame::Truncated => None,
+            _ => None,
         };
         let Some((function, line)) = function else {
             let number = self.frames.number(Frame::Placeholder(LOST));

@@ -1,6 +1,7 @@
 //! The agent thread's work: keep the picture of the process fresh, drain rings, make profiles.
 
 mod handed;
+mod waits;
 
 use super::amounts::Columns;
 use super::assemble::{Assembly, Reading};
@@ -154,6 +155,9 @@ impl Collector {
         })?;
         while modules.build_next(&mut sampler) {}
         modules.publish(&mut sampler);
+        let mut interpreted =
+            Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
+        interpreted.find_code(&mut modules);
         let longest = longest_drain_interval(interval, deepest_sample(options.max_depth));
         let now = Instant::now();
         let mut threads = Threads::new();
@@ -168,10 +172,7 @@ impl Collector {
             stacks: Stacks::new(options.max_stacks),
             assembly: options.assembly(interval),
             symbols: Symbols::new(options.symbols.clone()),
-            interpreted: Interpreted::new(
-                python.map(|python| python.evaluation()),
-                options.showing.clone(),
-            ),
+            interpreted,
             foreign: Foreign::default(),
             reconciler,
             governor: Governor::new(interval, now),
@@ -381,9 +382,7 @@ impl Collector {
             fullest = fullest.max(self.sampler.drain(slot, |word| buffer.push(word)));
             self.take(slot, tid);
             if self.options.wall {
-                let waited = nanos(self.threads.waited(slot, tid, now));
-                let stack = self.threads.state(slot, tid).last_stack;
-                self.stacks.add_waited(stack, waited);
+                self.add_waited(slot, tid, now);
             }
         }
         for slot in self.sampler.shared_slots() {

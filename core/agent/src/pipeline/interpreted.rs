@@ -1,11 +1,17 @@
 //! What the agent thread knows of the interpreter in this process.
 
 use super::mixed::Native;
-use crate::resolve::{CodeSource, Codes, FileIndex, Modules, PythonFunction, ranges_of};
+use crate::resolve::{
+    CodeSource, Codes, FileIndex, Module, Modules, PythonFunction, ranges_of, variable,
+};
 use std::ops::Range;
 
 /// The function of CPython that runs Python code. Compilers split parts off it, named after it.
 const EVALUATION: &str = "_PyEval_EvalFrameDefault";
+
+/// The variable with the state of CPython's main interpreter, and so with the GIL: from 3.12 on each
+/// interpreter has its own, and those of others are not found here.
+const RUNTIME: &str = "_PyRuntime";
 
 /// How Python frames are shown.
 #[derive(Clone, Debug, Default)]
@@ -30,18 +36,32 @@ pub(crate) struct Interpreted {
 #[derive(Debug, Default)]
 struct Code {
     revision: u64,
-    /// The evaluation function, in addresses of the file, which are found once for each file.
-    in_file: Option<(FileIndex, Vec<Range<u64>>)>,
-    /// The same in addresses of the process.
+    /// What is found once for each file.
+    in_file: Option<(FileIndex, InFile)>,
+    /// The evaluation function.
     evaluation: Vec<Range<u64>>,
     /// The mappings of the file.
     own: Vec<Range<u64>>,
+    /// The interpreter's state, in which its lock is.
+    runtime: Option<Range<u64>>,
+}
+
+/// Where things are in the interpreter's file, in addresses of the file.
+#[derive(Debug, Default)]
+struct InFile {
+    evaluation: Vec<Range<u64>>,
+    runtime: Option<Range<u64>>,
 }
 
 impl Interpreted {
     /// Of the interpreter whose evaluation function holds the address `evaluation`.
     pub(crate) fn new(evaluation: Option<u64>, showing: Showing) -> Self {
         Self { evaluation, showing, ..Self::default() }
+    }
+
+    /// Where the interpreter's lock is, if that is known.
+    pub(super) fn lock(&self) -> Option<&Range<u64>> {
+        self.code.runtime.as_ref()
     }
 
     /// Whether the interpreter's own native frames are shown.
@@ -58,16 +78,17 @@ impl Interpreted {
         let known = self.code.in_file.take();
         self.code = Code { revision: modules.revision(), ..Code::default() };
         let Some(module) = modules.find(address).cloned() else { return };
-        let ranges = match known {
-            Some((file, ranges)) if file == module.file => ranges,
-            _ => evaluation_ranges(modules, &module, address),
+        let in_file = match known {
+            Some((file, known)) if file == module.file => known,
+            _ => InFile::find(modules, &module, address),
         };
         let here = |range: &Range<u64>| {
             range.start.wrapping_add(module.bias)..range.end.wrapping_add(module.bias)
         };
-        self.code.evaluation = ranges.iter().map(here).collect();
+        self.code.evaluation = in_file.evaluation.iter().map(here).collect();
+        self.code.runtime = in_file.runtime.as_ref().map(here);
         self.code.own = modules.of_file(module.file).map(|module| module.range.clone()).collect();
-        self.code.in_file = Some((module.file, ranges));
+        self.code.in_file = Some((module.file, in_file));
     }
 
     /// What a native address belongs to.
@@ -98,22 +119,22 @@ impl Interpreted {
     }
 }
 
-/// The evaluation function in addresses of its file. What cannot be read is told with the modules.
-fn evaluation_ranges(
-    modules: &mut Modules,
-    module: &crate::resolve::Module,
-    address: u64,
-) -> Vec<Range<u64>> {
-    let file = modules.file(module.file);
-    let found = file.open();
-    let found =
-        found.and_then(|image| ranges_of(&image, EVALUATION, address.wrapping_sub(module.bias)));
-    let error = match found {
-        Ok(ranges) => return ranges,
-        Err(error) => format!("{}: {error}", file.path.display()),
-    };
-    modules.last_error = Some(error);
-    Vec::new()
+impl InFile {
+    /// Looks into the interpreter's file. What cannot be read is told with the modules.
+    fn find(modules: &mut Modules, module: &Module, address: u64) -> Self {
+        let file = modules.file(module.file);
+        let address = address.wrapping_sub(module.bias);
+        let found = file.open().and_then(|image| {
+            let evaluation = ranges_of(&image, EVALUATION, address)?;
+            Ok(Self { evaluation, runtime: variable(&image, RUNTIME)? })
+        });
+        let error = match found {
+            Ok(found) => return found,
+            Err(error) => format!("{}: {error}", file.path.display()),
+        };
+        modules.last_error = Some(error);
+        Self::default()
+    }
 }
 
 #[cfg(test)]

@@ -156,6 +156,7 @@ mod tests {
             Some(PythonFrame::Code { code, .. }) => char::from_u32(code).unwrap().to_string(),
             Some(PythonFrame::Unreadable) => "?".to_owned(),
             Some(PythonFrame::Truncated) => "…".to_owned(),
+            Some(PythonFrame::WaitsForGil) => "gil".to_owned(),
             None => NAMES[((word - 0x1000) / 0x10) as usize].to_owned(),
         }
     }

@@ -86,6 +86,11 @@ impl Stacks {
         Some(number)
     }
 
+    /// The entry of a stack in which a thread was seen waiting, not sampled: nothing is added.
+    pub fn waiting(&mut self, sample: &RawSample<'_>, thread: ThreadNameId) -> Option<u32> {
+        self.entry(sample, thread)
+    }
+
     /// Charges waiting time to an entry, or to the overflow.
     pub fn add_waited(&mut self, entry: Option<u32>, nanos: u64) {
         match entry.and_then(|number| self.entries.get_mut(number as usize)) {

@@ -75,6 +75,8 @@ pub(crate) struct ThreadState {
     pub(crate) last_stack: Option<u32>,
     /// Its CPU clock and the time, when its waiting was last accounted.
     waited_until: Option<(Duration, Instant)>,
+    /// The entry of the stack in which it was last seen waiting.
+    pub(crate) waits_in: Option<u32>,
 }
 
 /// The sampled threads.
@@ -146,7 +148,8 @@ impl Threads {
 
     /// The state of a slot's thread.
     pub(crate) fn state(&mut self, slot: SlotIndex, tid: i32) -> &mut ThreadState {
-        let fresh = ThreadState { tid, name: None, last_stack: None, waited_until: None };
+        let fresh =
+            ThreadState { tid, name: None, last_stack: None, waited_until: None, waits_in: None };
         let state = self.states.entry(slot).or_insert(fresh);
         if state.tid != tid {
             *state = fresh;
@@ -203,7 +206,10 @@ impl Threads {
 
     /// Forgets where threads were last seen: the table of stacks is about to be cleared.
     pub(crate) fn forget_stacks(&mut self) {
-        self.states.values_mut().for_each(|state| state.last_stack = None);
+        self.states.values_mut().for_each(|state| {
+            state.last_stack = None;
+            state.waits_in = None;
+        });
     }
 
     /// Waiting is accounted from now on: time before does not count.
@@ -217,7 +223,10 @@ impl Threads {
         let state = self.state(slot, tid);
         let Ok(cpu) = Clock::Thread(tid).now() else { return Duration::ZERO };
         let before = state.waited_until.replace((cpu, now));
-        let Some((cpu_before, then)) = before else { return Duration::ZERO };
+        let (cpu_before, then) = before.unwrap_or((cpu, now));
+        if cpu != cpu_before {
+            state.waits_in = None;
+        }
         now.duration_since(then).saturating_sub(cpu.saturating_sub(cpu_before))
     }
 }

@@ -2,17 +2,21 @@
 
 use std::ops::Range;
 
-use gimli::{BaseAddresses, EhFrame, UnwindSection};
+use gimli::{
+    BaseAddresses, CfaRule, CieOrFde, EhFrame, EndianSlice, FrameDescriptionEntry, LittleEndian,
+    UnwindContext, UnwindSection,
+};
 
+use super::clock::Clock;
 use super::error::ResolveError;
 use super::image::Image;
-use super::symtab::symbols_named;
+use super::symtab::{Named, Symbol, symbols_named};
 use super::tables::MAX_EH_FRAME;
 
 /// The code of the function `name` that starts at `address`: what its symbols cover, and the parts
 /// that the compiler has moved away from it and named after it (`name.cold`, `name.llvm.123`).
-/// Without a symbol, what the unwind information says of the function at `address`, in which such
-/// parts are not to be told from others. All in addresses of the file.
+/// Without such symbols, what the unwind information says of the function at `address`, and of the
+/// largest part that can be one of it. All in addresses of the file.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -24,25 +28,85 @@ pub(crate) fn ranges_of(
     let is_part = |symbol: &str| {
         symbol.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    let symbols = symbols_named(image, &is_part)?.into_iter();
-    let mut ranges: Vec<_> = symbols
-        .filter(|symbol| symbol.size > 0)
-        .map(|symbol| symbol.address..symbol.address.saturating_add(symbol.size))
-        .collect();
-    if !ranges.iter().any(|range| range.contains(&address)) {
+    let symbols = symbols_named(image, Named::Code, &is_part)?.into_iter();
+    let mut ranges: Vec<_> = symbols.filter_map(covered).collect();
+    if !ranges.iter().any(|range| range.contains(&address)) || ranges.len() == 1 {
         ranges.extend(unwound(image, address)?);
     }
     Ok(ranges)
 }
 
-/// The function that holds an address, by `.eh_frame`.
-fn unwound(image: &Image, address: u64) -> Result<Option<Range<u64>>, ResolveError> {
+/// The bytes of the variable `name`, in addresses of the file.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn variable(image: &Image, name: &str) -> Result<Option<Range<u64>>, ResolveError> {
+    let symbols = symbols_named(image, Named::Data, &|symbol| symbol == name)?;
+    Ok(symbols.into_iter().find_map(covered))
+}
+
+fn covered(symbol: Symbol) -> Option<Range<u64>> {
+    let end = symbol.address.saturating_add(symbol.size);
+    (symbol.size > 0).then_some(symbol.address..end)
+}
+
+/// Parts smaller than this are not looked for: that of CPython's evaluation function has some 80
+/// KiB where there is one, which may be all of it but the prologue (Debian's 3.13 and 3.14).
+const SMALLEST_PART: u64 = 16 << 10;
+
+/// The function that holds an address, by `.eh_frame`, and the largest part of code that can have
+/// been moved away from it.
+///
+/// Such a part has a description of its own. It is not entered by calls, so that its first
+/// instruction finds the frame as the function has made it: of the same size, or told by the same
+/// register. The start of any other function does not look like that.
+fn unwound(image: &Image, address: u64) -> Result<Vec<Range<u64>>, ResolveError> {
     let at = |name| image.section(name).map_or(0, |section| section.address);
-    let Some(bytes) = image.section_bytes(".eh_frame", MAX_EH_FRAME)? else { return Ok(None) };
-    let section = EhFrame::new(&bytes, gimli::LittleEndian);
+    let Some(bytes) = image.section_bytes(".eh_frame", MAX_EH_FRAME)? else {
+        return Ok(Vec::new());
+    };
+    let section = EhFrame::new(&bytes, LittleEndian);
     let bases = BaseAddresses::default().set_eh_frame(at(".eh_frame")).set_text(at(".text"));
-    let fde = section.fde_for_address(&bases, address, EhFrame::cie_from_offset);
-    Ok(fde.ok().map(|fde| fde.initial_address()..fde.end_address()))
+    let Ok(fde) = section.fde_for_address(&bases, address, EhFrame::cie_from_offset) else {
+        return Ok(Vec::new());
+    };
+    let function = fde.initial_address()..fde.end_address();
+    let frames = frames(&section, &bases, &fde);
+    let Some((entered, made)) = frames.split_first() else { return Ok(vec![function]) };
+    let mut clock = Clock::start();
+    let mut entries = section.entries(&bases);
+    let mut largest: Option<Range<u64>> = None;
+    while let Ok(Some(entry)) = entries.next() {
+        clock.spend(1)?;
+        let CieOrFde::Fde(partial) = entry else { continue };
+        let Ok(part) = partial.parse(EhFrame::cie_from_offset) else { continue };
+        let known = largest.as_ref().map_or(SMALLEST_PART, |known| known.end - known.start);
+        if part.len() <= known || part.contains(address) {
+            continue;
+        }
+        let first = self::frames(&section, &bases, &part).into_iter().next();
+        if first.is_some_and(|first| first != *entered && made.contains(&first)) {
+            largest = Some(part.initial_address()..part.end_address());
+        }
+    }
+    Ok(std::iter::once(function).chain(largest).collect())
+}
+
+type Bytes<'a> = EndianSlice<'a, LittleEndian>;
+
+/// How the frame of a function is found, from its first instruction on.
+fn frames<'a>(
+    section: &EhFrame<Bytes<'a>>,
+    bases: &BaseAddresses,
+    fde: &FrameDescriptionEntry<Bytes<'a>>,
+) -> Vec<CfaRule<usize>> {
+    let mut context = UnwindContext::new();
+    let mut frames = Vec::new();
+    let Ok(mut rows) = fde.rows(section, bases, &mut context) else { return frames };
+    while let Ok(Some(row)) = rows.next_row() {
+        frames.push(row.cfa().clone());
+    }
+    frames
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub use elf::Segment;
 pub use error::ResolveError;
 pub use error::ResolveErrorKind;
 pub(crate) use functions::ranges_of;
+pub(crate) use functions::variable;
 pub use image::Image;
 pub use modules::ANONYMOUS;
 pub use modules::FileIndex;

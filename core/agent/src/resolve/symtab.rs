@@ -68,12 +68,23 @@ pub fn symbols_at(image: &Image, addresses: &[u64]) -> Result<Vec<Option<Symbol>
         .collect())
 }
 
-/// The symbols of code whose names `matches` takes, from `.symtab` or else `.dynsym`, in their order.
+/// What a symbol stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// A function, or a part of one.
+    Code,
+    /// A variable.
+    Data,
+}
+
+/// The symbols of this kind whose names `matches` takes, from `.symtab` or else `.dynsym`, in their
+/// order.
 ///
 /// # Errors
 /// When the table or its strings lie outside the file, are larger than 64 MiB, or take too long.
 pub(crate) fn symbols_named(
     image: &Image,
+    named: Named,
     matches: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<Symbol>, ResolveError> {
     let Some(table) = table(image) else { return Ok(Vec::new()) };
@@ -86,7 +97,11 @@ pub(crate) fn symbols_named(
         clock.spend(1)?;
         let name = strings.get(symbol.st_name.get(LE) as usize..).unwrap_or_default();
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        if names_code(symbol)
+        let right = match named {
+            Named::Code => names_code(symbol),
+            Named::Data => symbol.st_type() == elf::STT_OBJECT,
+        };
+        if right
             && let Ok(name) = std::str::from_utf8(name)
             && matches(name)
         {
