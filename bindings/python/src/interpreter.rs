@@ -7,9 +7,9 @@ use std::ptr::NonNull;
 use pyo3::prelude::*;
 use sondage::python::{Interpreter, Symbols};
 
-/// The interpreter of this process, with labels from a context variable that is given by its address
-/// and its hash; or why its frames cannot be read.
-pub(crate) fn describe(py: Python<'_>, variable: (u64, i64)) -> Result<Interpreter, String> {
+/// The interpreter of this process in each layout that it may have, with labels from a context
+/// variable that is given by its address and its hash; or why its frames cannot be read.
+pub(crate) fn describe(py: Python<'_>, variable: (u64, i64)) -> Result<Vec<Interpreter>, String> {
     let address = |name| symbol(name).map_or(0, |address| address.as_ptr() as usize);
     let symbols = Symbols {
         minor: py.version_info().minor,
@@ -26,11 +26,12 @@ pub(crate) fn describe(py: Python<'_>, variable: (u64, i64)) -> Result<Interpret
     };
     // SAFETY: the addresses are those of the symbols with these names, or 0; the interpreter that
     // this function was called by is never unloaded.
-    let interpreter = unsafe { Interpreter::new(&symbols) };
+    let in_layout = |variant| unsafe { Interpreter::new(&symbols, variant) };
     let (address, hash) = variable;
-    interpreter
-        .map(|interpreter| interpreter.with_labels(address, hash))
-        .map_err(|unsupported| unsupported.to_string())
+    let first = in_layout(0).map_err(|unsupported| unsupported.to_string())?;
+    let others = (1..).map_while(|variant| in_layout(variant).ok());
+    let all = std::iter::once(first).chain(others);
+    Ok(all.map(|interpreter| interpreter.with_labels(address, hash)).collect())
 }
 
 fn symbol(name: &CStr) -> Option<NonNull<c_void>> {

@@ -1,21 +1,33 @@
 //! The self-test: before frames are read in signal handlers, known ones must be read rightly.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+
 use sondage::python::{Expected, ExpectedFrame, Interpreter, announce, announced};
 
 use crate::fence::fenced;
 use crate::{interpreter, labels};
 
-/// The interpreter that is to be checked, or why there is nothing to check.
-static CANDIDATE: PyOnceLock<Result<Interpreter, String>> = PyOnceLock::new();
+/// The interpreter in each layout that it may have, or why there is nothing to check.
+static CANDIDATES: PyOnceLock<Result<Vec<Interpreter>, String>> = PyOnceLock::new();
 
-fn candidate(py: Python<'_>) -> &Result<Interpreter, String> {
-    CANDIDATE.get_or_init(py, || {
+/// Which of them is checked.
+static CANDIDATE: AtomicUsize = AtomicUsize::new(0);
+
+fn candidates(py: Python<'_>) -> &Result<Vec<Interpreter>, String> {
+    CANDIDATES.get_or_init(py, || {
         let variable = labels::address_and_hash(py).map_err(|error| error.to_string())?;
         interpreter::describe(py, variable)
     })
+}
+
+fn candidate(py: Python<'_>) -> Result<Interpreter, String> {
+    let candidates = candidates(py).as_ref().map_err(Clone::clone)?;
+    let candidate = candidates.get(CANDIDATE.load(Ordering::Relaxed));
+    candidate.copied().ok_or_else(|| "no layout".to_owned())
 }
 
 /// Lets the core read this interpreter's frames from now on, if the self-test finds that it can.
@@ -24,16 +36,19 @@ pub(crate) fn attach(py: Python<'_>) -> Result<(), String> {
     if announced().is_some() {
         return Ok(());
     }
-    let interpreter = candidate(py).as_ref().map_err(Clone::clone)?;
+    let candidates = candidates(py).as_ref().map_err(Clone::clone)?;
     let run = || py.import("sondage._selftest")?.call_method0("run")?.extract();
-    let wrong: Option<String> = run().map_err(|error: PyErr| error.to_string())?;
-    match wrong {
-        None => {
+    let mut first_wrong = None;
+    for (number, interpreter) in candidates.iter().enumerate() {
+        CANDIDATE.store(number, Ordering::Relaxed);
+        let wrong: Option<String> = run().map_err(|error: PyErr| error.to_string())?;
+        let Some(wrong) = wrong else {
             announce(*interpreter);
-            Ok(())
-        }
-        Some(wrong) => Err(wrong),
+            return Ok(());
+        };
+        first_wrong.get_or_insert(wrong);
     }
+    Err(first_wrong.unwrap_or_default())
 }
 
 /// Compares what is read of the calling thread with what the interpreter says of its frames: the
@@ -51,8 +66,8 @@ pub(crate) fn check_layout(
     let py = frame.py();
     fenced(py, Some("a defect".to_owned()), || {
         let mut interpreter = match candidate(py) {
-            Ok(interpreter) => *interpreter,
-            Err(reason) => return Ok(Some(reason.clone())),
+            Ok(interpreter) => interpreter,
+            Err(reason) => return Ok(Some(reason)),
         };
         if let Some((name, offset)) = changed {
             let offsets = interpreter.layout.offsets.each();

@@ -171,7 +171,7 @@ pub(super) fn interpreter(minor: u8) -> Interpreter {
         runtime: 0,
     };
     // SAFETY: nothing calls the functions.
-    let mut interpreter = unsafe { Interpreter::new(&symbols) }.unwrap();
-    interpreter.layout = super::layout(minor).unwrap();
+    let mut interpreter = unsafe { Interpreter::new(&symbols, 0) }.unwrap();
+    interpreter.layout = super::layouts(minor)[0];
     interpreter
 }

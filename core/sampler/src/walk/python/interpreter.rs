@@ -1,7 +1,7 @@
 //! The interpreter of this process: where its functions and types are, and how it lays things out.
 
 use super::layout::Layout;
-use super::layouts::layout;
+use super::layouts::layouts;
 use super::{debug_offsets, frames};
 use crate::memory::MemoryReader;
 use core::ffi::c_void;
@@ -28,7 +28,7 @@ pub struct Symbols {
 /// Why an interpreter's frames cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {
-    /// There is no layout for CPython 3.n.
+    /// There is no layout for CPython 3.n, or no further one.
     Version(u8),
     /// A symbol's address is null.
     NoSymbol,
@@ -80,7 +80,8 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// Describes an interpreter by its symbols.
+    /// Describes an interpreter by its symbols, with one of the layouts that its version may have:
+    /// `variant` counts from 0.
     ///
     /// # Errors
     /// See [`Unsupported`].
@@ -88,8 +89,9 @@ impl Interpreter {
     /// # Safety
     /// Each address must be 0 or that of the symbol with that name in a running CPython, which
     /// stays in memory for good.
-    pub unsafe fn new(symbols: &Symbols) -> Result<Self, Unsupported> {
-        let mut layout = layout(symbols.minor).ok_or(Unsupported::Version(symbols.minor))?;
+    pub unsafe fn new(symbols: &Symbols, variant: usize) -> Result<Self, Unsupported> {
+        let layout = layouts(symbols.minor).get(variant).copied();
+        let mut layout = layout.ok_or(Unsupported::Version(symbols.minor))?;
         if symbols.minor >= 13 {
             let runtime = symbols.runtime as u64;
             let mut memory = crate::memory::SelfMemory::probing();

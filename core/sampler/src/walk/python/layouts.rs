@@ -8,17 +8,19 @@
 use super::definition::LineTable;
 use super::layout::{Entry, Instruction, Layout, Offsets, Root, UNUSED};
 
-/// The layout of CPython 3.`minor`, if there is a row for it.
-pub fn layout(minor: u8) -> Option<Layout> {
-    Some(match minor {
-        8 | 9 => V3_9,
-        10 => V3_10,
-        11 => V3_11,
-        12 => V3_12,
-        13 => V3_13,
-        14 => V3_14,
-        _ => return None,
-    })
+/// The layouts that releases of CPython 3.`minor` have had, of which the self-test finds the right
+/// one; none if no row is known.
+pub fn layouts(minor: u8) -> &'static [Layout] {
+    match minor {
+        8 | 9 => &[V3_9],
+        10 => &[V3_10],
+        11 => &[V3_11],
+        12 => &[V3_12],
+        13 => &[V3_13],
+        14 => &[V3_14_10, V3_14_0],
+        15 => &[V3_15],
+        _ => &[],
+    }
 }
 
 /// 3.8 and 3.9, which differ in nothing that is read here.
@@ -123,10 +125,16 @@ const V3_13: Layout = Layout {
     ..V3_12
 };
 
-const V3_14: Layout = Layout {
+/// 3.14.0: the first 16 bits of a text's state say whether it is interned.
+const V3_14_0: Layout = Layout { text_kind_shift: 16, ..V3_14_10 };
+
+/// 3.14.10, where that takes two bits again, as before 3.14.
+const V3_14_10: Layout = Layout {
     entry: Entry::Below(4),
     tag_bits: 3,
-    text_kind_shift: 16,
     offsets: Offsets { frame_owner: 74, ..V3_13.offsets },
     ..V3_13
 };
+
+const V3_15: Layout =
+    Layout { offsets: Offsets { thread_context: 232, ..V3_14_10.offsets }, ..V3_14_10 };

@@ -38,7 +38,7 @@ pub use layout::Layout;
 pub use layout::Offsets;
 pub use layout::Root;
 pub use layout::UNUSED;
-pub use layouts::layout;
+pub use layouts::layouts;
 pub(crate) use running::Running;
 pub use selftest::Expected;
 pub use selftest::ExpectedFrame;
