@@ -8,7 +8,15 @@
         ...
 """
 
-from . import _sondage
+try:
+    from . import _sondage
+except ImportError as error:
+    import sys
+
+    if sys.implementation.name == "cpython":
+        raise
+    raise ImportError(f"sondage needs CPython, and this is {sys.implementation.name}") from error
+
 from ._sondage import clear_label, current_labels, flush, is_running, labels, propagate, set_label
 
 __all__ = [

@@ -14,7 +14,9 @@ _ENTRIES = (False, False, True, False, False, False, True, False)
 # More variables than one node of a context's tree holds.
 _OTHERS = 60
 
-_LONG = "def _long(call):\n" + "".join(f"    x = {n}\n" for n in range(400)) + "    return call()\n"
+_LONG = "def long(call):\n" + "".join(f"    x = {n}\n" for n in range(150)) + "    return call()\n"
+_made = {}
+exec(compile(_LONG, "<exécuté>", "exec"), _made)
 
 
 def _leaf(check):
@@ -39,10 +41,8 @@ def _user(check):
 
 def _chain(check):
     """Runs the check at the end of the chain; what was found wrong, or None."""
-    namespace = {}
-    exec(compile(_LONG, "<exécuté>", "exec"), namespace)
     found = []
-    sorted([0], key=lambda _: found.append(namespace["_long"](lambda: _user(check))) or 0)
+    sorted([0], key=lambda _: found.append(_made["long"](lambda: _user(check))) or 0)
     return found[0]
 
 

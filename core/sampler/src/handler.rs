@@ -20,7 +20,7 @@ use crate::slot::{Slot, Tally};
 use crate::stranger;
 use crate::timer::TimerInfo;
 use crate::waiting;
-use crate::walk::python::Running;
+use crate::walk::python::{Running, thread_state};
 use crate::walk::{Walked, walk};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -163,7 +163,7 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     let mut frames = walked.frames;
     if let (Some(python), Some(running)) = (python, &mut running) {
         if origin.certain {
-            waiting::note(slot, running.state(), arch::thread_pointer());
+            waiting::note(slot, running.state(), thread_state::identity());
         }
         let first = walked.frames.saturating_add(HEADER_WORDS);
         let room = room.saturating_sub(walked.frames).saturating_sub(1);

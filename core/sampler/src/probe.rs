@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 /// Signals whose cost is looked at.
-const SIGNALS: usize = 16;
+const SIGNALS: usize = 8;
 
 /// What [`Sampler::probe`] has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Landing {
 }
 
 impl Sampler {
-    /// Computes on the calling thread until 16 signals have interrupted it, or `limit` of its CPU
+    /// Computes on the calling thread until 8 signals have interrupted it, or `limit` of its CPU
     /// time is used. The thread must not be sampled yet, and is not afterwards; what was sampled of
     /// it is thrown away. Meant for a sampler that was started to be probed.
     pub fn probe(&self, limit: Duration) -> Landing {

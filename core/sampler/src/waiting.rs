@@ -7,16 +7,12 @@
 use crate::clock::Clock;
 use crate::guarded;
 use crate::labels::Labels;
-use crate::memory::{MemoryReader, SelfMemory};
+use crate::memory::SelfMemory;
 use crate::pool::Pool;
 use crate::process;
 use crate::slot::Slot;
-use crate::walk::python::Running;
+use crate::walk::python::{Running, thread_state};
 use core::sync::atomic::Ordering;
-
-/// Words of a thread state among which the thread's identity is looked for; its place changes with
-/// the version (`thread_id`, byte 152 of 3.13 and 176 of 3.15).
-const STATE_WORDS: u64 = 40;
 
 /// Writes down where a slot's thread keeps its Python state.
 #[inline(always)]
@@ -40,7 +36,7 @@ pub(crate) fn read(pool: &Pool, slot: &Slot, put: impl FnMut(usize, u64)) -> Opt
     let read = process::with_signals_unblocked(guarded::SIGNALS, || {
         // SAFETY: neither signal is blocked here; nothing on this thread changes that.
         let mut memory = unsafe { SelfMemory::guarding(0) };
-        if !memory.is_guarded() || !has_identity(&mut memory, state, identity) {
+        if !memory.is_guarded() || !thread_state::is_of(&mut memory, state, identity) {
             return None;
         }
         let mut waiting = Running::other(&python.interpreter, memory, state);
@@ -49,11 +45,4 @@ pub(crate) fn read(pool: &Pool, slot: &Slot, put: impl FnMut(usize, u64)) -> Opt
         (walked.frames > 0 && !walked.lost).then_some(labels)
     });
     if clock.now().ok()? == before { read } else { None }
-}
-
-/// Whether a thread state is still that of the thread with this identity: it may have been given
-/// back, and its memory may be another's by now.
-fn has_identity(memory: &mut SelfMemory, state: u64, identity: u64) -> bool {
-    let mut words = (0..STATE_WORDS).map(|word| state.wrapping_add(word.wrapping_mul(8)));
-    words.any(|address| memory.word(address) == Some(identity))
 }

@@ -153,11 +153,11 @@ impl Collector {
             avoided_signals: blocked_signals(),
             python,
         })?;
-        while modules.build_next(&mut sampler) {}
-        modules.publish(&mut sampler);
         let mut interpreted =
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);
+        while modules.build_next(&mut sampler) {}
+        modules.publish(&mut sampler);
         let longest = longest_drain_interval(interval, deepest_sample(options.max_depth));
         let now = Instant::now();
         let mut threads = Threads::new();

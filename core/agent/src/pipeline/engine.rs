@@ -11,7 +11,7 @@ use std::time::Duration;
 /// 4 to 60 µs, by processor and hypervisor (`docs/decisions/0010-engines.md`).
 const AFFORDABLE: f64 = 0.005;
 
-/// The rate at which perf events are probed: 16 signals then take 16 ms.
+/// The rate at which perf events are probed: 8 signals then take 8 ms.
 const PROBE_INTERVAL: Duration = Duration::from_millis(1);
 
 /// CPU time that one probe may use.

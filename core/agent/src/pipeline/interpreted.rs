@@ -78,6 +78,8 @@ impl Interpreted {
         let known = self.code.in_file.take();
         self.code = Code { revision: modules.revision(), ..Code::default() };
         let Some(module) = modules.find(address).cloned() else { return };
+        // Every stack leads through it.
+        modules.want_table(module.file);
         let in_file = match known {
             Some((file, known)) if file == module.file => known,
             _ => InFile::find(modules, &module, address),

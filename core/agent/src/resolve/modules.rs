@@ -14,8 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// `.eh_frame` up to this size is turned into a table when the module appears; a larger one when
-/// a sample first meets the module, because building takes 0.1 s a megabyte or more.
-const EAGER_EH_FRAME: u64 = 1 << 20;
+/// a sample first meets the module, because building takes 0.1 s a megabyte or more: libpython 3.12
+/// has 320 KiB, the extension module of our own Python package 640.
+const EAGER_EH_FRAME: u64 = 512 << 10;
 
 /// The vDSO is two pages on every kernel so far.
 const MAX_VDSO: u64 = 64 << 10;

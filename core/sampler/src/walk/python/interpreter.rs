@@ -135,18 +135,25 @@ impl Interpreter {
         self.evaluation
     }
 
-    /// The calling thread's state, or `None` for a thread that runs no Python. Two calls into the
-    /// interpreter, both of which are plain loads.
+    /// A state of the calling thread, or `None` for a thread that runs no Python: one call into the
+    /// interpreter, which is a plain load.
     #[inline(always)]
-    pub(crate) fn thread_state(&self) -> Option<u64> {
-        let this = call(self.this_thread_state);
-        if this == 0 {
-            return None;
-        }
-        // With sub-interpreters a thread has several states, of which the current one is running.
-        // The thread-local behind it is allocated already, as this thread has had a state.
-        let current = if self.current_is_of_thread { call(self.current_thread_state) } else { 0 };
-        Some(if current != 0 { current } else { this })
+    pub(crate) fn own_state(&self) -> Option<u64> {
+        let own = call(self.this_thread_state);
+        (own != 0).then_some(own)
+    }
+
+    /// The current state of this thread or of the process, or 0: another such call. The thread-local
+    /// behind it is allocated where the thread has a state of its own.
+    #[inline(always)]
+    pub(crate) fn current_state(&self) -> u64 {
+        call(self.current_thread_state)
+    }
+
+    /// Whether [`current_state`](Self::current_state) is this thread's.
+    #[inline(always)]
+    pub(crate) fn current_is_of_thread(&self) -> bool {
+        self.current_is_of_thread
     }
 
     /// Whether an object has the type of code objects.

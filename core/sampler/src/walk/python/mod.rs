@@ -23,6 +23,7 @@ mod layout;
 mod layouts;
 mod running;
 mod selftest;
+pub(crate) mod thread_state;
 mod word;
 
 pub use definition::CodeDefinition;

@@ -4,6 +4,7 @@ use super::code;
 use super::context;
 use super::frames::{self, Frames, Thread, WalkedPython};
 use super::interpreter::Interpreter;
+use super::thread_state;
 use crate::interner::Interner;
 use crate::labels::Labels;
 use crate::memory::{MemoryReader, SelfMemory};
@@ -23,9 +24,10 @@ impl<'p> Running<'p> {
     /// As for [`SelfMemory::guarding`].
     #[inline(always)]
     pub(crate) unsafe fn here(python: &'p Interpreter, blocked: u64) -> Option<Self> {
-        let thread = python.thread_state()?;
+        let own = python.own_state()?;
         // SAFETY: the caller's promise.
-        let memory = unsafe { SelfMemory::guarding(blocked) };
+        let mut memory = unsafe { SelfMemory::guarding(blocked) };
+        let thread = thread_state::running(python, &mut memory, own);
         Some(Self { python, memory, thread })
     }
 

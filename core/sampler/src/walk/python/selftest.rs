@@ -6,6 +6,7 @@ use super::definition::CodeShape;
 use super::frames::{self, Frames, Thread};
 use super::interpreter::Interpreter;
 use super::layout::{Entry, UNUSED};
+use super::thread_state;
 use super::word::PythonFrame;
 use crate::labels::Labels;
 use crate::memory::{MemoryReader, SelfMemory};
@@ -101,9 +102,10 @@ impl Interpreter {
     /// # Errors
     /// The first [`Mismatch`]. The layout must then not be used.
     pub fn check(&self, expected: &Expected<'_>) -> Result<(), Mismatch> {
-        let thread = self.thread_state().ok_or(Mismatch::NoThreadState)?;
-        let from = Thread { state: thread, registers: &[] };
+        let own = self.own_state().ok_or(Mismatch::NoThreadState)?;
         let mut memory = SelfMemory::probing();
+        let state = thread_state::running(self, &mut memory, own);
+        let from = Thread { state, registers: &[] };
         let mut compare = Compare { python: self, expected, seen: 0, first: None };
         let walked = frames::walk(self, &mut memory, from, MAX_DEPTH, &mut compare);
         if let Some(mismatch) = compare.first {
@@ -115,7 +117,7 @@ impl Interpreter {
         if walked.frames != expected.depth || walked.frames < expected.frames.len() {
             return Err(Mismatch::Depth(walked.frames));
         }
-        if context::labels(self, &mut memory, thread) != expected.labels {
+        if context::labels(self, &mut memory, state) != expected.labels {
             return Err(Mismatch::Labels);
         }
         Ok(())
