@@ -132,7 +132,7 @@ const V3_14_0: Layout = Layout { text_kind_shift: 16, ..V3_14_10 };
 const V3_14_10: Layout = Layout {
     entry: Entry::Below(4),
     tag_bits: 3,
-    offsets: Offsets { frame_owner: 74, ..V3_13.offsets },
+    offsets: Offsets { frame_owner: 74, code_start: 208, ..V3_13.offsets },
     ..V3_13
 };
 
