@@ -37,7 +37,9 @@ class Proofs(unittest.TestCase):
         self.assertEqual(told["wrong"], 0)
 
     def test_the_time_of_threads_that_live_5_ms_is_in_the_profile(self):
-        told = prove("short.py", 20 if FULL else 5, 100, "auto")
+        told = prove("short.py", 20 if FULL else 5, 250, "perf")
+        if told["stats"]["engine"] != "perf":
+            self.skipTest(f"no perf events here: {told['stats']['engine_reason']}")
         self.assertGreaterEqual(told["told"] / told["spent"], 0.9 if FULL else 0.75)
         self.assertLessEqual(told["told"] / told["spent"], 1.1 if FULL else 1.25)
 
