@@ -98,15 +98,15 @@ pub(crate) struct Report {
     pub(crate) md: bool,
 }
 
-/// Writes a profile in another format.
+/// Writes a profile, or the sum of several, in another format.
 ///
 /// The ends of the names say the formats: .pb.gz, .pb or .folded to read; these,
 /// .speedscope.json or .html to write.
 #[derive(Debug, Parser)]
 pub(crate) struct Convert {
-    /// Profile to read
-    #[arg(value_name = "IN")]
-    pub(crate) input: PathBuf,
+    /// Profiles to read; several are added up
+    #[arg(required = true, value_name = "IN")]
+    pub(crate) inputs: Vec<PathBuf>,
 
     /// File to write
     #[arg(value_name = "OUT")]

@@ -8,10 +8,10 @@ use crate::format::{self, Format};
 /// Writes the profile in the format that the output's name asks for.
 pub(crate) fn run(options: &args::Convert) -> Result<u8, Error> {
     let format = Format::of(&options.output)?;
-    let profile = format::read(&options.input)?;
+    let profile = format::read_all(&options.inputs)?;
     let column = format::column(&profile, options.kind.as_deref())?;
     let bytes = format.encode(&profile, column);
-    let bytes = bytes.map_err(|error| Error::of_file(&options.input, error))?;
+    let bytes = bytes.map_err(|error| Error::of_file(&options.output, error))?;
     file::write(&options.output, &bytes)?;
     Ok(0)
 }

@@ -1,6 +1,6 @@
 //! File formats, told by the end of a file's name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sondage::profile::{Profile, folded, html, pprof, speedscope};
 
@@ -69,6 +69,19 @@ pub(crate) fn read(path: &Path) -> Result<Profile, Error> {
         Some(Format::PprofGz | Format::Pprof) | None => pprof::decode(&file::read(path)?),
     };
     decoded.map_err(|error| Error::of_file(path, format!("not a readable profile: {error}")))
+}
+
+/// Reads several profiles and adds them up.
+pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Profile, Error> {
+    let mut sum: Option<Profile> = None;
+    for path in paths {
+        let profile = read(path)?;
+        match &mut sum {
+            Some(sum) => sum.merge(&profile),
+            None => sum = Some(profile),
+        }
+    }
+    sum.ok_or_else(|| Error::usage("no file is given"))
 }
 
 /// The position of the column to use: the one of a kind, or the profile's own.

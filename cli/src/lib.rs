@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `record` | runs a program and writes the profile of it and its children |
 //! | `report` | prints a profile's heaviest functions |
-//! | `convert` | writes a profile in another format |
+//! | `convert` | writes a profile, or the sum of several, in another format |
 //! | `ctl` | asks and changes the agent of a running process |
 //! | `push` | sends profiles from files to servers |
 //! | `doctor` | tells which engine works here, and what to do where none does |

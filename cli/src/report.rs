@@ -1,8 +1,5 @@
 //! `sondage report`.
 
-use std::path::PathBuf;
-
-use sondage::profile::Profile;
 use sondage::profile::report::{Options, Report};
 
 use crate::args;
@@ -12,7 +9,7 @@ use crate::output;
 
 /// Prints what was asked for.
 pub(crate) fn run(options: &args::Report) -> Result<u8, Error> {
-    let profile = read_all(&options.files)?;
+    let profile = format::read_all(&options.files)?;
     let column = format::column(&profile, options.kind.as_deref())?;
     let (by_label, peek) = (options.by.clone(), options.peek.clone());
     let asked = Options { column: Some(column), by_label, peek };
@@ -23,16 +20,4 @@ pub(crate) fn run(options: &args::Report) -> Result<u8, Error> {
         _ => report.to_text(options.top),
     };
     output::print(&text)
-}
-
-fn read_all(files: &[PathBuf]) -> Result<Profile, Error> {
-    let mut sum: Option<Profile> = None;
-    for file in files {
-        let profile = format::read(file)?;
-        match &mut sum {
-            Some(sum) => sum.merge(&profile),
-            None => sum = Some(profile),
-        }
-    }
-    sum.ok_or_else(|| Error::usage("no file is given"))
 }

@@ -91,6 +91,18 @@ fn a_profile_survives_conversion_there_and_back() {
 }
 
 #[test]
+fn several_profiles_are_converted_to_their_sum() {
+    let scratch = Scratch::new("convert-sum");
+    let (path, sum) = (folded(&scratch), scratch.path("sum.folded"));
+    let output = sondage().arg("convert").args([&path, &path, &sum]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let weight = |text: &str| -> u64 {
+        text.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    };
+    assert_eq!(weight(&std::fs::read_to_string(sum).unwrap()), 2 * weight(FOLDED));
+}
+
+#[test]
 fn go_agrees_with_the_report_of_a_recording() {
     let scratch = Scratch::new("go-agrees");
     if Command::new("go").arg("version").output().is_err() {

@@ -1,0 +1,39 @@
+"""The backend for tests of `tests/collector`, as a process."""
+
+import json
+import os
+import subprocess
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[4]
+
+
+class Collector:
+    """A running backend, which is gone when this is left."""
+
+    def __enter__(self) -> "Collector":
+        target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+        self._process = subprocess.Popen(
+            [target / "debug" / "sondage-collector"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.url = json.loads(self._process.stdout.readline())["url"]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def plan(self, faults: dict) -> None:
+        """Makes later requests fail, as its README says."""
+        body = json.dumps(faults).encode()
+        request = urllib.request.Request(f"{self.url}/_faults", body, method="POST")
+        urllib.request.urlopen(request).close()
+
+    def label_values(self, key: str) -> set:
+        """The values of a label in everything that was accepted."""
+        with urllib.request.urlopen(f"{self.url}/_received") as answer:
+            received = json.load(answer)
+        samples = (sample for profile in received for sample in profile["samples"])
+        return {sample["labels"].get(key) for sample in samples} - {None}

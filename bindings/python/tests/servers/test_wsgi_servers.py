@@ -1,0 +1,48 @@
+"""gunicorn and uWSGI, with the application loaded before or after they fork."""
+
+import pytest
+from profiles import Profiles
+from server import Server
+
+GUNICORN = ["gunicorn", "--bind", "127.0.0.1:PORT", "--workers", "2", "--graceful-timeout", "5"]
+UWSGI = ["uwsgi", "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
+UWSGI += ["--die-on-term", "--need-app"]
+#: The longest that the profiler may hold up the end of a server that is idle.
+PROMPT = 4.0
+
+SETUPS = {
+    "gunicorn sync": [*GUNICORN, "shop:app"],
+    "gunicorn sync preload": [*GUNICORN, "--preload", "shop:app"],
+    "gunicorn gthread": [*GUNICORN, "-k", "gthread", "--threads", "4", "shop:app"],
+    "gunicorn gthread preload": [
+        *GUNICORN, "-k", "gthread", "--threads", "4", "--preload", "shop:app"
+    ],
+    "gunicorn gevent": [*GUNICORN, "-k", "gevent", "shop:app"],
+    "gunicorn gevent preload": [*GUNICORN, "-k", "gevent", "--preload", "shop:app"],
+    "gunicorn config": [*GUNICORN, "-c", "starting.py", "shop:app"],
+    "uwsgi": [*UWSGI, "--module", "shop:app"],
+    "uwsgi threads": [*UWSGI, "--threads", "2", "--module", "shop:app"],
+    "uwsgi lazy": [*UWSGI, "--lazy-apps", "--module", "shop:app"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_each_worker_delivers_a_profile_with_the_right_routes(setup, tmp_path):
+    start_in = "config" if setup.endswith("config") else "app"
+    with Server(SETUPS[setup], tmp_path, START_IN=start_in) as server:
+        burnt = server.load(workers=2)
+        duration = server.terminate()
+    assert duration < PROMPT, server.output.read_text()
+
+    profiles = Profiles(tmp_path / "profiles")
+    assert profiles.processes() >= set(burnt), server.output.read_text()
+    for worker, cpu in burnt.items():
+        routes = [f"/{name}/<int:number>" for name in ("alpha", "beta")]
+        seen = sum(profiles.cpu("route", route, worker) for route in routes)
+        assert 0.6 * cpu < seen < 1.5 * cpu + 0.1, (worker, cpu, seen)
+
+    by_route = profiles.functions("route")
+    for name, other in (("alpha", "beta"), ("beta", "alpha")):
+        functions = by_route[f"/{name}/<int:number>"]
+        assert functions[name] > 0.2, functions
+        assert other not in functions, "samples of the other route have this route's label"
