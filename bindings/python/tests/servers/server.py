@@ -16,8 +16,12 @@ PROGRAMS = Path(__file__).parent / "programs"
 #: CPU time of each worker after which a profile says something.
 ENOUGH = 0.5
 
-#: The longest that a server may take to start, to use that time, or to end.
-PATIENCE = 20.0
+#: The longest that a server may take to start, or to use that time, on a busy machine.
+PATIENCE = 30.0
+
+#: The longest that an idle server may take to end. The profiler waits for 2 s at most; on a busy
+#: machine ending a process takes as long again.
+PROMPT = 8.0
 
 
 class Server:

@@ -8,10 +8,9 @@ from collections import Counter
 
 import pytest
 from profiles import Profiles
-from server import PATIENCE, PROGRAMS
+from server import PATIENCE, PROGRAMS, PROMPT
 
 TASKS = 40
-PROMPT = 4.0
 
 POOLS = {
     "prefork": ["--pool", "prefork", "--concurrency", "2"],

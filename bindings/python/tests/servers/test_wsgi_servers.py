@@ -2,13 +2,11 @@
 
 import pytest
 from profiles import Profiles
-from server import Server
+from server import PROMPT, Server
 
-GUNICORN = ["gunicorn", "--bind", "127.0.0.1:PORT", "--workers", "2", "--graceful-timeout", "5"]
+GUNICORN = ["gunicorn", "--bind", "127.0.0.1:PORT", "--workers", "2", "--graceful-timeout", "20"]
 UWSGI = ["uwsgi", "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
-UWSGI += ["--die-on-term", "--need-app"]
-#: The longest that the profiler may hold up the end of a server that is idle.
-PROMPT = 4.0
+UWSGI += ["--die-on-term", "--need-app", "--disable-logging"]
 
 SETUPS = {
     "gunicorn sync": [*GUNICORN, "shop:app"],

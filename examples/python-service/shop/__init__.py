@@ -1,0 +1,1 @@
+"""The work of the service, free of HTTP."""
