@@ -1,6 +1,6 @@
 """Labels for Django, 4.2 and later, and so for Django REST framework::
 
-    MIDDLEWARE = ["sondage.integrations.django.middleware", ...]
+MIDDLEWARE = ["sondage.integrations.django.middleware", ...]
 """
 
 from collections.abc import AsyncIterable, AsyncIterator

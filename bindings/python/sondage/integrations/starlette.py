@@ -1,6 +1,6 @@
 """Labels for Starlette, 0.20 and later, and so for FastAPI::
 
-    app.add_middleware(sondage.integrations.starlette.Middleware)
+app.add_middleware(sondage.integrations.starlette.Middleware)
 """
 
 import functools
@@ -40,7 +40,7 @@ class Middleware(asgi.Middleware):
         await super().__call__(scope, receive, send)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _announce_routes() -> None:
     """Lets routes set the label when the router hands a request to them.
 

@@ -62,7 +62,11 @@ def test_an_asgi_request_is_labelled_and_the_lifespan_is_not():
     labelled = asgi.Middleware(application, lambda scope: "/orders/{id}")
 
     async def main():
-        for scope in ({"type": "http", "method": "GET"}, {"type": "websocket"}, {"type": "lifespan"}):
+        for scope in (
+            {"type": "http", "method": "GET"},
+            {"type": "websocket"},
+            {"type": "lifespan"},
+        ):
             await labelled(scope, None, None)
             assert sondage.current_labels() == {}
 

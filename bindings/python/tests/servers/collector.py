@@ -4,19 +4,15 @@ import json
 import os
 import subprocess
 import urllib.request
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[4]
 
 
 class Collector:
     """A running backend, which is gone when this is left."""
 
     def __enter__(self) -> "Collector":
-        target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        self._process = subprocess.Popen(
-            [target / "debug" / "sondage-collector"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        program = os.environ["SONDAGE_COLLECTOR"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen([program], stdin=pipe, stdout=pipe)
         self.url = json.loads(self._process.stdout.readline())["url"]
         return self
 

@@ -9,17 +9,14 @@ import os
 import sys
 import time
 
+from burning import alpha
+
 import sondage
 
 sondage.start()
 
 
-def alpha() -> int:
-    """Burns a little, under a name that the profile must have."""
-    return sum(n * n for n in range(2000))
-
-
-def burn(seconds: float) -> float:
+def spend(seconds: float) -> float:
     """CPU time that was used."""
     begin = time.thread_time()
     with sondage.labels(route="/alpha"):
@@ -30,19 +27,19 @@ def burn(seconds: float) -> float:
 
 def child(results) -> None:
     """A process that ends by itself."""
-    results.put((os.getpid(), burn(0.4)))
+    results.put((os.getpid(), spend(0.4)))
 
 
 def endless(results) -> None:
     """A process that has to be ended."""
-    results.put((os.getpid(), burn(0.4)))
+    results.put((os.getpid(), spend(0.4)))
     time.sleep(60)
 
 
 def main() -> None:
     context = multiprocessing.get_context(sys.argv[1])
     results = context.Queue()
-    burn(0.2)
+    spend(0.2)
     processes = [context.Process(target=child, args=(results,)) for _ in range(3)]
     terminated = context.Process(target=endless, args=(results,))
     for process in [*processes, terminated]:

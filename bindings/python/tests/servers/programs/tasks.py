@@ -1,10 +1,10 @@
 """A Celery application over files, with two tasks that burn CPU time."""
 
 import os
-import time
 from pathlib import Path
 
 import celery
+from burning import alpha, beta, burn
 
 import sondage
 import sondage.integrations.celery
@@ -25,30 +25,10 @@ app.conf.update(
     worker_prefetch_multiplier=1,
 )
 
-#: CPU time that one task burns.
-BURN = 0.05
 
-
-def alpha() -> int:
-    """Burns a little, under a name that the profile must have."""
-    return sum(n * n for n in range(2000))
-
-
-def beta() -> int:
-    """The same work as `alpha`, under another name."""
-    return sum(n * n for n in range(2000))
-
-
-def burn(work, name: str) -> None:
-    """Calls `work` until it has used its CPU time, and leaves a file that says so."""
-    begin = time.thread_time()
-    used = 0.0
-    while used < BURN:
-        slice_begin = time.thread_time()
-        work()
-        used += time.thread_time() - slice_begin
-        time.sleep(0)
-    cpu = time.thread_time() - begin
+def run(work, name: str) -> None:
+    """Burns CPU time, and leaves a file that says how much."""
+    cpu = burn(work)
     done = box / f"{name}.done"
     done.with_suffix(".half").write_text(f"{os.getpid()} {cpu}")
     done.with_suffix(".half").rename(done)
@@ -56,9 +36,9 @@ def burn(work, name: str) -> None:
 
 @app.task(name="shop.alpha")
 def run_alpha(name: str) -> None:
-    burn(alpha, name)
+    run(alpha, name)
 
 
 @app.task(name="shop.beta")
 def run_beta(name: str) -> None:
-    burn(beta, name)
+    run(beta, name)

@@ -1,10 +1,11 @@
-"""gunicorn and uWSGI, with the application loaded before or after they fork."""
+"""gunicorn, uWSGI and uvicorn, with the application loaded before or after they fork."""
 
 import pytest
 from profiles import Profiles
 from server import PROMPT, Server
 
 GUNICORN = ["gunicorn", "--bind", "127.0.0.1:PORT", "--workers", "2", "--graceful-timeout", "20"]
+UVICORN = ["-k", "uvicorn_worker.UvicornWorker"]
 UWSGI = ["uwsgi", "--http-socket", "127.0.0.1:PORT", "--master", "--processes", "2"]
 UWSGI += ["--die-on-term", "--need-app", "--disable-logging"]
 
@@ -18,6 +19,8 @@ SETUPS = {
     "gunicorn gevent": [*GUNICORN, "-k", "gevent", "shop:app"],
     "gunicorn gevent preload": [*GUNICORN, "-k", "gevent", "--preload", "shop:app"],
     "gunicorn config": [*GUNICORN, "-c", "starting.py", "shop:app"],
+    "gunicorn uvicorn": [*GUNICORN, *UVICORN, "async_shop:app"],
+    "gunicorn uvicorn preload": [*GUNICORN, *UVICORN, "--preload", "async_shop:app"],
     "uwsgi": [*UWSGI, "--module", "shop:app"],
     "uwsgi threads": [*UWSGI, "--threads", "2", "--module", "shop:app"],
     "uwsgi lazy": [*UWSGI, "--lazy-apps", "--module", "shop:app"],
@@ -26,6 +29,9 @@ SETUPS = {
 
 @pytest.mark.parametrize("setup", SETUPS)
 def test_each_worker_delivers_a_profile_with_the_right_routes(setup, tmp_path):
+    def route_of(name: str) -> str:
+        return f"/{name}/{{number}}" if "uvicorn" in setup else f"/{name}/<int:number>"
+
     start_in = "config" if setup.endswith("config") else "app"
     with Server(SETUPS[setup], tmp_path, START_IN=start_in) as server:
         burnt = server.load(workers=2)
@@ -35,12 +41,11 @@ def test_each_worker_delivers_a_profile_with_the_right_routes(setup, tmp_path):
     profiles = Profiles(tmp_path / "profiles")
     assert profiles.processes() >= set(burnt), server.output.read_text()
     for worker, cpu in burnt.items():
-        routes = [f"/{name}/<int:number>" for name in ("alpha", "beta")]
-        seen = sum(profiles.cpu("route", route, worker) for route in routes)
+        seen = sum(profiles.cpu("route", route_of(name), worker) for name in ("alpha", "beta"))
         assert 0.6 * cpu < seen < 1.5 * cpu + 0.1, (worker, cpu, seen)
 
     by_route = profiles.functions("route")
     for name, other in (("alpha", "beta"), ("beta", "alpha")):
-        functions = by_route[f"/{name}/<int:number>"]
+        functions = by_route[route_of(name)]
         assert functions[name] > 0.2, functions
         assert other not in functions, "samples of the other route have this route's label"
