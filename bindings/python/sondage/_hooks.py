@@ -8,7 +8,7 @@ import atexit
 import os
 import threading
 
-from . import _sondage, _warnings
+from . import _signals, _sondage, _uwsgi, _warnings
 
 _installed = []
 _at_fork = False
@@ -42,6 +42,7 @@ def install(propagate_executors=True, task_names=False):
     remove()
     _installed.append(_AtExit())
     _installed.append(_Replacement(os, "_exit", _sondage.Exit(os._exit)))
+    _installed.append(_signals.RaisedAgain())
     start_thread = _start_thread()
     if start_thread is not None:
         _installed.append(start_thread)
@@ -57,6 +58,7 @@ def install(propagate_executors=True, task_names=False):
     if not _at_fork:
         _at_fork = True  # It cannot be taken back, and does nothing where no profiler runs.
         os.register_at_fork(before=_warnings.before_fork, after_in_child=_sondage.process_forked)
+        _uwsgi.after_fork(_sondage.process_forked)
 
 
 def remove():
