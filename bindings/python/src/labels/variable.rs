@@ -6,6 +6,7 @@ use pyo3::types::{PyBytes, PyDict};
 use sondage::LabelSet;
 
 use super::value;
+use crate::agent;
 use crate::fence::fenced;
 
 /// The variable and its methods, looked up once.
@@ -37,6 +38,8 @@ impl Variable {
 
     /// Makes a value current and returns the token that takes it back.
     pub(super) fn replace<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        // Starts the profiler of a child that a host has forked without Python's knowledge.
+        agent::register_thread();
         self.set.bind(value.py()).call1((value,))
     }
 
