@@ -28,7 +28,7 @@ class Collector:
         urllib.request.urlopen(request).close()
 
     def label_values(self, key: str) -> set:
-        """The values of a label in everything that was accepted."""
+        """The values of a label in every profile that was accepted."""
         with urllib.request.urlopen(f"{self.url}/_received") as answer:
             received = json.load(answer)
         samples = (sample for profile in received for sample in profile["samples"])

@@ -1,6 +1,6 @@
 """Forks many processes out of one that is busy on several threads: FORKS on the command line.
 
-Prints how each ended; one that does not end is killed.
+Prints how they ended; one that does not end is killed.
 """
 
 import json
@@ -36,6 +36,8 @@ def busy() -> None:
 
 def child(number: int) -> None:
     """What a forked process does."""
+    # Its profiler starts beside it, on a busy machine perhaps after all of this: wait for it.
+    sondage.flush()
     with sondage.labels(child=number):
         begin = time.thread_time()
         while time.thread_time() < begin + BURN:
