@@ -3,11 +3,14 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint wheel storm page backends test-backends
+.PHONY: demo demo-python test lint wheel storm page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
 	./target/release/rust-service demo --out target/demo
+
+demo-python: wheel ## The same for a FastAPI service under gunicorn, examples/python-service
+	python3 examples/python-service/demo.py target/wheels/sondage-*.whl target/demo-python
 
 test: ## Formatting, lints, documentation and every test
 	bash tools/check
