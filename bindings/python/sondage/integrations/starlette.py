@@ -1,4 +1,4 @@
-"""Labels for Starlette, 0.20 and later, and so for FastAPI::
+"""Labels for Starlette, 0.19 and later, and so for FastAPI::
 
 app.add_middleware(sondage.integrations.starlette.Middleware)
 """
