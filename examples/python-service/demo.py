@@ -38,7 +38,9 @@ def main() -> int:
     files = sorted(profiles.glob("*.pb.gz"))
     for name in ("profile.pb.gz", "flame.html"):
         run(programs / "sondage", "convert", *files, out / name)
-    show(programs / "sondage", out / "profile.pb.gz", len(files))
+    # SERVICE-TIME-PROCESS-NUMBER.pb.gz
+    processes = {file.name.rsplit("-", 2)[1] for file in files}
+    show(programs / "sondage", out / "profile.pb.gz", len(processes))
     print(f"wrote {out}/profile.pb.gz and {out}/flame.html")
     return failed
 

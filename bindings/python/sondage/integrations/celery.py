@@ -1,4 +1,4 @@
-"""Labels for Celery, 5.0 and later."""
+"""Labels for Celery, 5.2 and later."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import sondage
 try:
     from celery.signals import task_postrun, task_prerun
 except ImportError as error:
-    raise ImportError("sondage.integrations.celery needs Celery 5.0 or later") from error
+    raise ImportError("sondage.integrations.celery needs Celery 5.2 or later") from error
 
 #: The attribute of a running task's request that holds its labels.
 _LABELS = "_sondage_labels"

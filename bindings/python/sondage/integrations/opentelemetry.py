@@ -64,6 +64,7 @@ class _Follower:
     def install(cls) -> None:
         # The one way to hear of a change; `OTEL_PYTHON_CONTEXT`, which puts another store there,
         # would have to be set before OpenTelemetry is imported.
+        context_api.get_current()  # Older versions make their store at the first use.
         store = context_api._RUNTIME_CONTEXT
         if not isinstance(store, cls):
             context_api._RUNTIME_CONTEXT = cls(store)

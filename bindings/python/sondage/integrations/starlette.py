@@ -1,4 +1,4 @@
-"""Labels for Starlette, 0.20 and later, and so for FastAPI::
+"""Labels for Starlette, 0.19 and later, and so for FastAPI::
 
 app.add_middleware(sondage.integrations.starlette.Middleware)
 """
@@ -80,7 +80,7 @@ def _announcing(handle: Any) -> Any:
 def _included_path(route: Any, scope: asgi.Scope) -> Optional[str]:
     """The path of a route of a router that was included under a prefix.
 
-    FastAPI 0.137 and later keep it in the scope; before, the route has it.
+    FastAPI keeps it in the scope (as of 0.165); up to 0.128 the route has it.
     """
     fastapi = scope.get("fastapi")
     context = fastapi.get("effective_route_context") if isinstance(fastapi, dict) else None

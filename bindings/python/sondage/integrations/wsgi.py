@@ -1,5 +1,6 @@
 """Labels for any WSGI application."""
 
+import io
 from collections.abc import Iterable
 from typing import Any, Callable, Optional
 
@@ -31,9 +32,9 @@ class Middleware:
 def _is_ready(parts: Iterable[bytes], environ: Environ) -> bool:
     """Whether nothing is computed when the server asks for the parts.
 
-    Servers send the parts of a list, and a file in their own wrapper, more quickly if they get
-    these as they are.
+    Servers send the parts of a list, and files, more quickly if they get these as they are.
     """
     wrapper = environ.get("wsgi.file_wrapper")
-    is_file = isinstance(wrapper, type) and isinstance(parts, wrapper)
-    return is_file or isinstance(parts, (list, tuple))
+    is_wrapper = isinstance(wrapper, type) and isinstance(parts, wrapper)
+    # uWSGI's wrapper is a function that returns the file.
+    return is_wrapper or isinstance(parts, (list, tuple, io.IOBase))

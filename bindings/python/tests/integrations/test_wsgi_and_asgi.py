@@ -1,4 +1,5 @@
 import asyncio
+import io
 
 import sondage
 from sondage.integrations import asgi, wsgi
@@ -46,10 +47,10 @@ def test_servers_get_lists_and_files_as_they_are():
         def __iter__(self):
             return iter(())
 
-    for parts in ([b"a"], (b"a",), Wrapper()):
-        request = {**environ(), "wsgi.file_wrapper": Wrapper}
-        given = wsgi.Middleware(lambda *_: parts, lambda environ: None)(request, None)
-        assert given is parts
+    request = {**environ(), "wsgi.file_wrapper": Wrapper}
+    for parts in ([b"a"], (b"a",), io.BytesIO(b"a"), Wrapper()):
+        labelled = wsgi.Middleware(lambda *_, parts=parts: parts, lambda environ: None)
+        assert labelled(request, None) is parts
 
 
 def test_an_asgi_request_is_labelled_and_the_lifespan_is_not():

@@ -21,8 +21,8 @@ SETUPS = {
     "gunicorn config": [*GUNICORN, "-c", "starting.py", "shop:app"],
     "gunicorn uvicorn": [*GUNICORN, *UVICORN, "async_shop:app"],
     "gunicorn uvicorn preload": [*GUNICORN, *UVICORN, "--preload", "async_shop:app"],
+    "gunicorn asgi": [*GUNICORN, "-k", "asgi", "async_shop:app"],
     "uwsgi": [*UWSGI, "--module", "shop:app"],
-    "uwsgi threads": [*UWSGI, "--threads", "2", "--module", "shop:app"],
     "uwsgi lazy": [*UWSGI, "--lazy-apps", "--module", "shop:app"],
 }  # fmt: skip
 
@@ -30,7 +30,9 @@ SETUPS = {
 @pytest.mark.parametrize("setup", SETUPS)
 def test_each_worker_delivers_a_profile_with_the_right_routes(setup, tmp_path):
     def route_of(name: str) -> str:
-        return f"/{name}/{{number}}" if "uvicorn" in setup else f"/{name}/<int:number>"
+        return (
+            f"/{name}/{{number}}" if "async_shop:app" in SETUPS[setup] else f"/{name}/<int:number>"
+        )
 
     start_in = "config" if setup.endswith("config") else "app"
     with Server(SETUPS[setup], tmp_path, START_IN=start_in) as server:
