@@ -42,6 +42,7 @@ def start(
     hz=None,
     wall=None,
     interval=None,
+    memory=None,
     labels=None,
     engine=None,
     enabled=None,
@@ -85,6 +86,8 @@ def start(
     :param hz: samples a second of CPU time, for each thread; 1 to 1000, by default 100.
     :param wall: whether waiting time is recorded too.
     :param interval: seconds between two profiles; by default 10.
+    :param memory: whether to profile memory too: what is allocated and what is in use; or the bytes
+        between two samples on average, by default 512 KiB.
     :param labels: labels of the whole process, as a dict.
     :param propagate_executors: whether functions that are handed to a ThreadPoolExecutor run under
         the labels of who hands them over.

@@ -27,6 +27,7 @@ def start(
     hz: int | None = ...,
     wall: bool | None = ...,
     interval: float | str | None = ...,
+    memory: bool | int | str | None = ...,
     labels: Mapping[str, object] | None = ...,
     engine: str | None = ...,
     enabled: bool | None = ...,

@@ -15,7 +15,7 @@ use sondage::{Agent, Error, ErrorKind};
 use sondage_recorder::{Options, PATIENCE};
 
 use crate::fence::{fenced, guarded, silence, warn};
-use crate::{interpreter, selftest, settings};
+use crate::{interpreter, memory, selftest, settings};
 
 /// The running profiler, and who started it.
 struct Host {
@@ -68,8 +68,15 @@ pub(crate) fn start(
             return Ok(false);
         }
         attach(py);
+        memory::announce();
+        let profiles_memory = config.heap.is_some();
         let agent = py.detach(|| Agent::start(config)).map_err(exception)?;
         *slot() = Some(Host { agent: Arc::new(agent), by_door });
+        if !profiles_memory {
+            memory::uninstall(py);
+        } else if !memory::install(py) {
+            warn(py, c"memory is not profiled: Python's allocators cannot be had");
+        }
         Ok(true)
     })
 }
@@ -133,12 +140,13 @@ pub(crate) fn deliver_last() {
 #[pyfunction]
 pub(crate) fn stop(py: Python<'_>) -> PyResult<bool> {
     fenced(py, true, || {
-        if let Some(host) = slot().take()
+        let stopped = match slot().take().and_then(|host| Arc::into_inner(host.agent)) {
+            Some(agent) => py.detach(|| agent.stop()).map(drop).map_err(exception),
             // Where another thread is flushing, the agent stops when that ends.
-            && let Some(agent) = Arc::into_inner(host.agent)
-        {
-            py.detach(|| agent.stop()).map_err(exception)?;
-        }
+            None => Ok(()),
+        };
+        memory::uninstall(py);
+        stopped?;
         Ok(!RECORDED.load(Ordering::Relaxed))
     })
 }

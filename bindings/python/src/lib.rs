@@ -14,6 +14,7 @@ mod ending;
 mod fence;
 mod interpreter;
 mod labels;
+mod memory;
 mod selftest;
 mod settings;
 mod threads;

@@ -8,6 +8,7 @@ use sondage::Config;
 /// Arguments that are not called like their variable in lower case.
 const NAMES: &[(&str, &str)] = &[
     ("service_name", "SERVICE"),
+    ("memory", "HEAP"),
     ("memory_limit", "MEMORY"),
     ("symbol_memory_limit", "SYMBOL_MEMORY"),
     ("spool_limit", "SPOOL_BYTES"),

@@ -4,6 +4,7 @@ use crate::export::ExportStats;
 use crate::pipeline::{Collector, CpuAccount};
 use crate::resolve::SymbolCounters;
 use serde::{Deserialize, Serialize};
+use sondage_sampler::heap::HeapCounters;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Stats {
     pub engine_reason: Option<String>,
     /// The last module or table that could not be read.
     pub module_error: Option<String>,
+    /// Profiles of memory, where they are asked for.
+    pub memory: MemoryCounters,
     /// The symbol cache.
     pub symbols: SymbolCounters,
     /// What became of the uploads, for each target.
@@ -109,6 +112,8 @@ impl Stats {
         conditions.engine.clone_into(&mut self.engine);
         self.engine_reason = conditions.engine_reason;
         self.module_error = conditions.module_error;
+        self.memory =
+            MemoryCounters::new(conditions.memory, nanos_per_tick, conditions.memory_refusal);
         self.symbols = earlier.symbols.and(collector.symbol_counters());
     }
 
@@ -150,8 +155,56 @@ impl Stats {
         metric("skipped_labels_total", "counter", "Labels left out.", self.skipped_labels as f64);
         metric("slowdowns_total", "counter", "Rate reductions.", self.slowdowns as f64);
         metric("participation", "gauge", "Share of processes profiled.", self.participation);
+        metric(
+            "memory_samples_total",
+            "counter",
+            "Allocations sampled.",
+            self.memory.samples as f64,
+        );
+        metric(
+            "memory_sampling_seconds_total",
+            "counter",
+            "Time spent on it.",
+            seconds(self.memory.time),
+        );
         metric("table_bytes", "gauge", "Bytes of unwind tables.", self.table_bytes as f64);
         text
+    }
+}
+
+/// Sampled allocations since the process first began to sample them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemoryCounters {
+    /// Whether they are sampled now.
+    pub sampling: bool,
+    /// Blocks sampled.
+    pub samples: u64,
+    /// Of these, blocks that count as allocated but never as in use: there were too many.
+    pub untracked: u64,
+    /// Of these, blocks whose stack found no room; they stand under `[overflow]`.
+    pub stackless: u64,
+    /// Blocks that were to be sampled while another thread took a sample; a later one was instead.
+    pub contended: u64,
+    /// Time in which the host's threads took samples, in nanoseconds.
+    pub time: u64,
+    /// Why nothing is sampled, or no profile is made, although it should be.
+    pub error: Option<String>,
+}
+
+impl MemoryCounters {
+    fn new(counters: Option<HeapCounters>, nanos_per_tick: f64, error: Option<String>) -> Self {
+        let sampling = counters.is_some();
+        let counters = counters.unwrap_or_default();
+        Self {
+            sampling,
+            samples: counters.samples,
+            untracked: counters.untracked,
+            stackless: counters.stackless,
+            contended: counters.contended,
+            time: (counters.ticks as f64 * nanos_per_tick) as u64,
+            error,
+        }
     }
 }
 

@@ -35,6 +35,7 @@ mod guarded;
 #[cfg(test)]
 mod guarded_tests;
 mod handler;
+pub mod heap;
 mod inherited;
 mod interner;
 #[cfg(test)]

@@ -343,7 +343,8 @@ impl Layout {
     }
 }
 
-fn map(len: usize) -> Result<*mut u8, Errno> {
+/// Reserves whole pages that read as zeros.
+pub(crate) fn map(len: usize) -> Result<*mut u8, Errno> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new anonymous mapping at an address of the kernel's choice.

@@ -416,6 +416,7 @@ pub fn after_fork_in_child() {
     inherited::close_inherited();
     perf::close_in_child(registration::used());
     crate::termination::forget_in_child();
+    crate::heap::after_fork_in_child();
     registration::begin();
     engine::begin(Engine::Timer, 0, Duration::ZERO);
     Pool::release_in_child();

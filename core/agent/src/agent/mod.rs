@@ -26,7 +26,7 @@ pub(crate) use window::Window;
 
 use crate::config::{Config, SignalPolicy};
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::{ForeignStack, HeapSource, exclude_this_thread};
+use crate::pipeline::{ForeignStack, exclude_this_thread};
 use crate::profile::Profile;
 use crate::stats::Stats;
 use running::{Command, Running};
@@ -199,15 +199,6 @@ impl Agent {
         stacks: impl IntoIterator<Item = ForeignStack>,
     ) -> Result<usize, Error> {
         self.with(|running| Ok(running.handle().add_foreign(stacks)))
-    }
-
-    /// Sets where heap profiles come from: from now on each flush makes one, which goes to every
-    /// target beside the profile of CPU time. `None` ends that. A forked child begins without.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Internal`] where no agent runs or answers.
-    pub fn set_heap_source(&self, source: Option<Box<dyn HeapSource>>) -> Result<(), Error> {
-        self.with(|running| running.handle().set_heap_source(source))
     }
 
     /// Asks the agent of this process: in a forked child its own.

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::export::{self, Exporter};
 use crate::labels;
-use crate::pipeline::{ForeignSender, ForeignStack, HeapSource, Options, foreign_queue};
+use crate::pipeline::{ForeignSender, ForeignStack, Options, foreign_queue};
 use crate::profile::Profile;
 use crate::stats::Stats;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +35,6 @@ pub(crate) enum Command {
     Change(Change, SyncSender<Result<(), Error>>),
     Burst(Burst, SyncSender<Result<u64, Error>>),
     TakeBurst(u64, SyncSender<Taken>),
-    Heap(Option<Box<dyn HeapSource>>),
     #[cfg_attr(not(feature = "pull"), expect(dead_code, reason = "asked for by the server only"))]
     Watch(Window),
 }
@@ -92,12 +91,6 @@ impl Handle {
     /// Hands over stacks and returns how many found room. Waits for nobody.
     pub(crate) fn add_foreign(&self, stacks: impl IntoIterator<Item = ForeignStack>) -> usize {
         self.foreign.send(stacks)
-    }
-
-    /// Sets where heap profiles come from.
-    pub(crate) fn set_heap_source(&self, source: Option<Box<dyn HeapSource>>) -> Result<(), Error> {
-        let sent = self.send(Command::Heap(source));
-        sent.ok_or_else(|| Error::new(ErrorKind::Internal, "the agent thread does not answer"))
     }
 
     /// Has the profile of the next seconds delivered. Waits for nobody.

@@ -12,7 +12,7 @@ use super::window::{Window, Windows};
 use crate::error::Error;
 use crate::export::Exporter;
 use crate::labels;
-use crate::pipeline::{Collected, Collector, ForeignStacks, HeapSource, Options};
+use crate::pipeline::{Collected, Collector, ForeignStacks, Options};
 use crate::profile::{LossCause, Meta, Profile};
 use crate::stats::Earlier;
 use std::sync::Arc;
@@ -45,8 +45,6 @@ pub(super) struct Work {
     farewell: Option<Farewell>,
     bursts: Bursts,
     windows: Windows,
-    /// Where heap profiles come from.
-    heap: Option<Box<dyn HeapSource>>,
     earlier: Earlier,
     next_tick: Instant,
     next_flush: Instant,
@@ -61,7 +59,6 @@ impl Work {
             farewell: None,
             bursts: Bursts::default(),
             windows: Windows::default(),
-            heap: None,
             earlier: Earlier::default(),
             next_tick: now,
             next_flush: now,
@@ -178,7 +175,6 @@ impl Work {
                 let _ = reply.send(started);
             }
             Command::TakeBurst(number, reply) => drop(reply.send(self.bursts.take(number))),
-            Command::Heap(source) => self.heap = source,
             Command::Watch(window) => self.watch(window),
         }
     }
@@ -306,6 +302,8 @@ impl Work {
         self.bursts.mark(&mut profile);
         self.setup.participation.weigh(&mut profile);
         let profile = Arc::new(profile);
+        // First, so that the counters tell what became of it.
+        self.hand_out_memory(&profile.meta, cpu.host, collector);
         {
             let stats = &mut self.setup.board.lock().status.stats;
             stats.update(collector, &cpu, &self.earlier);
@@ -315,18 +313,17 @@ impl Work {
         self.bursts.add(&profile);
         self.windows.add(&profile);
         self.setup.exporter.submit(&profile);
-        self.hand_out_heap(&profile.meta, collector);
         profile
     }
 
-    /// Hands out the heap profile of the same time, if there is a source of it.
-    fn hand_out_heap(&mut self, meta: &Meta, collector: &mut Collector) {
-        let Some(source) = &mut self.heap else { return };
+    /// Hands out the profile of memory of the same time, if there is one.
+    fn hand_out_memory(&mut self, meta: &Meta, host_cpu: u64, collector: &mut Collector) {
         // What was said of the other profile's values is not said of these.
         let meta = Meta { comments: Vec::new(), ..meta.clone() };
-        let mut profile = collector.heap(source.as_mut(), &meta);
-        self.setup.participation.weigh(&mut profile);
-        self.setup.exporter.submit(&Arc::new(profile));
+        if let Some(mut profile) = collector.memory_profile(&meta, host_cpu) {
+            self.setup.participation.weigh(&mut profile);
+            self.setup.exporter.submit(&Arc::new(profile));
+        }
     }
 
     /// The labels that every profile carries.

@@ -107,6 +107,11 @@ impl Builder {
         self.with(Setting::PythonHidden(prefix.into()))
     }
 
+    /// See [`Config::heap`]; 1 byte to 1 GiB, or `None` for off.
+    pub fn heap(self, rate: Option<u64>) -> Self {
+        self.with(Setting::Heap(rate))
+    }
+
     /// See [`Config::interval`]; 100 ms to 1 hour.
     pub fn interval(self, interval: Duration) -> Self {
         self.with(Setting::Interval(interval))

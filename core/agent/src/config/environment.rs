@@ -31,6 +31,7 @@ const VARIABLES: &[Variable] = &[
     ("ENGINE", engine),
     ("INLINES", |text| Ok(Setting::Inlines(value::switch(text)?))),
     ("PYTHON_INTERNALS", |text| Ok(Setting::PythonInternals(value::switch(text)?))),
+    ("HEAP", heap),
     ("INTERVAL", |text| Ok(Setting::Interval(value::duration(text)?))),
     (PUSH, targets),
     (TOKEN, |text| Ok(Setting::Auth(Auth::Token(Secret::new(text)?)))),
@@ -86,6 +87,18 @@ fn engine(text: &str) -> Result<Setting, Refusal> {
         "process" => Ok(Setting::Engine(EnginePolicy::Process)),
         _ => Err(Refusal::Allowed("auto, timer, perf or process".to_owned())),
     }
+}
+
+/// A switch, where `on` means the default rate, or a rate. A number is a rate: `1` is every byte.
+fn heap(text: &str) -> Result<Setting, Refusal> {
+    let rate = match (text, value::switch(text)) {
+        ("1", _) | (_, Err(_)) => {
+            let rate = value::bytes(text);
+            Some(rate.map_err(|_| "on, off, or bytes between two samples: 512KiB".to_owned())?)
+        }
+        (_, Ok(on)) => on.then_some(crate::heap::DEFAULT_RATE),
+    };
+    Ok(Setting::Heap(rate))
 }
 
 fn proxy(text: &str) -> Result<Setting, Refusal> {

@@ -67,6 +67,11 @@ pub struct Config {
     /// By default none. The Python package puts its own folder here, so that its decorators do not
     /// stand in everybody's stacks.
     pub python_hidden: Vec<String>,
+    /// Bytes between two samples of allocated memory, on average: each flush then makes a second
+    /// profile, of memory that was allocated and that is in use. 1 (every allocation) to 1 GiB; by
+    /// default none are taken. Needs a runtime that tells of its allocations: CPython, by the
+    /// package `sondage`.
+    pub heap: Option<u64>,
     /// Time between two profiles; 100 ms to 1 hour.
     pub interval: Duration,
     /// Where profiles are sent, at most 8. With none they are only returned by the agent.
@@ -114,6 +119,7 @@ impl Default for Config {
             inlines: true,
             python_internals: false,
             python_hidden: Vec::new(),
+            heap: None,
             interval: Duration::from_secs(10),
             targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
             http: Http::default(),

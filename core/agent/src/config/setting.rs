@@ -51,6 +51,7 @@ pub(super) enum Setting {
     Inlines(bool),
     PythonInternals(bool),
     PythonHidden(String),
+    Heap(Option<u64>),
     Interval(Duration),
     Targets(Vec<Target>),
     Auth(Auth),
@@ -90,6 +91,9 @@ impl Setting {
             Self::Inlines(inlines) => config.inlines = inlines,
             Self::PythonInternals(shown) => config.python_internals = shown,
             Self::PythonHidden(prefix) => config.python_hidden.push(check_prefix(prefix)?),
+            Self::Heap(rate) => {
+                config.heap = rate.map(|rate| within(rate, 1..=1 << 30)).transpose()?;
+            }
             Self::Interval(interval) => config.interval = check_interval(interval)?,
             Self::Targets(targets) => config.targets = check_targets(targets)?,
             Self::Auth(auth) => {
@@ -151,6 +155,7 @@ impl Setting {
             Self::Inlines(_) => "inlines",
             Self::PythonInternals(_) => "python_internals",
             Self::PythonHidden(_) => "python_hidden",
+            Self::Heap(_) => "heap",
             Self::Interval(_) => "interval",
             Self::Targets(_) => "targets",
             Self::Auth(_) => "auth",

@@ -12,7 +12,7 @@ use crate::profile::{LabelSetId, LossCause, Profile};
 use crate::resolve::{CodeSource, FileIndex, Modules, Symbols};
 use sondage_sampler::walk::python::PythonFrame;
 use sondage_sampler::{End, Labels};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The frame in place of Python frames that could not be read.
 const LOST: &str = "[python frames lost]";
@@ -21,8 +21,8 @@ const LOST: &str = "[python frames lost]";
 const WAITS: &str = "[waiting for the GIL]";
 
 /// One stack under one label set, by number of its frames.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct StackKey {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct StackKey {
     frames: Box<[u32]>,
     labels: Labels,
     thread: ThreadNameId,
@@ -57,10 +57,11 @@ pub(super) struct Reading<'a> {
 }
 
 /// Words met in one call, during which modules and code objects do not change.
-type Seen = HashMap<u64, SeenFrame>;
+pub(super) type Seen = HashMap<u64, SeenFrame>;
 
-#[derive(Clone, Copy)]
-struct SeenFrame {
+/// What a word was read as.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenFrame {
     number: u32,
     /// Shown only as the leaf.
     hidden: bool,
@@ -119,19 +120,40 @@ impl Assembly {
         stacks.clear();
     }
 
-    /// Adds stacks one by one, under the same rule as [`Assembly::settle`]: `each` calls what it
-    /// is given for every one.
-    pub(super) fn add_each(
+    /// Adds to what found no room.
+    pub(super) fn add_overflow(&mut self, amounts: Amounts) {
+        self.overflow.add(amounts);
+    }
+
+    /// Adds to the stack of one frame that only says what it stands for.
+    pub(super) fn add_placeholder(&mut self, name: &'static str, amounts: Amounts) {
+        if amounts.values().iter().any(|value| *value > 0) {
+            let frame = self.frames.number(Frame::Placeholder(name));
+            self.add(StackKey { frames: Box::from([frame]), ..StackKey::default() }, amounts);
+        }
+    }
+
+    /// Forgets what the stacks have collected, and keeps the frames. Where more than `spare` of
+    /// these are in none of `keys`, it keeps those alone, and gives them and `keys` new numbers:
+    /// then it returns `true`.
+    pub(super) fn begin_anew<'k>(
         &mut self,
-        reading: &mut Reading<'_>,
-        each: impl FnOnce(&mut dyn FnMut(&RawStack<'_>, Amounts)),
-    ) {
-        reading.interpreted.find_code(reading.modules);
-        let mut seen = Seen::new();
-        each(&mut |stack, amounts| {
-            let key = self.key(stack, reading, &mut seen);
-            self.add(key, amounts);
-        });
+        spare: usize,
+        keys: impl Iterator<Item = &'k mut StackKey>,
+    ) -> bool {
+        self.stacks.clear();
+        self.overflow = self.columns.nothing();
+        self.spanless = 0;
+        let mut keys: Vec<_> = keys.collect();
+        let kept: HashSet<u32> = keys.iter().flat_map(|key| key.frames.iter().copied()).collect();
+        if self.frames.len() <= kept.len() + spare {
+            return false;
+        }
+        let numbers = self.frames.keep(&kept);
+        for key in &mut keys {
+            key.frames.iter_mut().for_each(|number| *number = numbers[number]);
+        }
+        true
     }
 
     /// Adds a stack whose frames are named already, of at most `max_depth` frames.
@@ -158,7 +180,8 @@ impl Assembly {
         self.period_nanos = period_nanos;
     }
 
-    fn key(
+    /// A stack by the numbers of its frames in this assembly.
+    pub(super) fn key(
         &mut self,
         stack: &RawStack<'_>,
         reading: &mut Reading<'_>,
@@ -257,7 +280,8 @@ impl Assembly {
         SeenFrame { number: self.frames.number(frame), hidden, lost: false }
     }
 
-    fn add(&mut self, mut key: StackKey, amounts: Amounts) {
+    /// Adds to a stack, whose key this assembly has made.
+    pub(super) fn add(&mut self, mut key: StackKey, amounts: Amounts) {
         let labels = key.labels.without_span();
         if labels != key.labels && !self.has_room(&key, true) {
             key.labels = labels;
@@ -278,7 +302,7 @@ impl Assembly {
     /// Finds the functions of every frame and returns the finished profile. CPU time without a
     /// stack (`losses`) goes under frames that say why.
     pub(crate) fn finish(
-        self,
+        &self,
         modules: &Modules,
         threads: &Threads,
         symbols: &mut Symbols,
@@ -311,12 +335,12 @@ impl Assembly {
         for (cause, cpu) in losses {
             add_placeholder(&mut profile, *cause, Amounts::cpu(*cpu));
         }
-        self.add_overflow(&mut profile);
+        self.show_overflow(&mut profile);
         profile
     }
 
-    /// Adds what found no room in the tables.
-    fn add_overflow(&self, profile: &mut Profile) {
+    /// Shows what found no room in the tables.
+    fn show_overflow(&self, profile: &mut Profile) {
         match self.overflow {
             Amounts::Time { cpu, waited, .. } => {
                 add_placeholder(profile, LossCause::StackOverflow, Amounts::cpu(cpu));

@@ -1,6 +1,7 @@
 //! The agent thread's work: keep the picture of the process fresh, drain rings, make profiles.
 
 mod handed;
+mod memory;
 mod waits;
 
 use super::amounts::Columns;
@@ -21,6 +22,7 @@ use crate::config::{Config, EnginePolicy};
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
 use handed::Foreign;
+use memory::Memory;
 use sondage_sampler::{Clock, Counters, Fallback, RawSample, Sampler, SlotIndex, StartError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -60,6 +62,8 @@ pub(crate) struct Options {
     pub(crate) table_bytes: usize,
     pub(crate) symbols: Budget,
     pub(crate) showing: Showing,
+    /// Bytes between two samples of memory, if it is profiled.
+    pub(crate) heap: Option<u64>,
 }
 
 impl Options {
@@ -79,6 +83,7 @@ impl Options {
                 internals: config.python_internals,
                 hidden: config.python_hidden.clone(),
             },
+            heap: config.heap,
         }
     }
 
@@ -110,6 +115,7 @@ pub(crate) struct Collector {
     symbols: Symbols,
     interpreted: Interpreted,
     foreign: Foreign,
+    memory: Memory,
     reconciler: Reconciler,
     governor: Governor,
     period_start: (Instant, SystemTime),
@@ -174,6 +180,7 @@ impl Collector {
             symbols: Symbols::new(options.symbols.clone()),
             interpreted,
             foreign: Foreign::default(),
+            memory: Memory::start(options.heap, options.max_stacks / 4),
             reconciler,
             governor: Governor::new(interval, now),
             period_start: (now, SystemTime::now()),
@@ -216,6 +223,9 @@ impl Collector {
         }
         self.refresh_codes();
         self.drain_all(now);
+        if self.memory.fills() {
+            self.settle_memory();
+        }
         if self.governor.is_due(now) {
             let counters = self.sampler.counters();
             let nanos_per_tick = self.nanos_per_tick();
@@ -295,6 +305,8 @@ impl Collector {
             slowdowns: self.governor.slowdowns,
             lowered: self.governor.has_lowered(self.interval),
             foreign: (self.foreign.taken, self.foreign.dropped),
+            memory: self.memory.counters(),
+            memory_refusal: self.memory.refusal.clone(),
         }
     }
 
@@ -370,6 +382,7 @@ impl Collector {
             codes: &self.sampler,
         };
         self.assembly.settle(&mut self.stacks, &mut reading);
+        self.memory.settle(&mut reading);
         self.threads.forget_stacks();
     }
 

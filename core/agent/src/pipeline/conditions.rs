@@ -1,5 +1,6 @@
 //! What a collector runs into.
 
+use sondage_sampler::heap::HeapCounters;
 use std::time::Duration;
 
 /// Facts for [`Stats`](crate::Stats), as they are now.
@@ -22,4 +23,8 @@ pub(crate) struct Conditions {
     pub(crate) lowered: bool,
     /// Stacks that a binding handed over, and those that found no room, since the start.
     pub(crate) foreign: (u64, u64),
+    /// Since the process' first start; `None` where memory is not profiled.
+    pub(crate) memory: Option<HeapCounters>,
+    /// Why it is not, although it should be.
+    pub(crate) memory_refusal: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use crate::profile::{Function, Line, Location, LocationId, Mapping, Profile};
 use crate::resolve::{ANONYMOUS, FileIndex, Modules, PerfMap, Resolved, Symbols};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The top byte of a frame word says what kind of frame it is; 0 is a native address.
@@ -58,6 +58,18 @@ impl Frames {
             self.frames.push(frame);
         }
         number
+    }
+
+    /// How many frames there are.
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Forgets all frames but some, and returns the new numbers of those by their old ones.
+    pub(super) fn keep(&mut self, kept: &HashSet<u32>) -> HashMap<u32, u32> {
+        let all = std::mem::take(self).frames.into_iter().zip(0u32..);
+        let kept = all.filter(|(_, number)| kept.contains(number));
+        kept.map(|(frame, before)| (before, self.number(frame))).collect()
     }
 
     /// The number of the frame at an address.

@@ -145,6 +145,8 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("SONDAGE_PARTICIPATION", "110%", "0.0001 to 1"),
         ("SONDAGE_PARTICIPATION", "nan", "0.0001 to 1"),
         ("SONDAGE_PARTICIPATION", "some", "10%"),
+        ("SONDAGE_HEAP", "some", "on, off, or bytes"),
+        ("SONDAGE_HEAP", "2GiB", "1 to 1073741824"),
         ("SONDAGE_MEMORY", "1MiB", "8388608 to"),
         ("SONDAGE_MEMORY", "lots", "64MiB"),
         ("SONDAGE_MAX_DEPTH", "513", "1 to 512"),
@@ -165,6 +167,17 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
     let path = secret_file("a-client-certificate", "x");
     let half = config(&[("SONDAGE_CLIENT_CERT_FILE", &path)]).unwrap_err();
     assert!(half.to_string().contains("client_key"), "{half}");
+}
+
+#[test]
+fn memory_is_sampled_at_a_rate_or_at_the_default_one_or_not() {
+    let rate = |text| config(&[("SONDAGE_HEAP", text)]).unwrap().heap;
+    assert_eq!(config(&[]).unwrap().heap, None);
+    assert_eq!([rate("off"), rate("0"), rate("false")], [None; 3]);
+    assert_eq!([rate("on"), rate("true")], [Some(512 << 10); 2]);
+    assert_eq!([rate("1"), rate("4096"), rate("1MiB")], [Some(1), Some(4096), Some(1 << 20)]);
+    let builder = Config::builder().environment([("SONDAGE_HEAP", "on")]);
+    assert_eq!(builder.heap(None).build().unwrap().heap, None);
 }
 
 #[test]
@@ -281,7 +294,7 @@ fn the_builder_checks_as_the_environment_does() {
     assert_eq!(small.limits.symbol_bytes, 8 << 20, "the default follows the smaller memory");
 }
 
-const VARIABLES: [&str; 28] = [
+const VARIABLES: [&str; 29] = [
     "SONDAGE_ENABLED",
     "SONDAGE_SERVICE",
     "SONDAGE_LABELS",
@@ -291,6 +304,7 @@ const VARIABLES: [&str; 28] = [
     "SONDAGE_ENGINE",
     "SONDAGE_INLINES",
     "SONDAGE_PYTHON_INTERNALS",
+    "SONDAGE_HEAP",
     "SONDAGE_INTERVAL",
     "SONDAGE_PUSH",
     "SONDAGE_TOKEN",

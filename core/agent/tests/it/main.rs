@@ -10,6 +10,7 @@ mod export;
 mod fixture;
 mod handed;
 mod labels;
+mod memory;
 mod opentelemetry;
 mod profile;
 mod pull;

@@ -1,14 +1,8 @@
-//! What the collector is handed instead of sampling it: stacks that a binding took, and stacks
-//! that hold memory.
+//! What the collector is handed instead of sampling it: stacks that a binding took.
 
 use super::Collector;
-use crate::pipeline::amounts::{Amounts, Columns};
-use crate::pipeline::assemble::{Assembly, RawStack, Reading};
 use crate::pipeline::cpu::nanos;
 use crate::pipeline::foreign::ForeignStacks;
-use crate::pipeline::heap::HeapSource;
-use crate::pipeline::stacks::ThreadNameId;
-use crate::profile::{Meta, Profile, ValueType};
 use crate::resolve::CodeSource;
 use sondage_sampler::Sampler;
 use std::collections::BTreeSet;
@@ -54,35 +48,5 @@ impl Collector {
         let (dropped, cpu) = stacks.take_dropped();
         self.foreign.dropped += dropped;
         self.reconciler.add_foreign(0, cpu);
-    }
-
-    /// The profile of the memory that `source` knows of, for the same time as the profile of CPU
-    /// time whose facts are `meta`. To be called right after a flush.
-    pub(crate) fn heap(&mut self, source: &mut dyn HeapSource, meta: &Meta) -> Profile {
-        let mut assembly = Assembly::new(Columns::Heap, 1, self.options.max_stacks);
-        let mut reading = Reading {
-            modules: &mut self.picture.modules,
-            interpreted: &mut self.interpreted,
-            codes: &self.sampler,
-        };
-        assembly.add_each(&mut reading, |add| {
-            source.collect(&mut |stack| {
-                let raw = RawStack {
-                    frames: stack.frames,
-                    complete: stack.complete,
-                    labels: stack.labels,
-                    thread: ThreadNameId::default(),
-                };
-                add(&raw, Amounts::Heap(stack.values));
-            });
-        });
-        let (modules, threads) = (&self.picture.modules, &self.threads);
-        let mut profile = assembly.finish(modules, threads, &mut self.symbols, &[]);
-        profile.meta = Meta {
-            period: Some((ValueType::new("space", "bytes"), source.period_bytes().max(1))),
-            sources: vec!["allocations".to_owned()],
-            ..meta.clone()
-        };
-        profile
     }
 }

@@ -1,0 +1,36 @@
+"""The table of what profiling memory costs: `memory.py [rounds=N]`.
+
+Each engine runs the loop of allocations.py in a process of its own, and ratios are taken within a
+round, as in tables.py.
+"""
+
+import sys
+
+import tables
+from sink import Sink
+
+ROUNDS = 1000
+ENGINES = {
+    "none": "none",
+    "sondage": "Sondage, CPU only",
+    "sondage-memory": "Sondage, with memory",
+    "ddtrace-stack": "ddtrace, stack only",
+    "ddtrace": "ddtrace",
+    "tracemalloc": "tracemalloc, one frame",
+}
+
+
+def memory(sink, rounds):
+    runs = tables.take_turns(sink, list(ENGINES), rounds, "allocations.py", ROUNDS)
+    print(f"\n{ROUNDS} rounds of some 20,000 blocks:\n")
+    tables.head("", "CPU of the loop, ratio", "CPU of the loop, s", "peak memory, MiB")
+    for engine, results in runs.items():
+        ratios = [run.told["cpu"] / base.told["cpu"] for run, base in zip(results, runs["none"])]
+        tables.row(ENGINES[engine], tables.spread(ratios, "{:.3f}"),
+                   tables.spread([run.told["cpu"] for run in results], "{:.2f}"),
+                   tables.spread([run.told["peak_kib"] / 1024 for run in results], "{:.0f}"))
+
+
+if __name__ == "__main__":
+    options = dict(argument.split("=") for argument in sys.argv[1:])
+    memory(Sink(), int(options.get("rounds", 5)))
