@@ -1,6 +1,7 @@
 //! The thread-local that the signal handler reads: the one place of this crate with `unsafe`.
 #![allow(unsafe_code, reason = "a pointer to a thread-local is handed to the signal handler")]
 
+use super::generations;
 use crate::agent::fork;
 use sondage_sampler::{LabelCell, Labels};
 use std::cell::Cell;
@@ -37,6 +38,7 @@ const FORKED: u32 = u32::MAX;
 /// To be called in a forked child; async-signal-safe.
 pub(crate) fn process_forked() {
     RUN.store(FORKED, Ordering::Release);
+    generations::process_forked();
 }
 
 fn must_attach() -> bool {

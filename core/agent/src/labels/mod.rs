@@ -13,6 +13,7 @@
 
 mod cell;
 mod future;
+mod generations;
 mod ids;
 mod set;
 

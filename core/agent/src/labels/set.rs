@@ -2,12 +2,13 @@
 
 use super::cell;
 use super::future::Labeled;
+use super::generations;
 use super::ids::{self, Id};
 use sondage_sampler::Labels;
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock, TryLockError};
 
 /// Label sets that can exist unless configured otherwise; a further one becomes `__overflow__`.
 const MAX_SETS: usize = 16_384;
@@ -193,7 +194,7 @@ impl Drop for Guard {
 }
 
 /// The process's label sets.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Interned {
     sets: Vec<Pairs>,
     ids: HashMap<Pairs, u32>,
@@ -202,25 +203,8 @@ pub(crate) struct Interned {
     values: HashMap<Arc<str>, HashMap<Arc<str>, ()>>,
 }
 
-static INTERNED: RwLock<Option<Interned>> = RwLock::new(None);
-
 /// Labels that were left out because the table could not be had, or that are no ids.
 static SKIPPED: AtomicU64 = AtomicU64::new(0);
-
-/// How often a lock is tried. It is held for microseconds; in the child of a fork it may be held
-/// for ever, by a thread that does not exist there, and the host must not wait for it.
-const ATTEMPTS: u32 = 2_000;
-
-fn patiently<G>(attempt: impl Fn() -> Result<G, TryLockError<G>>) -> Option<G> {
-    for _ in 0..ATTEMPTS {
-        match attempt() {
-            Ok(guard) => return Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-        }
-    }
-    None
-}
 
 impl Interned {
     /// The number of set `from` with one label more.
@@ -232,22 +216,30 @@ impl Interned {
         // `Arc<str>` keys make the look-up allocate; this is not the cheap path (`enter` is).
         let (key, value): (Arc<str>, Arc<str>) = (key.into(), value.into());
         let step = (from, key, value);
-        let known = patiently(|| INTERNED.try_read()).map(|interned| {
-            interned.as_ref().and_then(|interned| interned.steps.get(&step).copied())
-        });
-        if let Some(Some(id)) = known {
+        if let Some(Some(id)) = generations::read(|interned| interned.steps.get(&step).copied()) {
             return id;
         }
-        match patiently(|| INTERNED.try_write()) {
-            Some(mut interned) => interned.get_or_insert_with(Self::first).add_new(step),
-            None => {
-                SKIPPED.fetch_add(1, Ordering::Relaxed);
-                from
-            }
-        }
+        generations::write(|interned| interned.add_new(step)).unwrap_or_else(|| {
+            SKIPPED.fetch_add(1, Ordering::Relaxed);
+            from
+        })
     }
 
-    fn first() -> Self {
+    /// How many sets there are.
+    pub(super) fn count(&self) -> u32 {
+        self.sets.len() as u32
+    }
+
+    /// A table in which the first `count` numbers are taken by sets that nobody knows any more.
+    pub(super) fn with_unknown(count: u32) -> Self {
+        let mut interned = Self::first();
+        let empty = interned.sets[0].clone();
+        interned.sets.resize(interned.sets.len().max(count as usize), empty);
+        interned
+    }
+
+    /// A table with the set without labels.
+    pub(super) fn first() -> Self {
         let mut interned = Self::default();
         let empty: Pairs = Arc::from([]);
         interned.ids.insert(empty.clone(), 0);
@@ -303,12 +295,8 @@ impl Interned {
 
     /// The labels of a set.
     pub(crate) fn pairs(id: u32) -> Pairs {
-        let interned = patiently(|| INTERNED.try_read());
-        let set = interned
-            .as_deref()
-            .and_then(Option::as_ref)
-            .and_then(|interned| interned.sets.get(id as usize).cloned());
-        set.unwrap_or_else(|| Arc::from([]))
+        let set = generations::read(|interned| interned.sets.get(id as usize).cloned());
+        set.flatten().unwrap_or_else(|| Arc::from([]))
     }
 
     /// Labels left out so far: the table could not be had in time, or an id was none.
@@ -371,6 +359,13 @@ mod tests {
         let zeros = ["0".repeat(16), "0".repeat(32)];
         let ended = set.with([("span_id", zeros[0].as_str()), ("trace_id", zeros[1].as_str())]);
         assert_eq!(ended, LabelSet::EMPTY);
+    }
+
+    #[test]
+    fn numbers_of_sets_that_nobody_knows_any_more_are_not_given_again() {
+        let mut interned = Interned::with_unknown(7);
+        let id = interned.add_new((3, "a".into(), "1".into()));
+        assert_eq!((id, interned.sets[6].len(), interned.sets[7].len()), (7, 0, 1));
     }
 
     #[test]
