@@ -469,7 +469,8 @@ mod tests {
         let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
         let (labels, thread) = (Labels::NONE, ThreadNameId(0));
         let stack = RawStack { frames: words, complete, labels, thread };
-        assembly.add_each(&mut reading, |add| add(&stack, Amounts::cpu(10)));
+        let key = assembly.key(&stack, &mut reading, &mut Seen::new());
+        assembly.add(key, Amounts::cpu(10));
         let (threads, mut symbols) = (Threads::new(), Symbols::new(Default::default()));
         let profile = assembly.finish(&Modules::default(), &threads, &mut symbols, &[]);
         let [sample] = profile.samples() else { panic!("one stack") };

@@ -30,8 +30,10 @@ pub(crate) fn ranges_of(
     };
     let symbols = symbols_named(image, Named::Code, &is_part)?.into_iter();
     let mut ranges: Vec<_> = symbols.filter_map(covered).collect();
-    if !ranges.iter().any(|range| range.contains(&address)) || ranges.len() == 1 {
+    // Parts have no symbols for the dynamic linker.
+    if image.section(".symtab").is_none() || ranges.is_empty() {
         ranges.extend(unwound(image, address)?);
+        ranges.dedup();
     }
     Ok(ranges)
 }
