@@ -9,7 +9,7 @@ import sys
 import tables
 from sink import Sink
 
-ROUNDS = 1000
+ROUNDS = 2500
 ENGINES = {
     "none": "none",
     "sondage": "Sondage, CPU only",
@@ -33,4 +33,4 @@ def memory(sink, rounds):
 
 if __name__ == "__main__":
     options = dict(argument.split("=") for argument in sys.argv[1:])
-    memory(Sink(), int(options.get("rounds", 5)))
+    memory(Sink(), int(options.get("rounds", 2)))
