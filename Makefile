@@ -38,7 +38,7 @@ page: ## Rebuilds viewer/dist/page.html
 TABLES = sample-cost memory accuracy label-change overhead payload survive backends wire storage
 ENGINES = none sondage pprof pprof-framehop pyroscope
 
-.PHONY: bench bench-build bench-unwind $(TABLES:%=bench-%)
+.PHONY: bench bench-build bench-python bench-unwind $(TABLES:%=bench-%)
 
 bench: $(TABLES:%=bench-%) bench-unwind ## Every table
 
@@ -53,3 +53,6 @@ $(TABLES:%=bench-%): bench-build ## One table
 
 bench-unwind: bench-build
 	cd bench && $(CARGO) run --release -q -p bench-unwind
+
+bench-python: ## Sondage for Python beside pyroscope-io, ddtrace and py-spy: half an hour
+	bench/python/run shares cost memory $(if $(ROUNDS),rounds=$(ROUNDS))

@@ -1,13 +1,10 @@
-"""The table of what profiling memory costs: `memory.py [rounds=N]`.
+"""The table of what profiling memory costs: `tables.py memory [rounds=N]`.
 
 Each engine runs the loop of allocations.py in a process of its own, and ratios are taken within a
 round, as in tables.py.
 """
 
-import sys
-
 import tables
-from sink import Sink
 
 ROUNDS = 2500
 ENGINES = {
@@ -30,7 +27,3 @@ def memory(sink, rounds):
                    tables.spread([run.told["cpu"] for run in results], "{:.2f}"),
                    tables.spread([run.told["peak_kib"] / 1024 for run in results], "{:.0f}"))
 
-
-if __name__ == "__main__":
-    options = dict(argument.split("=") for argument in sys.argv[1:])
-    memory(Sink(), int(options.get("rounds", 2)))

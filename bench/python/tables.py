@@ -1,4 +1,4 @@
-"""Prints the Python tables of docs/performance.md: `tables.py shares|cost|short|memory [rounds=N]`.
+"""Prints the Python tables of docs/performance.md: `tables.py shares|cost|memory [rounds=N]`.
 
 Engines take turns within each round, in an order that is reversed from round to round; each run is
 a process of its own. A figure is the median, in brackets the lowest and the highest. Ratios are
@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-
 
 import uploads
 from sink import Sink
@@ -156,7 +155,13 @@ def head(*cells):
     row(*["---"] * len(cells))
 
 
-TABLES = {"shares": (shares, 5), "cost": (cost, 5)}
+def memory(sink, rounds):
+    import memory as table
+
+    table.memory(sink, rounds)
+
+
+TABLES = {"shares": (shares, 5), "cost": (cost, 5), "memory": (memory, 2)}
 
 
 def main():
