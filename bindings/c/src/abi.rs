@@ -256,6 +256,7 @@ mod hooks {
     use std::sync::atomic::{AtomicPtr, Ordering};
     use std::time::Duration;
 
+    use sondage::config::EnginePolicy;
     use sondage_recorder::{Options, PATIENCE};
 
     use crate::fence::{fenced, silence};
@@ -291,7 +292,7 @@ mod hooks {
         const PYTHON_PATIENCE: Duration = Duration::from_secs(1);
         let expected = std::env::var_os("SONDAGE_RECORD_PYTHON").is_some() && is_python();
         let patience = if expected { PYTHON_PATIENCE } else { PATIENCE };
-        Options { patience, stop_at_end: false }
+        Options { patience, stop_at_end: false, engine: EnginePolicy::Auto }
     }
 
     fn is_python() -> bool {

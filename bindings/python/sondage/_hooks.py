@@ -40,6 +40,10 @@ class _AtExit:
 def install(propagate_executors=True, task_names=False):
     """Installs everything, in place of what an earlier start has installed."""
     remove()
+    if _sondage.needs_stacks():
+        from . import _fallback
+
+        _installed.append(_fallback.Thread())
     _installed.append(_AtExit())
     _installed.append(_Replacement(os, "_exit", _sondage.Exit(os._exit)))
     _installed.append(_signals.RaisedAgain())
@@ -57,8 +61,15 @@ def install(propagate_executors=True, task_names=False):
     global _at_fork
     if not _at_fork:
         _at_fork = True  # It cannot be taken back, and does nothing where no profiler runs.
-        os.register_at_fork(before=_warnings.before_fork, after_in_child=_sondage.process_forked)
-        _uwsgi.after_fork(_sondage.process_forked)
+        os.register_at_fork(before=_warnings.before_fork, after_in_child=_process_forked)
+        _uwsgi.after_fork(_process_forked)
+
+
+def _process_forked():
+    _sondage.process_forked()
+    for change in _installed:
+        if hasattr(change, "process_forked"):
+            change.process_forked()
 
 
 def remove():

@@ -5,17 +5,18 @@
 
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use sondage::config::EnginePolicy;
 use sondage::profile::pprof;
 use sondage::{Agent, Error, ErrorKind};
 use sondage_recorder::{Options, PATIENCE};
 
 use crate::fence::{fenced, guarded, silence, warn};
-use crate::{interpreter, memory, selftest, settings};
+use crate::{interpreter, memory, selftest, settings, stacks};
 
 /// The running profiler, and who started it.
 struct Host {
@@ -32,6 +33,14 @@ fn slot() -> MutexGuard<'static, Option<Host>> {
 
 fn running() -> Option<Arc<Agent>> {
     slot().as_ref().map(|host| host.agent.clone())
+}
+
+/// Asks the profiler of this process, be it the program's or that of `sondage record`.
+pub(crate) fn ask<T>(ask: impl FnOnce(&Agent) -> T) -> Option<T> {
+    match running() {
+        Some(agent) => Some(ask(&agent)),
+        None => sondage_recorder::with_agent(ask),
+    }
 }
 
 fn exception(error: Error) -> PyErr {
@@ -52,7 +61,7 @@ pub(crate) fn start(
 ) -> PyResult<bool> {
     fenced(py, false, || {
         silence();
-        let config = settings::config(arguments, program)?;
+        let mut config = settings::config(arguments, program)?;
         let replaced = slot().take_if(|host| host.by_door && !by_door);
         if slot().is_some() || RECORDED.load(Ordering::Relaxed) {
             return Ok(false);
@@ -67,7 +76,7 @@ pub(crate) fn start(
         if !config.enabled {
             return Ok(false);
         }
-        attach(py);
+        config.engine = attach(py).unwrap_or(config.engine);
         memory::announce();
         let profiles_memory = config.heap.is_some();
         let agent = py.detach(|| Agent::start(config)).map_err(exception)?;
@@ -81,12 +90,24 @@ pub(crate) fn start(
     })
 }
 
-/// Has the core read this interpreter's frames; where it can't, says so.
-fn attach(py: Python<'_>) {
-    if let Err(reason) = selftest::attach(py) {
-        let text = format!("profiles of this process have no Python functions: {reason}");
-        warn(py, &CString::new(text.replace('\0', " ")).unwrap_or_default());
-    }
+/// Has the core read this interpreter's frames. Where it can't, says so, and what takes the stacks
+/// instead.
+fn attach(py: Python<'_>) -> Option<EnginePolicy> {
+    static REASON: OnceLock<String> = OnceLock::new();
+    let reason = selftest::attach(py).err()?;
+    let source = stacks::SOURCE;
+    let text = format!(
+        "Sondage reads stacks from a thread of its own ({source}), without native frames and \
+         without the labels of threads and tasks: {reason}"
+    );
+    warn(py, &CString::new(text.replace('\0', " ")).unwrap_or_default());
+    Some(EnginePolicy::Handed { source, reason: REASON.get_or_init(|| reason) })
+}
+
+/// Whether stacks must be taken by a thread of Python, as nothing else can.
+#[pyfunction]
+pub(crate) fn needs_stacks() -> bool {
+    sondage::python::announced().is_none()
 }
 
 /// Records this process for `sondage record`, if it runs under it; whether it does.
@@ -98,10 +119,10 @@ pub(crate) fn record(py: Python<'_>) -> PyResult<bool> {
         if std::env::var_os("SONDAGE_RECORD_DIR").is_none() {
             return Ok(false);
         }
-        attach(py);
+        let engine = attach(py).unwrap_or_default();
         py.detach(interpreter::stand_down_preloaded);
         let begun = RECORDED.load(Ordering::Relaxed)
-            || sondage_recorder::begin(Options { patience: PATIENCE, stop_at_end: true });
+            || sondage_recorder::begin(Options { patience: PATIENCE, stop_at_end: true, engine });
         if begun && !RECORDED.swap(true, Ordering::Relaxed) {
             sondage_sampler::on_fork_in_child(recorder_forked);
             sondage_sampler::at_exit(recorder_ends);

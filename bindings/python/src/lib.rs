@@ -17,6 +17,7 @@ mod labels;
 mod memory;
 mod selftest;
 mod settings;
+mod stacks;
 mod threads;
 
 #[pyo3::pymodule]
@@ -34,6 +35,8 @@ mod _sondage {
     use crate::agent::flush;
     #[pymodule_export]
     use crate::agent::is_running;
+    #[pymodule_export]
+    use crate::agent::needs_stacks;
     #[pymodule_export]
     use crate::agent::process_forked;
     #[pymodule_export]
@@ -66,6 +69,8 @@ mod _sondage {
     use crate::selftest::check_layout;
     #[pymodule_export]
     use crate::selftest::layout_offsets;
+    #[pymodule_export]
+    use crate::stacks::Stacks;
     #[pymodule_export]
     use crate::threads::StartThread;
 }

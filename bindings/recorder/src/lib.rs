@@ -15,3 +15,4 @@ pub use recorder::PATIENCE;
 pub use recorder::begin;
 pub use recorder::begin_in_child;
 pub use recorder::is_ready;
+pub use recorder::with_agent;

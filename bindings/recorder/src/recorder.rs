@@ -8,12 +8,13 @@
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sondage::Agent;
+use sondage::config::EnginePolicy;
 use sondage::profile::{Profile, pprof};
+use sondage::{Agent, Config};
 
 use crate::file::write;
 use crate::phase;
@@ -44,6 +45,8 @@ pub struct Options {
     /// Whether sampling ends with the recording also where the process ends, instead of going on
     /// to the very last instruction.
     pub stop_at_end: bool,
+    /// What takes the samples.
+    pub engine: EnginePolicy,
 }
 
 /// The directory of the recording, and how, for children.
@@ -78,6 +81,19 @@ pub fn is_ready() -> bool {
     READY.load(Ordering::Acquire)
 }
 
+/// The agent that records, for who hands stacks over.
+static AGENT: Mutex<Weak<Agent>> = Mutex::new(Weak::new());
+
+/// Asks the agent that records; `None` where none does. Waits for nobody.
+pub fn with_agent<T>(ask: impl FnOnce(&Agent) -> T) -> Option<T> {
+    // What a forked child finds before is its parent's.
+    if !is_ready() {
+        return None;
+    }
+    let agent = AGENT.try_lock().ok()?.upgrade()?;
+    Some(ask(&agent))
+}
+
 fn spawn(directory: &'static Path, options: Options) -> bool {
     phase::wait();
     let builder = std::thread::Builder::new().name("sondage-record".into());
@@ -109,8 +125,14 @@ fn run(directory: &Path, options: Options) {
     let stem = directory.join(format!("{}-{}", std::process::id(), start.as_nanos()));
     let open = stem.with_extension("open");
     let _ = File::create(&open);
-    match Agent::start(configuration(&settings)) {
+    let configuration = Config { engine: options.engine, ..configuration(&settings) };
+    match Agent::start(configuration) {
         Ok(agent) => {
+            let agent = Arc::new(agent);
+            // In a forked child the lock may have been left taken: then nobody asks.
+            if let Ok(mut known) = AGENT.try_lock() {
+                *known = Arc::downgrade(&agent);
+            }
             READY.store(true, Ordering::Release);
             let total = Profile::new(Vec::new());
             let recorder = Recorder { agent, stem, options, total, part: 0 };
@@ -127,7 +149,7 @@ fn run(directory: &Path, options: Options) {
 
 /// A running recording.
 struct Recorder {
-    agent: Agent,
+    agent: Arc<Agent>,
     /// Path of the files without part and extension.
     stem: PathBuf,
     options: Options,

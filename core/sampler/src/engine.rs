@@ -22,6 +22,9 @@ pub enum Engine {
     /// One CPU timer for the process, which sees every thread from its first instant. Only where
     /// the kernel delivers its signal to the thread that runs.
     Process = 2,
+    /// Nothing does: no signal is taken and no thread sampled. For hosts whose stacks come another
+    /// way.
+    None = 3,
 }
 
 /// Why a thread has a CPU timer although the engine is [`Engine::Perf`].
@@ -114,8 +117,14 @@ pub(crate) fn current() -> Engine {
     match ENGINE.load(Ordering::Relaxed) {
         1 => Engine::Perf,
         2 => Engine::Process,
+        3 => Engine::None,
         _ => Engine::Timer,
     }
+}
+
+/// Whether threads without a perf event have a timer of their own.
+fn has_timers() -> bool {
+    matches!(current(), Engine::Timer | Engine::Perf)
 }
 
 /// How many threads got a timer for want of a perf event, and the last reason.
@@ -137,7 +146,7 @@ pub(crate) fn start(slot: &Slot, index: SlotIndex, tid: i32) -> Result<(), Errno
             note(reason);
             start_timer(slot, tid)
         }),
-        Engine::Process => Ok(()),
+        Engine::Process | Engine::None => Ok(()),
     }
 }
 
@@ -202,7 +211,7 @@ pub(crate) fn rearm(slot: &Slot, index: SlotIndex) {
     if let Some(event) = Event::of(index) {
         slot.first_period.store(1, Ordering::Relaxed);
         event.set_period(first_period());
-    } else if current() != Engine::Process {
+    } else if has_timers() {
         let _ = arm(Timer(slot.timer.load(Ordering::Relaxed)));
     }
 }
@@ -221,7 +230,7 @@ pub(crate) fn is_alive(slot: &Slot, index: SlotIndex) -> bool {
         Some(State::Counting) => true,
         Some(State::Ended) => false,
         Some(State::Lost) => runs(),
-        None if current() == Engine::Process => runs(),
+        None if !has_timers() => runs(),
         None => Timer(slot.timer.load(Ordering::Relaxed)).is_running(),
     }
 }

@@ -106,7 +106,8 @@ pub struct Sampler {
 unsafe impl Send for Sampler {}
 
 impl Sampler {
-    /// Reserves memory and takes a signal. No thread is sampled before [`Sampler::add_thread`].
+    /// Reserves memory and, unless the engine is [`Engine::None`], takes a signal. No thread is
+    /// sampled before [`Sampler::add_thread`].
     ///
     /// # Errors
     /// See [`StartError`]; whatever was taken is given back.
@@ -123,6 +124,16 @@ impl Sampler {
         };
         let sampler = Self { pool };
         sampler.pool().weight_cap.store(options.weight_cap.max(1), Ordering::Relaxed);
+        if options.engine == Engine::None {
+            registration::begin();
+            engine::begin(Engine::None, 0, options.interval);
+        } else {
+            sampler.take_signal(options)?;
+        }
+        Ok(sampler)
+    }
+
+    fn take_signal(&self, options: &Options) -> Result<(), StartError> {
         signal::avoid(options.avoided_signals);
         if options.python.is_some() {
             guarded::install();
@@ -130,9 +141,8 @@ impl Sampler {
         let signal = signal::install().ok_or(StartError::NoFreeSignal)?;
         registration::begin();
         engine::begin(options.engine, signal, options.interval);
-        sampler.try_timer(signal).map_err(StartError::Timer)?;
-        engine::start_process(sampler.pool()).map_err(StartError::Timer)?;
-        Ok(sampler)
+        self.try_timer(signal).map_err(StartError::Timer)?;
+        engine::start_process(self.pool()).map_err(StartError::Timer)
     }
 
     /// Asks the kernel for a timer and gives it back, so that a refusal is known at once.

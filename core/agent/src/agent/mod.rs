@@ -24,7 +24,7 @@ pub(crate) use running::Handle;
 #[cfg(feature = "pull")]
 pub(crate) use window::Window;
 
-use crate::config::{Config, SignalPolicy};
+use crate::config::{Config, EnginePolicy, SignalPolicy};
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::{ForeignStack, exclude_this_thread};
 use crate::profile::Profile;
@@ -71,7 +71,8 @@ impl Agent {
         if !config.enabled {
             return Ok(Self { running: None });
         }
-        if config.signals == SignalPolicy::Off {
+        let handed = matches!(config.engine, EnginePolicy::Handed { .. });
+        if config.signals == SignalPolicy::Off && !handed {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "this build has no engine that works without signals",

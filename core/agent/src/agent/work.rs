@@ -249,7 +249,9 @@ impl Work {
                 let collector = Collector::start(collect.clone())?;
                 // Of the time in which profiling was off.
                 self.setup.foreign.discard();
-                labels::sampler_started();
+                if collector.samples() {
+                    labels::sampler_started();
+                }
                 let now = Instant::now();
                 self.next_tick = now + collector.drain_interval();
                 self.next_flush = now + self.setup.interval;

@@ -190,6 +190,17 @@ pub enum EnginePolicy {
     /// One CPU timer for the process: sees threads that live for milliseconds without being told
     /// of them. The CPU time of Sondage itself falls on threads of the host, at most 1 %.
     Process,
+    /// Nothing here does: no signal is taken and no timer made. A binding to a runtime whose frames
+    /// cannot be read from outside takes the stacks itself, by
+    /// [`Agent::add_foreign`](crate::Agent::add_foreign), at
+    /// [`Status::current_hz`](crate::Status::current_hz); CPU time that they do not stand for is
+    /// shown as unsampled. Only a program sets this: the environment has no word for it.
+    Handed {
+        /// How stacks are taken, as [`ForeignStack::source`](crate::ForeignStack::source).
+        source: &'static str,
+        /// Why so, for [`Stats::engine_reason`](crate::Stats::engine_reason).
+        reason: &'static str,
+    },
 }
 
 /// How servers are spoken to. Every one gets the same, but for the headers that OTLP has of its own

@@ -156,7 +156,8 @@ impl Assembly {
         true
     }
 
-    /// Adds a stack whose frames are named already, of at most `max_depth` frames.
+    /// Adds a stack whose frames are named already, of at most `max_depth` frames. One that only
+    /// waited is no sample.
     pub(super) fn add_foreign(
         &mut self,
         stack: &ForeignStack,
@@ -172,7 +173,8 @@ impl Assembly {
         let missing = Missing { root: stack.frames.len() > max_depth, python: false };
         let (cpu, waited) = (super::cpu::nanos(stack.cpu), super::cpu::nanos(stack.waited));
         let key = StackKey { frames, labels: stack.labels.raw(), thread, missing };
-        self.add(key, Amounts::Time { samples: 1, cpu, waited });
+        let samples = u64::from(cpu > 0);
+        self.add(key, Amounts::Time { samples, cpu, waited });
     }
 
     /// Changes what one period stands for, in nanoseconds, for stacks settled from now on.

@@ -23,7 +23,9 @@ use crate::profile::{LossCause, Profile};
 use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
 use handed::Foreign;
 use memory::Memory;
-use sondage_sampler::{Clock, Counters, Fallback, RawSample, Sampler, SlotIndex, StartError};
+use sondage_sampler::{
+    Clock, Counters, Engine, Fallback, RawSample, Sampler, SlotIndex, StartError,
+};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A process that has used less CPU time than this since the last look was asleep.
@@ -145,8 +147,8 @@ impl Collector {
         if modules.other_agent.is_some() {
             return Err(StartError::AlreadyRunning);
         }
-        let python = crate::python::announced();
         let choice = engine::choose(options.engine, options.prefers_exact, options.interval);
+        let python = crate::python::announced().filter(|_| choice.engine != Engine::None);
         let interval = possible(options.interval, choice.engine);
         let mut sampler = Sampler::start(&sondage_sampler::Options {
             interval,
@@ -162,13 +164,17 @@ impl Collector {
         let mut interpreted =
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);
-        while modules.build_next(&mut sampler) {}
-        modules.publish(&mut sampler);
+        if choice.engine != Engine::None || options.heap.is_some() {
+            while modules.build_next(&mut sampler) {}
+            modules.publish(&mut sampler);
+        }
         let longest = longest_drain_interval(interval, deepest_sample(options.max_depth));
         let now = Instant::now();
         let mut threads = Threads::new();
         let reconciler = Reconciler::new(sampler.counters(), choice.engine);
-        threads.scan(&sampler, now);
+        if choice.engine != Engine::None {
+            threads.scan(&sampler, now);
+        }
         Ok(Self {
             choice,
             interval,
@@ -194,6 +200,16 @@ impl Collector {
         })
     }
 
+    /// Whether samples are taken here, and not all stacks handed over.
+    pub(crate) fn samples(&self) -> bool {
+        self.choice.engine != Engine::None
+    }
+
+    /// Whether native stacks are walked, be it for memory only.
+    fn walks(&self) -> bool {
+        self.samples() || self.options.heap.is_some()
+    }
+
     /// How long to wait before the next [`Collector::tick`].
     pub(crate) fn drain_interval(&self) -> Duration {
         self.drain_interval
@@ -208,7 +224,8 @@ impl Collector {
     /// no samples and no new code.
     pub(crate) fn tick(&mut self) {
         let cpu = Clock::Process.now().unwrap_or(Duration::MAX);
-        if cpu.saturating_sub(self.cpu_at_work) > ASLEEP || self.threads.have_changed() {
+        let new_threads = self.samples() && self.threads.have_changed();
+        if cpu.saturating_sub(self.cpu_at_work) > ASLEEP || new_threads {
             self.work();
             self.cpu_at_work = Clock::Process.now().unwrap_or(cpu);
         }
@@ -217,9 +234,13 @@ impl Collector {
     /// Looks for new code and new threads and drains every ring.
     fn work(&mut self) {
         let now = Instant::now();
-        self.refresh_picture();
-        for ended in self.threads.scan(&self.sampler, now) {
-            self.drain_ended(ended);
+        if self.walks() {
+            self.refresh_picture();
+        }
+        if self.samples() {
+            for ended in self.threads.scan(&self.sampler, now) {
+                self.drain_ended(ended);
+            }
         }
         self.refresh_codes();
         self.drain_all(now);
@@ -234,7 +255,7 @@ impl Collector {
                 self.change_interval(interval);
             }
         }
-        if !self.sampler.owns_signal() {
+        if self.samples() && !self.sampler.owns_signal() {
             self.sampler.move_to_free_signal();
         }
     }
@@ -262,7 +283,11 @@ impl Collector {
         profile.meta.period =
             Some((crate::profile::ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
         profile.meta.sources = engine::sources(std::mem::take(&mut self.sources), &self.choice);
-        profile.meta.sources.extend(self.foreign.take_sources());
+        for source in self.foreign.take_sources() {
+            if !profile.meta.sources.contains(&source) {
+                profile.meta.sources.push(source);
+            }
+        }
         Collected { profile, cpu }
     }
 
@@ -293,7 +318,7 @@ impl Collector {
     pub(crate) fn conditions(&self) -> Conditions {
         let fallback = self.sampler.fallbacks().1.as_ref().map(Fallback::to_string);
         Conditions {
-            engine: self.choice.name(),
+            engine: self.choice.name,
             engine_reason: fallback.or_else(|| self.choice.reason.clone()),
             threads: self.sampler.threads().count() as u64,
             refused_threads: self.threads.refused,

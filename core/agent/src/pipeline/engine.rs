@@ -25,25 +25,27 @@ static PERF_COST: AtomicU64 = AtomicU64::new(0);
 #[derive(Clone, Debug)]
 pub(crate) struct Choice {
     pub(crate) engine: Engine,
+    /// The name in profiles and in messages.
+    pub(crate) name: &'static str,
     pub(crate) reason: Option<String>,
 }
 
 impl Choice {
-    /// The name in profiles and in messages.
-    pub(crate) fn name(&self) -> &'static str {
-        source(self.engine).name()
+    fn timer() -> Self {
+        Self { engine: Engine::Timer, name: Source::Timer.name(), reason: None }
     }
 
     fn because(engine: Engine, reason: impl Into<String>) -> Self {
-        Self { engine, reason: Some(reason.into()) }
+        Self { engine, name: name(engine), reason: Some(reason.into()) }
     }
 }
 
-fn source(engine: Engine) -> Source {
+fn name(engine: Engine) -> &'static str {
     match engine {
-        Engine::Timer => Source::Timer,
-        Engine::Perf => Source::Perf,
-        Engine::Process => Source::Process,
+        Engine::Timer => Source::Timer.name(),
+        Engine::Perf => Source::Perf.name(),
+        Engine::Process => Source::Process.name(),
+        Engine::None => "none",
     }
 }
 
@@ -58,7 +60,7 @@ pub(super) fn sources(set: u32, choice: &Choice) -> Vec<String> {
     let used = all.into_iter().filter(|source| set & source_bit(*source) != 0);
     let mut names: Vec<_> = used.map(|source| source.name().to_owned()).collect();
     if names.is_empty() {
-        names.push(choice.name().to_owned());
+        names.push(choice.name.to_owned());
     }
     names
 }
@@ -67,8 +69,8 @@ pub(super) fn sources(set: u32, choice: &Choice) -> Vec<String> {
 /// on the calling thread, which must be one of Sondage's own: up to 30 ms of CPU time.
 pub(super) fn choose(policy: EnginePolicy, prefers_exact: bool, interval: Duration) -> Choice {
     match policy {
-        EnginePolicy::Timer => Choice { engine: Engine::Timer, reason: None },
-        EnginePolicy::Auto if !prefers_exact => Choice { engine: Engine::Timer, reason: None },
+        EnginePolicy::Timer => Choice::timer(),
+        EnginePolicy::Auto if !prefers_exact => Choice::timer(),
         EnginePolicy::Auto => match perf_cost() {
             Ok(cost) => by_cost(cost, interval),
             Err(reason) => Choice::because(Engine::Timer, reason),
@@ -86,6 +88,9 @@ pub(super) fn choose(policy: EnginePolicy, prefers_exact: bool, interval: Durati
                 Ok(_) => Choice::because(Engine::Process, "its signals go to the thread that runs"),
                 Err(reason) => Choice::because(Engine::Timer, reason),
             }
+        }
+        EnginePolicy::Handed { source, reason } => {
+            Choice { engine: Engine::None, name: source, reason: Some(reason.to_owned()) }
         }
     }
 }
@@ -142,7 +147,7 @@ fn probe(engine: Engine, interval: Duration) -> Result<Probed, String> {
         avoided_signals: 0,
         python: None,
     };
-    let name = source(engine).name();
+    let name = name(engine);
     let sampler = Sampler::start(&options).map_err(|error| format!("{name}: {error:?}"))?;
     let landing = sampler.probe(PROBE_LIMIT);
     if let (_, Some(fallback)) = sampler.fallbacks() {
@@ -205,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_sources_of_a_profile_are_those_of_its_samples() {
-        let choice = Choice { engine: Engine::Perf, reason: None };
+        let choice = Choice::because(Engine::Perf, "asked for");
         assert_eq!(sources(0, &choice), ["perf"]);
         assert_eq!(sources(0b0101, &choice), ["timer", "perf"]);
         assert_eq!(sources(0b1000, &choice), ["process-timer"]);

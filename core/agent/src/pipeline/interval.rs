@@ -16,7 +16,7 @@ const MAX_SAMPLE_WEIGHT: Duration = Duration::from_millis(100);
 pub(super) fn possible(interval: Duration, engine: Engine) -> Duration {
     match engine {
         Engine::Timer | Engine::Process => interval.max(sondage_sampler::kernel_tick()),
-        Engine::Perf => interval,
+        Engine::Perf | Engine::None => interval,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a binding hands over: stacks that it took itself.
 
 use crate::labels::{ONE_AGENT, quiet};
+use sondage::config::{EnginePolicy, SignalPolicy};
 use sondage::profile::{LossCause, Profile};
 use sondage::{Agent, Config, ForeignFrame, ForeignStack};
 use std::sync::PoisonError;
@@ -70,4 +71,64 @@ fn stacks_beyond_the_queue_or_too_deep_are_told_as_such() {
     let lost = |cause| profile.losses().iter().find(|loss| loss.cause == cause).unwrap().value;
     assert_eq!(lost(LossCause::Dropped), (20_000 - taken) * 3_000_000);
     assert_eq!(lost(LossCause::Truncated), 3_000_000);
+}
+
+/// The signals that have a handler, and the timers of this process.
+fn handlers_and_timers() -> (String, String) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let caught = status.lines().find(|line| line.starts_with("SigCgt")).unwrap().to_owned();
+    (caught, std::fs::read_to_string("/proc/self/timers").unwrap_or_default())
+}
+
+fn use_cpu(time: Duration) {
+    let clock = || sondage_sampler::Clock::Thread(sondage_sampler::current_tid()).now().unwrap();
+    let start = clock();
+    while clock() < start + time {}
+}
+
+#[test]
+fn where_all_stacks_are_handed_over_nothing_is_sampled_and_the_rest_is_shown_as_unsampled() {
+    let _alone = ONE_AGENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = handlers_and_timers();
+    let engine = EnginePolicy::Handed { source: "python-thread", reason: "no layout" };
+    let agent = Agent::start(Config { engine, signals: SignalPolicy::Off, ..quiet() }).unwrap();
+    assert_eq!(handlers_and_timers(), before);
+    sondage::register_thread();
+    use_cpu(Duration::from_millis(300));
+    let taken = ForeignStack {
+        cpu: Duration::from_millis(100),
+        waited: Duration::ZERO,
+        ..stack(vec![frame("Cart.total", 12)])
+    };
+    agent.add_foreign([taken]).unwrap();
+    let profile = agent.flush().unwrap();
+    assert_eq!(profile.meta.sources, ["python-thread"]);
+    assert_eq!(profile.total(0), 1);
+    let stats = agent.stats();
+    assert_eq!((stats.engine.as_str(), stats.threads), ("python-thread", 0));
+    assert_eq!(stats.engine_reason.as_deref(), Some("no layout"));
+    assert_eq!(stats.sampled_cpu, 100_000_000);
+    assert_eq!(stats.sampled_cpu + stats.unsampled_cpu, stats.host_cpu);
+    assert!(stats.unsampled_cpu >= 190_000_000, "{stats:?}");
+    assert_eq!(u64::try_from(profile.total(1)).unwrap(), stats.host_cpu);
+    // Who takes the stacks is told how often.
+    agent.set_hz(50).unwrap();
+    assert_eq!(agent.status().current_hz.round(), 50.0);
+    agent.set_enabled(false).unwrap();
+    assert!(!agent.status().sampling);
+    agent.stop().unwrap();
+}
+
+#[test]
+fn a_stack_that_only_waited_is_no_sample() {
+    let _alone = ONE_AGENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let engine = EnginePolicy::Handed { source: "python-thread", reason: "" };
+    let agent = Agent::start(Config { engine, wall: true, ..quiet() }).unwrap();
+    agent
+        .add_foreign([ForeignStack { cpu: Duration::ZERO, ..stack(vec![frame("f", 2)]) }])
+        .unwrap();
+    let profile = agent.stop().unwrap();
+    let waited =
+        (0..profile.samples().len()).find(|it| shown(&profile, *it).0[0].0 == "f").unwrap();
+    assert_eq!(profile.samples()[waited].values, [0, 0, 7_000_000]);
 }
