@@ -9,6 +9,9 @@ import sys
 
 from . import _sondage
 
+# Seconds that its start and its end are waited for: it takes microseconds.
+_PATIENCE = 1
+
 
 def _native(name):
     """A function of `_thread`, also where gevent has put one for greenlets in its place."""
@@ -30,16 +33,18 @@ class Thread:
 
     def _start(self):
         allocate_lock = _native("allocate_lock")
-        self._end, self._ended = allocate_lock(), allocate_lock()
-        self._end.acquire()
-        self._ended.acquire()
-        _native("start_new_thread")(_run, (self._end, self._ended))
+        locks = begun, self._end, self._ended = [allocate_lock() for _ in range(3)]
+        for lock in locks:
+            lock.acquire()
+        _native("start_new_thread")(_run, tuple(locks))
+        # From now on it bears the profiler's name, and a fork is not warned of it.
+        begun.acquire(True, _PATIENCE)
 
     def _stop(self):
         end, self._end = self._end, None
         if end is not None:
             end.release()
-            self._ended.acquire(True, 1)
+            self._ended.acquire(True, _PATIENCE)
 
     def process_forked(self):
         """In a child, where the parent's thread is not: starts one."""
@@ -50,9 +55,10 @@ class Thread:
         self._stop()
 
 
-def _run(end, ended):
+def _run(begun, end, ended):
     try:
         stacks, pause = _sondage.Stacks(), 0
+        begun.release()
         while not end.acquire(True, pause):
             pause = stacks.take()
         del stacks

@@ -149,14 +149,32 @@ impl Seen {
 /// Between the interpreter's list and the clocks no Python runs, so that no thread can end, which
 /// would make its number that of nothing.
 fn threads(py: Python<'_>) -> PyResult<Vec<Present<'_>>> {
-    let frames = py.import(intern!(py, "sys"))?.call_method0(intern!(py, "_current_frames"))?;
-    let frames = frames.cast_into::<PyDict>()?;
+    let frames = current_frames(py)?.cast_into::<PyDict>()?;
     let others = frames.iter().filter_map(|(identity, frame)| {
         let identity: u64 = identity.extract().ok()?;
         let cpu = (identity != this_thread()).then(|| thread_cpu(identity))??;
         Some(Present { identity, frame, cpu })
     });
     Ok(others.collect())
+}
+
+/// The interpreter's list of leaf frames.
+///
+/// 3.11 before 3.11.5 may collect garbage while it makes the list, with its lock for the list of
+/// threads held: a finalizer that waits for a thread then waits for ever (gh-106883).
+fn current_frames(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let list = || py.import(intern!(py, "sys"))?.call_method0(intern!(py, "_current_frames"));
+    if py.version_info().minor != 11 {
+        return list();
+    }
+    let gc = py.import(intern!(py, "gc"))?;
+    if !gc.call_method0("isenabled")?.is_truthy()? {
+        return list();
+    }
+    gc.call_method0("disable")?;
+    let frames = list();
+    gc.call_method0("enable")?;
+    frames
 }
 
 /// The frames of a stack, leaf first.
