@@ -161,7 +161,9 @@ pub(crate) fn deliver_last() {
 #[pyfunction]
 pub(crate) fn stop(py: Python<'_>) -> PyResult<bool> {
     fenced(py, true, || {
-        let stopped = match slot().take().and_then(|host| Arc::into_inner(host.agent)) {
+        // Not in the expression below, which would keep the lock while the agent is waited for.
+        let host = slot().take();
+        let stopped = match host.and_then(|host| Arc::into_inner(host.agent)) {
             Some(agent) => py.detach(|| agent.stop()).map(drop).map_err(exception),
             // Where another thread is flushing, the agent stops when that ends.
             None => Ok(()),

@@ -36,6 +36,21 @@ class Running(unittest.TestCase):
         sondage.flush()
         self.assertEqual(sondage.stats()["interval_nanos"], 20_000_000)
 
+    def test_threads_that_ask_while_it_stops_do_not_hang_it(self):
+        ended = threading.Event()
+
+        def ask():
+            while not ended.is_set():
+                sondage.is_running(), sondage.stats()
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        [thread.start() for thread in threads]
+        for _ in range(20):
+            sondage.start(push=[])
+            sondage.stop()
+        ended.set()
+        [thread.join() for thread in threads]
+
     def test_a_wrong_argument_is_named_with_what_is_allowed(self):
         wrong = [
             (dict(hz=0), r"^hz is .*1000"),
