@@ -40,6 +40,9 @@ pub(crate) struct Stacks {
     threads: HashMap<u64, Seen>,
     /// When the last stacks were taken, unless nobody has wanted any since.
     last: Option<Instant>,
+    /// This thread's own clock at the end of the last time: waking up and getting the interpreter's
+    /// lock costs more than the rest.
+    clock: Duration,
     _own: OwnThread,
 }
 
@@ -67,7 +70,7 @@ impl Stacks {
         // The name tells this thread from the program's. Without it only a warning changes.
         let _ = std::fs::write("/proc/thread-self/comm", "sondage-stacks");
         let own = sondage::exclude_this_thread();
-        Self { threads: HashMap::new(), last: None, _own: own }
+        Self { threads: HashMap::new(), last: None, clock: own_clock(), _own: own }
     }
 
     /// Hands over the stacks of the threads that have run since the last time, with the CPU time
@@ -81,13 +84,13 @@ impl Stacks {
                 self.last = None;
                 return Ok(UNTIL_WANTED.as_secs_f64());
             };
-            let before = own_clock();
             // Out of memory, for example: there will be another time.
             let taken = self.round(py, status.settings.wall).unwrap_or_default();
             agent::ask(|agent| agent.add_foreign(taken));
-            let cost = own_clock().saturating_sub(before);
-            let longest = (cost * (SHARE_OF_CORE - 1)).as_secs_f64();
-            Ok(longest.max(1.0 / status.current_hz.max(1.0)))
+            let worked = own_clock().saturating_sub(self.clock);
+            self.clock += worked;
+            let rest = (worked * (SHARE_OF_CORE - 1)).as_secs_f64();
+            Ok(rest.max(1.0 / status.current_hz.max(1.0)))
         })
     }
 }
