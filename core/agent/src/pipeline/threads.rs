@@ -4,7 +4,7 @@ use super::stacks::ThreadNameId;
 use sondage_sampler::{Clock, Sampler, SlotIndex};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often the list of threads is read even when their number has not changed.
@@ -13,11 +13,28 @@ const FULL_SCAN: Duration = Duration::from_secs(1);
 /// Names kept for one profile; later ones share the last.
 const MAX_NAMES: usize = 256;
 
-/// Threads of Sondage itself: not sampled, accounted apart.
-static OWN_THREADS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+/// Threads of Sondage itself, at most: an agent has about a dozen.
+const MAX_OWN: usize = 128;
+
+/// Threads of Sondage itself: not sampled, accounted apart. 0 is a free place. Without a lock, which
+/// a forked child could find taken for ever.
+static OWN_THREADS: [AtomicI32; MAX_OWN] = [const { AtomicI32::new(0) }; MAX_OWN];
+
+fn own_threads() -> impl Iterator<Item = i32> {
+    OWN_THREADS.iter().map(|place| place.load(Ordering::Relaxed)).filter(|tid| *tid != 0)
+}
+
+/// Puts a number in the first place that holds the other one.
+fn replace_own(from: i32, to: i32) {
+    let replace = |place: &AtomicI32| {
+        place.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    };
+    OWN_THREADS.iter().any(replace);
+}
 
 /// Keeps the calling thread out of the profile while the returned value lives, and accounts its
-/// CPU time as the profiler's own: for threads that serve nothing but profiling.
+/// CPU time as the profiler's own: for threads that serve nothing but profiling. Beyond 128 such
+/// threads it does nothing.
 ///
 /// ```
 /// std::thread::spawn(|| {
@@ -28,7 +45,7 @@ static OWN_THREADS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 #[must_use = "the thread is excluded only while the value lives"]
 pub fn exclude_this_thread() -> OwnThread {
     let tid = sondage_sampler::current_tid();
-    OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(tid);
+    replace_own(0, tid);
     OwnThread { tid }
 }
 
@@ -40,24 +57,21 @@ pub struct OwnThread {
 
 impl Drop for OwnThread {
     fn drop(&mut self) {
-        let mut own = OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        own.retain(|tid| *tid != self.tid);
+        replace_own(self.tid, 0);
     }
 }
 
 /// In a forked child: the parent's threads are not here; those that the child has excluded since
-/// stay. A lock that is held stays held, and costs only that the agent samples itself.
+/// stay.
 pub(crate) fn forget_own_threads() {
-    if let Ok(mut own) = OWN_THREADS.try_lock() {
-        own.retain(|tid| std::path::Path::new(&format!("/proc/self/task/{tid}")).exists());
-    }
+    let is_here = |tid: &i32| std::path::Path::new(&format!("/proc/self/task/{tid}")).exists();
+    own_threads().filter(|tid| !is_here(tid)).for_each(|tid| replace_own(tid, 0));
 }
 
 /// CPU time that the threads of Sondage have used since each began, those that
 /// [`exclude_this_thread`] counts as such included. Threads that have ended are not in it.
 pub fn own_cpu() -> Duration {
-    let own = OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-    own.iter().filter_map(|tid| Clock::Thread(*tid).now().ok()).sum()
+    own_threads().filter_map(|tid| Clock::Thread(tid).now().ok()).sum()
 }
 
 /// A number that changes with the number of threads.
@@ -136,7 +150,7 @@ impl Threads {
 
     fn add_new(&mut self, sampler: &Sampler, living: &HashSet<i32>) {
         let sampled: HashSet<i32> = sampler.threads().map(|(_, tid)| tid).collect();
-        let own = OWN_THREADS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let own: HashSet<i32> = own_threads().collect();
         self.refused = 0;
         for tid in living.difference(&sampled).filter(|tid| !own.contains(tid)) {
             if let Err(Some(errno)) = sampler.add_thread(*tid) {
