@@ -285,6 +285,9 @@ def parent():
 def child():
     burn(0.3)
 if os.fork() == 0:
+    while not sondage.stats()["engine"]:  # Its agent is still starting.
+        time.sleep(0.01)
+    time.sleep(0.1)
     child()
     functions = seen()
     assert sondage.stats()["engine"] == "python-thread"
