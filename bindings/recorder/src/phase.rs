@@ -50,6 +50,11 @@ pub(crate) fn wake_at_end(thread: Thread) {
     }
 }
 
+/// Whether the process is still to show that it lives long enough.
+pub(crate) fn is_waiting() -> bool {
+    PHASE.load(Ordering::Acquire) == WAITING
+}
+
 /// The recorder begins; `false` when the process has meanwhile come to its end.
 pub(crate) fn record() -> bool {
     PHASE.compare_exchange(WAITING, RECORDING, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -81,7 +86,10 @@ static STOOD_DOWN: AtomicBool = AtomicBool::new(false);
 /// write what it has and stop, and waits for that, for at most two seconds.
 pub fn stand_down() {
     STOOD_DOWN.store(true, Ordering::Relaxed);
-    let _ = PHASE.compare_exchange(WAITING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+    let waited = PHASE.compare_exchange(WAITING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+    if waited.is_ok() {
+        wake();
+    }
     let _ = PHASE.compare_exchange(RECORDING, LEAVING, Ordering::AcqRel, Ordering::Acquire);
     wait_while(LEAVING);
 }
@@ -100,12 +108,16 @@ fn wait_while(phase: u32) {
     let latest = Instant::now() + LONGEST_END;
     let mut pause = Duration::from_micros(100);
     while PHASE.load(Ordering::Acquire) == phase && Instant::now() < latest {
-        if let Ok(recorder) = RECORDER.try_lock()
-            && let Some(thread) = recorder.as_ref()
-        {
-            thread.unpark();
-        }
+        wake();
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}
+
+fn wake() {
+    if let Ok(recorder) = RECORDER.try_lock()
+        && let Some(thread) = recorder.as_ref()
+    {
+        thread.unpark();
     }
 }

@@ -112,7 +112,12 @@ fn spawn(directory: &'static Path, options: Options) -> bool {
 }
 
 fn run(directory: &Path, options: Options) {
-    std::thread::sleep(options.patience);
+    let begun = Instant::now();
+    while phase::is_waiting()
+        && let Some(left) = options.patience.checked_sub(begun.elapsed())
+    {
+        std::thread::park_timeout(left);
+    }
     if !phase::record() {
         return;
     }
