@@ -98,7 +98,6 @@ pub use sampler::Sampler;
 pub use sampler::StartError;
 pub use sampler::after_fork_in_child;
 pub use sampler::attach_label_cell;
-pub use sampler::note_python_thread;
 pub use slot::HISTOGRAM_BUCKETS;
 pub use slot::RING_WORDS;
 pub use slot::SlotIndex;

@@ -399,24 +399,11 @@ impl Drop for Sampler {
 /// `cell` must live as long as the calling thread.
 pub unsafe fn attach_label_cell(cell: *const LabelCell) -> bool {
     // SAFETY: the caller promises that the cell lives as long as this thread.
-    unsafe { registration::add(current_tid(), cell.cast_mut()) }.is_ok()
-}
-
-/// Tells the running sampler, if any, where the interpreter keeps the state of a thread, so that it
-/// can be seen waiting before it is first sampled: the address of its `PyThreadState`, and the
-/// number by which the interpreter knows the thread (`threading.get_ident()`). Returns whether the
-/// thread is sampled.
-pub fn note_python_thread(tid: i32, state: u64, identity: u64) -> bool {
-    GATE.enter();
-    let slot = Pool::current().and_then(|pool| {
-        let (index, _) = registration::threads().find(|(_, other)| *other == tid)?;
-        pool.slot(index.0)
-    });
-    if let Some(slot) = slot {
-        waiting::note(slot, state, identity);
+    let added = unsafe { registration::add(current_tid(), cell.cast_mut()) };
+    if let Ok(index) = added {
+        waiting::note_calling_thread(index);
     }
-    GATE.exit();
-    slot.is_some()
+    added.is_ok()
 }
 
 /// To be called in the child of a fork, before it starts a sampler of its own: forgets the

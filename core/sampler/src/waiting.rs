@@ -8,9 +8,9 @@ use crate::clock::Clock;
 use crate::guarded;
 use crate::labels::Labels;
 use crate::memory::SelfMemory;
-use crate::pool::Pool;
+use crate::pool::{GATE, Pool};
 use crate::process;
-use crate::slot::Slot;
+use crate::slot::{Slot, SlotIndex};
 use crate::walk::python::{Running, thread_state};
 use core::sync::atomic::Ordering;
 
@@ -19,6 +19,20 @@ use core::sync::atomic::Ordering;
 pub(crate) fn note(slot: &Slot, state: u64, identity: u64) {
     slot.python_state.store(state, Ordering::Relaxed);
     slot.python_identity.store(identity, Ordering::Relaxed);
+}
+
+/// Writes down where the calling thread, which has this slot, keeps its Python state: so it can be
+/// seen waiting before it is first sampled.
+pub(crate) fn note_calling_thread(index: SlotIndex) {
+    GATE.enter();
+    if let Some(pool) = Pool::current()
+        && let Some(slot) = pool.slot(index.0)
+        && let Some(python) = &pool.python
+        && let Some(state) = python.interpreter.own_state()
+    {
+        note(slot, state, thread_state::identity());
+    }
+    GATE.exit();
 }
 
 /// Hands the words of the Python frames of a slot's thread, leaf first, to `put`, and returns the

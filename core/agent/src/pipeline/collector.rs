@@ -221,11 +221,12 @@ impl Collector {
     }
 
     /// Does what is due, unless the process has been asleep since the last time: then there are
-    /// no samples and no new code.
+    /// no samples and no new code. Who waits must be looked at while it does.
     pub(crate) fn tick(&mut self) {
         let cpu = Clock::Process.now().unwrap_or(Duration::MAX);
         let new_threads = self.samples() && self.threads.have_changed();
-        if cpu.saturating_sub(self.cpu_at_work) > ASLEEP || new_threads {
+        let awake = cpu.saturating_sub(self.cpu_at_work) > ASLEEP;
+        if awake || new_threads || self.options.wall {
             self.work();
             self.cpu_at_work = Clock::Process.now().unwrap_or(cpu);
         }
