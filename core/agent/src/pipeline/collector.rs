@@ -2,27 +2,27 @@
 
 mod handed;
 mod memory;
+mod options;
 mod waits;
 
-use super::amounts::Columns;
 use super::assemble::{Assembly, Reading};
 use super::conditions::Conditions;
 use super::cpu::{CpuAccount, Reconciler, nanos};
 use super::engine::{self, Choice};
 use super::governor::Governor;
-use super::interpreted::{Interpreted, Showing};
+use super::interpreted::Interpreted;
 use super::interval::{
     MIN_DRAIN_INTERVAL, deepest_sample, longest_drain_interval, next_drain_interval, possible,
     weight_cap,
 };
-use super::limits::{affordable_threads, blocked_signals, max_stacks};
+use super::limits::blocked_signals;
 use super::stacks::Stacks;
 use super::threads::Threads;
-use crate::config::{Config, EnginePolicy};
 use crate::profile::{LossCause, Profile};
-use crate::resolve::{Budget, Modules, SymbolCounters, Symbols};
+use crate::resolve::{Modules, SymbolCounters, Symbols};
 use handed::Foreign;
 use memory::Memory;
+pub(crate) use options::Options;
 use sondage_sampler::{
     Clock, Counters, Engine, Fallback, RawSample, Sampler, SlotIndex, StartError,
 };
@@ -30,69 +30,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A process that has used less CPU time than this since the last look was asleep.
 const ASLEEP: Duration = Duration::from_micros(500);
-
-/// Names are kept within the configured bytes; compressed debug information is unpacked for at
-/// most half of the memory.
-fn symbol_budget(config: &Config) -> Budget {
-    let debug = config.inlines && config.limits.symbol_bytes > 0;
-    Budget {
-        cache_bytes: usize::try_from(config.limits.symbol_bytes).unwrap_or(usize::MAX),
-        debug_bytes: if debug { config.limits.memory_bytes / 2 } else { 0 },
-        ..Budget::default()
-    }
-}
-
-/// Address space for unwind tables; resident is what is built (libc: 112 KB).
-const TABLE_BYTES: usize = 64 << 20;
-
-/// How to collect.
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    /// CPU time between two samples of a thread.
-    pub(crate) interval: Duration,
-    /// Whether waiting time is recorded too.
-    pub(crate) wall: bool,
-    pub(crate) engine: EnginePolicy,
-    /// Whether [`EnginePolicy::Auto`] is to look for an engine without the bias of the tick: for
-    /// hosts with an interpreter, whose threads hand its lock to each other.
-    pub(crate) prefers_exact: bool,
-    pub(crate) max_threads: u32,
-    pub(crate) max_depth: u32,
-    /// Distinct stacks between two flushes.
-    pub(crate) max_stacks: usize,
-    /// Address space for unwind tables.
-    pub(crate) table_bytes: usize,
-    pub(crate) symbols: Budget,
-    pub(crate) showing: Showing,
-    /// Bytes between two samples of memory, if it is profiled.
-    pub(crate) heap: Option<u64>,
-}
-
-impl Options {
-    /// What of a configuration concerns collecting.
-    pub(crate) fn from_config(config: &Config) -> Self {
-        Self {
-            interval: Duration::from_secs(1) / config.hz.max(1),
-            wall: config.wall,
-            engine: config.engine,
-            prefers_exact: crate::python::announced().is_some(),
-            max_threads: config.limits.max_threads.min(affordable_threads()),
-            max_depth: config.limits.max_depth,
-            max_stacks: max_stacks(config.limits.memory_bytes),
-            table_bytes: TABLE_BYTES,
-            symbols: symbol_budget(config),
-            showing: Showing {
-                internals: config.python_internals,
-                hidden: config.python_hidden.clone(),
-            },
-            heap: config.heap,
-        }
-    }
-
-    fn assembly(&self, interval: Duration) -> Assembly {
-        Assembly::new(Columns::Time { wall: self.wall }, nanos(interval), self.max_stacks)
-    }
-}
 
 /// A finished profile with its accounts.
 #[derive(Debug)]
