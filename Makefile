@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-python test lint wheel storm page backends test-backends
+.PHONY: demo demo-python test lint wheel storm storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -23,6 +23,10 @@ wheel: ## The package for Python, into target/wheels
 
 storm: ## The proofs at the sizes that are published: 19 minutes on an idle machine
 	SONDAGE_STORM=full $(CARGO) test --release -p sondage --all-features --test proofs -- --nocapture --test-threads=1
+
+storm-python: ## The same for Python, on each version: 20 minutes
+	SONDAGE_STORM=full bindings/python/check tests.test_proofs
+	SONDAGE_STORM=full WHEEL=built bindings/python/check-services -k storm
 
 backends: ## Builds Pyroscope, Parca and the OpenTelemetry Collector once (22 minutes, needs Go)
 	tools/servers/build
