@@ -1,10 +1,9 @@
-//! Where the interpreter's functions and types are, and the clocks of its threads: the one place of
+//! Where the interpreter's functions and types are: the one place of
 //! this crate with `unsafe`.
-#![allow(unsafe_code, reason = "the loader is asked for addresses, the C library for clocks")]
+#![allow(unsafe_code, reason = "the loader is asked for addresses")]
 
 use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
-use std::time::Duration;
 
 use pyo3::prelude::*;
 use sondage::python::{Interpreter, Symbols};
@@ -45,20 +44,6 @@ fn symbol(name: &CStr) -> Option<NonNull<c_void>> {
 pub(crate) fn this_thread() -> u64 {
     // SAFETY: has no precondition.
     unsafe { libc::pthread_self() }
-}
-
-/// The CPU time that a thread of the interpreter has used. The thread must be in its list of
-/// threads, and the interpreter's lock held since it was found there.
-pub(crate) fn thread_cpu(identity: u64) -> Option<Duration> {
-    let mut clock = 0;
-    // SAFETY: the interpreter numbers threads by their `pthread_t`. One leaves the list with the
-    // lock held and ends afterwards, so that this one lives.
-    let found = unsafe { libc::pthread_getcpuclockid(identity, &raw mut clock) };
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is the local to write to; a clock that there is not is an error.
-    let read = found == 0 && unsafe { libc::clock_gettime(clock, &raw mut time) } == 0;
-    let seconds = u64::try_from(time.tv_sec).ok().filter(|_| read)?;
-    Some(Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?))
 }
 
 /// Has a preloaded `libsondage.so` stop recording this process, if there is one.

@@ -12,7 +12,7 @@ use sondage_sampler::{Clock, current_tid};
 
 use crate::agent;
 use crate::fence::fenced;
-use crate::interpreter::{this_thread, thread_cpu};
+use crate::interpreter::this_thread;
 
 /// How these stacks are taken, in profiles and in messages.
 pub(crate) const SOURCE: &str = "python-thread";
@@ -147,15 +147,23 @@ impl Seen {
     }
 }
 
-/// Every other thread with its leaf frame and its clock.
-///
-/// Between the interpreter's list and the clocks no Python runs, so that no thread can end, which
-/// would make its number that of nothing.
+/// Every other thread that `threading` knows, with its leaf frame and its clock. What a thread of
+/// native code left in the interpreter's list when it ended has no clock.
 fn threads(py: Python<'_>) -> PyResult<Vec<Present<'_>>> {
     let frames = current_frames(py)?.cast_into::<PyDict>()?;
+    let threading = py.import(intern!(py, "threading"))?;
+    let known = threading.getattr(intern!(py, "_active"))?;
+    let main = threading.getattr(intern!(py, "_main_thread"))?;
+    let clock = |identity: u64| {
+        let thread = known.get_item(identity).ok()?;
+        let tid: i32 = thread.getattr(intern!(py, "native_id")).ok()?.extract().ok()?;
+        // In a forked child the main thread still has its number in the parent, which is none here.
+        let forked = || thread.is(&main).then_some(Clock::Thread(std::process::id() as i32));
+        Clock::Thread(tid).now().ok().or_else(|| forked()?.now().ok())
+    };
     let others = frames.iter().filter_map(|(identity, frame)| {
         let identity: u64 = identity.extract().ok()?;
-        let cpu = (identity != this_thread()).then(|| thread_cpu(identity))??;
+        let cpu = (identity != this_thread()).then(|| clock(identity))??;
         Some(Present { identity, frame, cpu })
     });
     Ok(others.collect())

@@ -57,6 +57,16 @@ class Coexistence(unittest.TestCase):
                 self.assertEqual(result.returncode, -signal.SIGSEGV)
                 self.assertIn("Fatal Python error: Segmentation fault", result.stderr)
 
+    def test_a_crash_is_told_once_after_a_second_start_under_faulthandler(self):
+        again = "start(); faulthandler.enable(); burn(0.1); "
+        for case in (again + "sondage.stop(); start()",
+                     again + "child = __import__('os').fork(); "
+                     "child and sys.exit(__import__('os').waitpid(child, 0)[1])"):
+            with self.subTest(case):
+                result = run(f"{case}\nburn(0.1)\nctypes.string_at(0)")
+                self.assertIn(result.returncode, (-signal.SIGSEGV, signal.SIGSEGV))
+                self.assertEqual(result.stderr.count("Fatal Python error"), 1, result.stderr)
+
     def test_a_crash_without_faulthandler_kills_by_the_same_signal(self):
         result = run("start()\nburn(0.2)\nctypes.string_at(0)")
         self.assertEqual((result.returncode, result.stderr), (-signal.SIGSEGV, ""))

@@ -300,6 +300,9 @@ functions = seen()
 assert functions["parent"] > 0.2e9 and "child" not in functions, functions
 if os.fork() == 0:
     sondage.stop()
+    end = time.monotonic() + 5
+    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < end:
+        time.sleep(0.01)
     os._exit(len(os.listdir("/proc/self/task")) - 1)
 assert os.wait()[1] == 0
 sondage.stop()

@@ -1,8 +1,8 @@
 //! Loads that may fault, for the objects of a runtime, which can be garbage for a few
 //! instructions: [`load`] says "not readable" where a plain load would kill the process.
 //!
-//! A handler for SIGSEGV and SIGBUS is installed while a sampler runs that reads such objects, and
-//! only then. It acts on the one instruction of ours that may fault, by going on behind it; every
+//! A handler for SIGSEGV and SIGBUS is installed while a sampler runs that reads such objects; after
+//! that it stays only where a handler of the host's lies over it, and acts on nothing. It acts on the one instruction of ours that may fault, by going on behind it; every
 //! other fault goes to whoever had the signal before, as if we were not there. Where someone else
 //! has taken the signals since, [`is_ours`] says so, and memory is probed by system calls instead.
 
@@ -14,7 +14,10 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 /// A signal with what was installed for it before us.
 struct Fault {
     signal: c_int,
+    /// Guarded loads are wanted, and our handler was the first of the chain when they were.
     installed: AtomicBool,
+    /// Our handler was installed and not taken out: whoever has the signal now may call it.
+    in_chain: AtomicBool,
     handler: AtomicUsize,
     flags: AtomicU64,
     restorer: AtomicUsize,
@@ -34,6 +37,7 @@ impl Fault {
         Self {
             signal,
             installed: AtomicBool::new(false),
+            in_chain: AtomicBool::new(false),
             handler: AtomicUsize::new(libc::SIG_DFL),
             flags: AtomicU64::new(0),
             restorer: AtomicUsize::new(0),
@@ -61,11 +65,14 @@ impl Fault {
         self.mask.store(before.mask, Ordering::Relaxed);
     }
 
-    /// Takes the signal. What a host does that installs its handler over ours and later puts ours
-    /// back is not to be remembered: the handler would call itself.
+    /// Takes the signal, unless a handler of the host's lies over ours: that may pass faults on to
+    /// ours, which must not pass them back.
     fn install(&self) -> bool {
         let Ok(before) = signal::read(self.signal) else { return false };
         if before.handler != our_handler() {
+            if self.in_chain.load(Ordering::Acquire) {
+                return false;
+            }
             self.remember(before);
         }
         // SAFETY: sigaction is plain data; all zero is valid, and blocks nothing.
@@ -75,13 +82,15 @@ impl Fault {
         // SAFETY: `action` is complete; the handler is async-signal-safe.
         let result =
             unsafe { libc::sigaction(self.signal, &raw const action, core::ptr::null_mut()) };
+        self.in_chain.fetch_or(result == 0, Ordering::AcqRel);
         self.installed.store(result == 0, Ordering::Release);
         result == 0
     }
 
     fn restore(&self) {
-        if self.installed.swap(false, Ordering::AcqRel) && self.is_ours() {
-            let _ = signal::write(self.signal, self.previous());
+        self.installed.store(false, Ordering::Release);
+        if self.is_ours() && signal::write(self.signal, self.previous()).is_ok() {
+            self.in_chain.store(false, Ordering::Release);
         }
     }
 }
@@ -98,6 +107,7 @@ pub(crate) fn install() -> bool {
 }
 
 /// Gives both signals back as they were, where they are still ours. Nobody may load any more.
+/// Async-signal-safe.
 pub(crate) fn restore() {
     FAULTS.iter().for_each(Fault::restore);
 }

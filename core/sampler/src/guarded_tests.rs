@@ -184,6 +184,23 @@ fn a_handler_over_ours_is_noticed_and_may_pass_faults_to_us() {
 }
 
 #[test]
+fn a_second_start_under_a_handler_of_the_host_does_not_make_ours_call_itself() {
+    let body = || {
+        guarded::install();
+        let ours = signal::read(libc::SIGSEGV).map_or(0, |now| now.handler);
+        BEFORE.store(ours as u64, Ordering::Relaxed);
+        install(libc::SIGSEGV, passes_on as *const () as usize, libc::SA_SIGINFO, 0);
+        guarded::restore();
+        if guarded::install() || guarded::is_ours() {
+            return 4;
+        }
+        // The handler of the host passes it on to ours, and that to what was before both.
+        fault()
+    };
+    assert_eq!(in_child(body), -libc::SIGSEGV);
+}
+
+#[test]
 fn both_signals_are_given_back_byte_for_byte_unless_the_host_has_taken_them() {
     let body = || {
         let mask = signal::set(libc::SIGUSR1) | signal::set(libc::SIGTERM);

@@ -44,6 +44,8 @@ pub struct SelfMemory {
     trusted: Range<u64>,
     probed: Range<u64>,
     guarded: bool,
+    /// Pages may vanish at any time: each load is probed by itself.
+    fleeting: bool,
 }
 
 /// Pages are probed in this size, the smallest that Linux uses.
@@ -58,16 +60,17 @@ impl SelfMemory {
     /// # Safety
     /// Every address in `trusted` must be readable for as long as the reader is used.
     pub unsafe fn trusting(trusted: Range<u64>) -> Self {
-        Self { trusted, probed: 0..0, guarded: false }
+        Self { trusted, probed: 0..0, guarded: false, fleeting: false }
     }
 
     /// A reader that probes every page.
     pub fn probing() -> Self {
-        Self { trusted: 0..0, probed: 0..0, guarded: false }
+        Self { trusted: 0..0, probed: 0..0, guarded: false, fleeting: false }
     }
 
     /// A reader that loads from anywhere, if a fault would come to us and the thread blocks none
-    /// of the signals in `blocked`; otherwise one that probes. Costs two system calls.
+    /// of the signals in `blocked`; otherwise one that probes before each load, which leaves a
+    /// window of nanoseconds for what another thread unmaps. Costs two system calls.
     ///
     /// # Safety
     /// `blocked` must be the signals that the calling thread blocks, apart from those that our
@@ -75,7 +78,7 @@ impl SelfMemory {
     /// them on this thread.
     pub(crate) unsafe fn guarding(blocked: u64) -> Self {
         let guarded = blocked & guarded::SIGNALS == 0 && guarded::is_ours();
-        Self { trusted: 0..0, probed: 0..0, guarded }
+        Self { trusted: 0..0, probed: 0..0, guarded, fleeting: !guarded }
     }
 
     /// Whether a fault is turned into a refusal: then memory may vanish at any time.
@@ -144,7 +147,7 @@ impl MemoryReader for SelfMemory {
             return unsafe { guarded::load(address) };
         }
         if !self.trusted.contains(&address)
-            && !self.probed.contains(&address)
+            && (self.fleeting || !self.probed.contains(&address))
             && !self.probe(address)
         {
             return None;

@@ -322,8 +322,9 @@ fn forget(index: SlotIndex) -> Option<Event> {
 
 /// In a forked child: closes the copies of the parent's descriptors, whose events go on.
 /// Async-signal-safe.
-pub(crate) fn close_in_child(slots: u32) {
-    for index in 0..slots {
+pub(crate) fn close_in_child() {
+    // Not only slots in use: a thread may have been about to register at the fork.
+    for index in 0..MAX_SLOTS as u32 {
         if let Some(event) = forget(SlotIndex(index)).filter(|event| event.is_ours()) {
             event.close_here();
         }

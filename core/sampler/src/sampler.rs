@@ -411,9 +411,10 @@ pub unsafe fn attach_label_cell(cell: *const LabelCell) -> bool {
 /// Async-signal-safe.
 pub fn after_fork_in_child() {
     inherited::close_inherited();
-    perf::close_in_child(registration::used());
+    perf::close_in_child();
     crate::termination::forget_in_child();
     crate::heap::after_fork_in_child();
+    guarded::restore();
     registration::begin();
     engine::begin(Engine::Timer, 0, Duration::ZERO);
     Pool::release_in_child();

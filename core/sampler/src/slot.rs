@@ -4,8 +4,8 @@ use crate::labels::LabelCell;
 use crate::ring::Ring;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-/// Words of one ring: 64 KiB, which holds 15 samples of depth 512 or 221 of depth 32. The agent
-/// drains often enough for the deepest stacks at the set rate.
+/// Words of one ring: 64 KiB, which holds 15 samples of depth 512 or 221 of depth 32, and half as
+/// many where Python's frames may be as many as the native ones. The agent drains often enough for the deepest stacks at the set rate.
 pub const RING_WORDS: usize = 8192;
 
 /// Buckets of the handler-time histogram; bucket `b` counts handlers of 2^b…2^(b+1) ticks.

@@ -71,6 +71,10 @@ pub(super) fn choose(policy: EnginePolicy, prefers_exact: bool, interval: Durati
     match policy {
         EnginePolicy::Timer => Choice::timer(),
         EnginePolicy::Auto if !prefers_exact => Choice::timer(),
+        EnginePolicy::Auto if is_filtered() => Choice::because(
+            Engine::Timer,
+            "a seccomp filter, which may end who asks for perf events",
+        ),
         EnginePolicy::Auto => match perf_cost() {
             Ok(cost) => by_cost(cost, interval),
             Err(reason) => Choice::because(Engine::Timer, reason),
@@ -96,6 +100,14 @@ pub(super) fn choose(policy: EnginePolicy, prefers_exact: bool, interval: Durati
 }
 
 const USER_ONLY: &str = "time in the kernel is not sampled (perf_event_paranoid)";
+
+/// Whether system calls are filtered. A filter may kill for a call that it does not know, as that of
+/// systemd's `@system-service` does for `perf_event_open`: nothing to be tried unasked.
+fn is_filtered() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
+    mode.is_some_and(|mode| mode.trim() != "0")
+}
 
 /// Perf events where they are cheap enough.
 fn by_cost(cost: Duration, interval: Duration) -> Choice {

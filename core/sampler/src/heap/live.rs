@@ -159,10 +159,15 @@ impl Live {
         }
     }
 
-    /// In a forked child: gives back the places that threads were filling which do not exist here.
+    /// In a forked child: gives back the places that threads were filling which do not exist here,
+    /// and lets blocks be what they were before such threads were resizing them.
     pub(crate) fn forget_unfinished(&self) {
         for address in self.buckets.iter().flat_map(|bucket| &bucket.addresses) {
             exchange(address, FILLING, FREE);
+            let now = address.load(Ordering::Relaxed);
+            if now > FILLING && now & RESIZING != 0 {
+                exchange(address, now, now & !RESIZING);
+            }
         }
     }
 

@@ -27,7 +27,11 @@ impl<'p> Running<'p> {
         let own = python.own_state()?;
         // SAFETY: the caller's promise.
         let mut memory = unsafe { SelfMemory::guarding(blocked) };
-        let thread = thread_state::running(python, &mut memory, own);
+        // Without guarded loads no other thread's state is looked into.
+        let thread = match memory.is_guarded() || python.current_is_of_thread() {
+            true => thread_state::running(python, &mut memory, own),
+            false => own,
+        };
         Some(Self { python, memory, thread })
     }
 
