@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
-
 use sondage::python::{Expected, ExpectedFrame, Interpreter, announce, announced};
 
 use crate::fence::fenced;

@@ -1,6 +1,7 @@
 //! Which engine takes the samples: what is asked for, and what a probe shows to work.
 
 use super::interval::possible;
+use super::limits::status_of;
 use crate::config::EnginePolicy;
 use sondage_sampler::{Engine, Fallback, Landing, Sampler, Source};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,9 +105,7 @@ const USER_ONLY: &str = "time in the kernel is not sampled (perf_event_paranoid)
 /// Whether system calls are filtered. A filter may kill for a call that it does not know, as that of
 /// systemd's `@system-service` does for `perf_event_open`: nothing to be tried unasked.
 fn is_filtered() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
-    mode.is_some_and(|mode| mode.trim() != "0")
+    status_of("Seccomp:").is_some_and(|mode| mode != "0")
 }
 
 /// Perf events where they are cheap enough.

@@ -8,9 +8,14 @@ pub(super) fn max_stacks(memory_bytes: u64) -> usize {
 
 /// The signals that the main thread blocks: a host that waits for one blocks it in every thread.
 pub(super) fn blocked_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+    status_of("SigBlk:").and_then(|set| u64::from_str_radix(&set, 16).ok()).unwrap_or(0)
+}
+
+/// What the kernel says of the main thread: the value of a line of `/proc/self/status`.
+pub(super) fn status_of(name: &str) -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.trim().to_owned())
 }
 
 /// A timer takes one of the user's queued signals, which all processes of the user share: at most
