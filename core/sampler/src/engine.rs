@@ -86,9 +86,10 @@ static PROCESS_TIMER: AtomicI32 = AtomicI32::new(-1);
 static FALLBACK: AtomicI32 = AtomicI32::new(0);
 static FALLBACKS: AtomicU32 = AtomicU32::new(0);
 
-/// A perf event's first period is at least this part of the interval: it goes on with the first
-/// period while its thread is in the kernel, and should not be a burden there.
-const SHORTEST_FIRST_PERIOD: u64 = 16;
+/// Nanoseconds that a perf event's first period has at least, or a sixteenth of the interval. The
+/// event goes on with it until its thread's handler runs, and under a hypervisor an interrupt costs up
+/// to 60 µs: with a period below that a processor does nothing else any more, for minutes.
+const SHORTEST_FIRST_PERIOD: u64 = 250_000;
 
 /// Sets what threads get from now on.
 pub(crate) fn begin(engine: Engine, signal: i32, interval: Duration) {
@@ -182,9 +183,12 @@ fn interval() -> u64 {
 
 /// The first period of a perf event, random for the reason that a timer's is.
 fn first_period() -> u64 {
-    let nanos = interval();
-    let shortest = nanos.checked_div(SHORTEST_FIRST_PERIOD).unwrap_or(0).max(1);
-    random().checked_rem(nanos).unwrap_or(0).max(shortest)
+    first_of(interval(), random())
+}
+
+fn first_of(interval: u64, random: u64) -> u64 {
+    let shortest = (interval >> 4).max(SHORTEST_FIRST_PERIOD).min(interval);
+    random.checked_rem(interval).unwrap_or(0).max(shortest)
 }
 
 /// In the handler of an event's first signal: from now on it is periodic. Two system calls.
@@ -274,4 +278,20 @@ pub(crate) fn stop_process() {
 /// Whether this is the timer of [`Engine::Process`].
 pub(crate) fn is_process_timer(timer: i32) -> bool {
     timer >= 0 && PROCESS_TIMER.load(Ordering::Acquire) == timer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_first_period_is_so_short_that_interrupts_are_all_a_processor_does() {
+        for (interval, shortest) in
+            [(10_000_000, 625_000), (1_000_000, 250_000), (200_000, 200_000)]
+        {
+            assert_eq!(first_of(interval, 0), shortest);
+            assert_eq!(first_of(interval, 7 * interval + 17), shortest);
+            assert_eq!(first_of(interval, 8 * interval - 1), (interval - 1).max(shortest));
+        }
+    }
 }
