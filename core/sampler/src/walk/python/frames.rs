@@ -87,11 +87,19 @@ fn by_cframe<M: MemoryReader, F: Frames<M>>(
 ) -> WalkedPython {
     // The first such structure is a part of the thread state and has neither a frame nor one before
     // it; what is garbage may look the same.
-    if cframe.wrapping_sub(thread.state) < THREAD_STATE_BYTES {
-        let frame = field(memory, cframe, python.layout.offsets.cframe_frame);
+    let offsets = python.layout.offsets;
+    let is_first = |cframe: u64| cframe.wrapping_sub(thread.state) < THREAD_STATE_BYTES;
+    let frame = field(memory, cframe, offsets.cframe_frame);
+    if is_first(cframe) {
         return if frame == Some(0) { WalkedPython::default() } else { unreadable(sink, 0) };
     }
-    let previous = field(memory, cframe, python.layout.offsets.cframe_previous);
+    let previous = field(memory, cframe, offsets.cframe_previous);
+    // A greenlet that starts or ends, as a thread that enters its first call: nothing below either.
+    if let Some(first) = previous.filter(|previous| frame == Some(0) && is_first(*previous))
+        && field(memory, first, offsets.cframe_frame) == Some(0)
+    {
+        return WalkedPython::default();
+    }
     // While the structure is being filled in, the one before is still in a register. It lies above
     // on the same stack; what lies elsewhere could fault, which takes microseconds.
     let is_above = |other: &&u64| (8..MAX_CALL_BYTES).contains(&other.wrapping_sub(cframe));

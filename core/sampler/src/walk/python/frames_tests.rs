@@ -162,6 +162,25 @@ fn a_structure_that_is_just_being_filled_in_is_left_for_the_call_before() {
 }
 
 #[test]
+fn a_greenlet_that_starts_has_no_frames_and_has_lost_none() {
+    for minor in [11, 12] {
+        let python = interpreter(minor);
+        let mut memory = Fake::new();
+        let (codes, frames) = three(&python, &mut memory);
+        let first = memory.run(&python.layout, 0, 0);
+        let of_greenlet = memory.cframe(&python.layout, 0, first);
+        memory.put(THREAD + u64::from(python.layout.offsets.thread_frame), of_greenlet);
+        assert_eq!(walked(&python, &mut memory, 100), (vec![], WalkedPython::default()));
+        // The same a call deeper is a call that is just entered.
+        let running = memory.run(&python.layout, frames[0], frames[2]);
+        let entered = memory.cframe(&python.layout, 0, running);
+        memory.put(THREAD + u64::from(python.layout.offsets.thread_frame), entered);
+        let (read, walked) = walked(&python, &mut memory, 100);
+        assert!(walked.restarted && read[0] == frame(codes[0], 0, false), "3.{minor}");
+    }
+}
+
+#[test]
 fn frames_beyond_the_limit_are_cut_with_a_word_that_says_so() {
     for minor in 8..=14 {
         let (python, mut memory) = (interpreter(minor), Fake::new());
