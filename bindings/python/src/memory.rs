@@ -41,7 +41,9 @@ struct Allocator {
     free: Free,
 }
 
-/// One of our places in a chain, which is what the hooks get as their context.
+/// One of our places in a chain, which is what the hooks get as their context. In a cache line of
+/// its own, which each of them reads.
+#[repr(align(64))]
 struct Layer {
     /// Whether blocks are told of here; they must not be twice.
     active: AtomicBool,
@@ -207,57 +209,115 @@ unsafe fn layer<'a>(context: *mut c_void) -> &'a Layer {
     unsafe { &*context.cast::<Layer>() }
 }
 
+// The hooks end with a jump to the function below, nearly always. What is done for a sampled block
+// stands in functions of its own, so that the others need no frame.
+
 unsafe extern "C" fn malloc(context: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the interpreter passes the context that it was given with this function.
     let layer = unsafe { layer(context) };
+    if layer.is_active() && heap::is_due(size) {
+        // SAFETY: a chain has called this hook with these arguments.
+        return unsafe { malloc_sampled(layer, size) };
+    }
     // SAFETY: a chain has called, so the layer is in it.
     let below = unsafe { below(layer) };
     // SAFETY: the function below this layer, and the caller's arguments.
-    let block = unsafe { (below.malloc)(below.context, size) };
-    if layer.is_active() {
-        heap::allocated(block as usize, size);
-    }
-    block
+    unsafe { (below.malloc)(below.context, size) }
 }
 
 unsafe extern "C" fn calloc(context: *mut c_void, count: usize, size: usize) -> *mut c_void {
     // SAFETY: as in `malloc`.
     let layer = unsafe { layer(context) };
+    if layer.is_active() && heap::is_due(count.saturating_mul(size)) {
+        // SAFETY: as in `malloc`.
+        return unsafe { calloc_sampled(layer, count, size) };
+    }
     // SAFETY: as in `malloc`.
     let below = unsafe { below(layer) };
     // SAFETY: as in `malloc`.
-    let block = unsafe { (below.calloc)(below.context, count, size) };
-    if layer.is_active() {
-        heap::allocated(block as usize, count.saturating_mul(size));
-    }
-    block
+    unsafe { (below.calloc)(below.context, count, size) }
 }
 
 unsafe extern "C" fn realloc(context: *mut c_void, block: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: as in `malloc`.
     let layer = unsafe { layer(context) };
+    if layer.is_active() {
+        let is_due = heap::is_due(size);
+        if is_due || heap::may_be_sampled(block as usize) {
+            // SAFETY: as in `malloc`.
+            return unsafe { realloc_sampled(layer, block, size, is_due) };
+        }
+    }
     // SAFETY: as in `malloc`.
     let below = unsafe { below(layer) };
-    if !layer.is_active() {
-        // SAFETY: as in `malloc`.
-        return unsafe { (below.realloc)(below.context, block, size) };
-    }
-    // Before the call: what it frees, another thread may get at once.
-    let resized = heap::resizing(block as usize);
     // SAFETY: as in `malloc`.
-    let block = unsafe { (below.realloc)(below.context, block, size) };
-    resized.finish(block as usize, size);
-    block
+    unsafe { (below.realloc)(below.context, block, size) }
 }
 
 unsafe extern "C" fn free(context: *mut c_void, block: *mut c_void) {
     // SAFETY: as in `malloc`.
     let layer = unsafe { layer(context) };
+    if layer.is_active() && heap::may_be_sampled(block as usize) {
+        // SAFETY: as in `malloc`.
+        return unsafe { free_sampled(layer, block) };
+    }
     // SAFETY: as in `malloc`.
     let below = unsafe { below(layer) };
-    if layer.is_active() {
-        heap::freed(block as usize);
+    // SAFETY: as in `malloc`.
+    unsafe { (below.free)(below.context, block) };
+}
+
+/// # Safety
+/// Of this and the three below: as the hook, which a chain has called with these arguments.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn malloc_sampled(layer: &Layer, size: usize) -> *mut c_void {
+    // SAFETY: as in `malloc`.
+    let below = unsafe { below(layer) };
+    // SAFETY: as in `malloc`.
+    let block = unsafe { (below.malloc)(below.context, size) };
+    heap::sample(block as usize, size);
+    block
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn calloc_sampled(layer: &Layer, count: usize, size: usize) -> *mut c_void {
+    // SAFETY: as in `malloc`.
+    let below = unsafe { below(layer) };
+    // SAFETY: as in `malloc`.
+    let block = unsafe { (below.calloc)(below.context, count, size) };
+    heap::sample(block as usize, count.saturating_mul(size));
+    block
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn realloc_sampled(
+    layer: &Layer,
+    block: *mut c_void,
+    size: usize,
+    is_due: bool,
+) -> *mut c_void {
+    // SAFETY: as in `malloc`.
+    let below = unsafe { below(layer) };
+    // Before the call: what it frees, another thread may get at once.
+    let resized = heap::resizing(block as usize);
+    // SAFETY: as in `malloc`.
+    let block = unsafe { (below.realloc)(below.context, block, size) };
+    resized.finish(!block.is_null());
+    if is_due {
+        heap::sample(block as usize, size);
     }
+    block
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn free_sampled(layer: &Layer, block: *mut c_void) {
+    heap::freed(block as usize);
+    // SAFETY: as in `malloc`.
+    let below = unsafe { below(layer) };
     // SAFETY: as in `malloc`.
     unsafe { (below.free)(below.context, block) };
 }

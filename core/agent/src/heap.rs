@@ -8,7 +8,10 @@
 pub use sondage_sampler::heap::Resized;
 pub use sondage_sampler::heap::allocated;
 pub use sondage_sampler::heap::freed;
+pub use sondage_sampler::heap::is_due;
+pub use sondage_sampler::heap::may_be_sampled;
 pub use sondage_sampler::heap::resizing;
+pub use sondage_sampler::heap::sample;
 
 use std::sync::OnceLock;
 

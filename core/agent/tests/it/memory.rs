@@ -79,7 +79,8 @@ fn each_flush_makes_a_profile_of_what_was_allocated_and_of_what_is_in_use() {
     agent.flush().unwrap();
     orders(200..201);
     (100..125).for_each(|n| freed(block(n)));
-    resizing(block(125)).finish(0, 20);
+    resizing(block(125)).finish(false);
+    allocated(0, 20);
     agent.flush().unwrap();
     (126..150).for_each(|n| freed(block(n)));
     freed(block(125));

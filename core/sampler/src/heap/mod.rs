@@ -28,7 +28,10 @@ pub use owner::StartError;
 pub use sampling::Resized;
 pub use sampling::allocated;
 pub use sampling::freed;
+pub use sampling::is_due;
+pub use sampling::may_be_sampled;
 pub use sampling::resizing;
+pub use sampling::sample;
 
 pub(crate) use owner::after_fork_in_child;
 

@@ -14,26 +14,47 @@ use core::sync::atomic::Ordering;
 /// Tells of a block that was allocated. Does nothing while no [`Heap`](super::Heap) runs.
 #[inline(always)]
 pub fn allocated(address: usize, size: usize) {
-    if countdown::pass(size as u64) && address != 0 {
-        sample(address as u64, size as u64);
+    if is_due(size) {
+        sample(address, size);
     }
+}
+
+/// The first half of [`allocated`], for those who want to know before they allocate the block
+/// whether [`sample`] must be called after it.
+#[inline(always)]
+#[must_use = "a sample that is due must be taken"]
+pub fn is_due(size: usize) -> bool {
+    countdown::pass(size as u64)
+}
+
+/// Takes the sample that [is due](is_due), of a block that was allocated since; 0 for one that
+/// could not be.
+#[cold]
+#[inline(never)]
+pub fn sample(address: usize, size: usize) {
+    if address != 0 {
+        take_sample(address as u64, size as u64);
+    }
+}
+
+/// Whether a block may have been sampled, so that [`freed`] or [`resizing`] must be told of it.
+#[inline(always)]
+pub fn may_be_sampled(address: usize) -> bool {
+    Memory::get().is_some_and(|memory| memory.tables.filter.may_hold(address as u64))
 }
 
 /// Tells of a block that is about to be freed.
 #[inline(always)]
 pub fn freed(address: usize) {
-    if let Some(memory) = Memory::get()
-        && memory.tables.filter.may_hold(address as u64)
-    {
-        forget(memory, address as u64);
+    if may_be_sampled(address) {
+        forget(address as u64);
     }
 }
 
 /// Tells of a block that is about to be resized, which ends with [`Resized::finish`].
 ///
-/// A block that was resized is a new one, wherever it lies: it belongs to the stack that resized
-/// it, and the old one is gone.
-#[inline(always)]
+/// A block that was resized is a new one, wherever it lies, which [`allocated`] is to be told of: it
+/// belongs to the stack that resized it, and the old one is gone.
 pub fn resizing(address: usize) -> Resized {
     match Memory::get() {
         Some(memory) if memory.tables.filter.may_hold(address as u64) => {
@@ -49,40 +70,31 @@ pub fn resizing(address: usize) -> Resized {
 pub struct Resized(Option<Resizing<'static>>);
 
 impl Resized {
-    /// Says where the block is now and how large; 0 for one that could not be resized, and is what
-    /// it was.
-    #[inline(always)]
-    pub fn finish(self, address: usize, size: usize) {
-        if let Some(block) = self.0 {
-            finish(block, address != 0);
+    /// Says whether the block could be resized; otherwise it is what it was.
+    pub fn finish(self, was_resized: bool) {
+        let Some(block) = self.0 else { return };
+        let address = block.address();
+        if !was_resized {
+            block.keep();
+        } else if block.free()
+            && let Some(memory) = Memory::get()
+        {
+            memory.tables.filter.remove(address);
         }
-        allocated(address, size);
     }
 }
 
 #[cold]
-fn finish(block: Resizing<'_>, resized: bool) {
-    let address = block.address();
-    if !resized {
-        block.keep();
-    } else if block.free()
-        && let Some(memory) = Memory::get()
+fn forget(address: u64) {
+    if let Some(memory) = Memory::get()
+        && memory.tables.live.remove(address)
     {
         memory.tables.filter.remove(address);
     }
 }
 
-#[cold]
-fn forget(memory: &Memory, address: u64) {
-    if memory.tables.live.remove(address) {
-        memory.tables.filter.remove(address);
-    }
-}
-
 /// Takes a sample: walks the stack, adds the block to it, and draws where the next sample is.
-#[cold]
-#[inline(never)]
-fn sample(address: u64, size: u64) {
+fn take_sample(address: u64, size: u64) {
     let started = arch::ticks();
     let Some(memory) = Memory::get() else { return countdown::stop() };
     match memory.lock.enter() {

@@ -33,6 +33,13 @@ fn block(n: usize) -> usize {
     0x7f12_0000_0000 + n * 32
 }
 
+/// What an allocator tells when it makes the block at `from` a block of `size` bytes at `to`, or
+/// fails to (0).
+fn resize(from: usize, to: usize, size: usize) {
+    resizing(from).finish(to != 0);
+    allocated(to, size);
+}
+
 /// Objects and bytes allocated since the last call, of all stacks.
 fn allocations(heap: &mut Heap) -> (u64, u64) {
     let mut sum = (0, 0);
@@ -79,14 +86,14 @@ fn a_resized_block_is_a_new_one_and_a_failed_resize_changes_nothing() {
     let _turn = turn();
     let mut heap = Heap::start(1).unwrap();
     allocated(block(1), 100);
-    resizing(block(1)).finish(0, 1 << 40);
+    resize(block(1), 0, 1 << 40);
     assert_eq!(in_use(&heap), (1, 100));
-    resizing(block(1)).finish(block(1), 150);
+    resize(block(1), block(1), 150);
     assert_eq!(in_use(&heap), (1, 150));
-    resizing(block(1)).finish(block(2), 300);
+    resize(block(1), block(2), 300);
     freed(block(1));
     assert_eq!(in_use(&heap), (1, 300));
-    resizing(block(9)).finish(block(9), 1);
+    resize(block(9), block(9), 1);
     assert_eq!(in_use(&heap), (2, 301), "a block from before the start");
     assert_eq!(allocations(&mut heap), (4, 551));
     freed(block(2));
@@ -140,7 +147,8 @@ fn after_a_stop_nothing_is_sampled_and_the_next_start_begins_with_nothing() {
         drop(heap);
         allocated(block(11), 10);
         freed(block(4));
-        resized.finish(block(3), 20);
+        resized.finish(true);
+        allocated(block(3), 20);
         let mut heap = Heap::start(1).unwrap();
         assert_eq!((in_use(&heap), allocations(&mut heap)), ((0, 0), (0, 0)));
         assert_eq!(heap.counters().samples, samples);
@@ -179,7 +187,7 @@ fn threads_at_once_and_an_agent_that_looks_lose_nothing_that_they_can_count() {
             if n % 7 != 0 {
                 freed(own);
             } else {
-                resizing(own).finish(own, 32);
+                resize(own, own, 32);
                 freed(own);
             }
         }
