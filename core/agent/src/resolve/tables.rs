@@ -6,8 +6,8 @@
 use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, Operation, Register, RegisterRule, UnwindSection,
 };
+use hashbrown::HashMap;
 use sondage_sampler::{Rule, Table};
-use std::collections::HashMap;
 
 use super::error::ResolveError;
 use super::image::Image;
