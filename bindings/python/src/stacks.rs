@@ -82,6 +82,8 @@ impl Stacks {
             let Some(status) = status else {
                 self.threads.clear();
                 self.last = None;
+                // What these looks cost is not made up for later, when stacks are wanted again.
+                self.clock = own_clock();
                 return Ok(UNTIL_WANTED.as_secs_f64());
             };
             // Out of memory, for example: there will be another time.
