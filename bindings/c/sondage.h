@@ -45,7 +45,7 @@ typedef unsigned int sondage_labels;
  * environment, in lower case without the prefix; what is given here wins over the environment.
  * The most used:
  *
- *   hz        samples a second of CPU time, for each thread: 1 to 1000; 100
+ *   hz        samples a second of CPU time, for each thread: 1 to 5000; 100
  *   wall      whether waiting time is recorded too: true or false; false
  *   service   name of the service; the name of the program
  *   labels    labels of the whole process: key=value,key=value

@@ -62,6 +62,7 @@ def start(
     ca_file=None,
     proxy=None,
     control=None,
+    budget=None,
     participation=None,
     pull_token_file=None,
     exit_timeout=None,
@@ -83,11 +84,13 @@ def start(
 
     :param service_name: the first label of every profile; by default the program's name.
     :param push: targets: a str, or several in a list; by default ./sondage-profiles.
-    :param hz: samples a second of CPU time, for each thread; 1 to 1000, by default 100.
+    :param hz: samples a second of CPU time, for each thread; 1 to 5000, by default 100.
     :param wall: whether waiting time is recorded too.
     :param interval: seconds between two profiles; by default 10.
     :param memory: whether to profile memory too: what is allocated and what is in use; or the bytes
         between two samples on average, by default 512 KiB.
+    :param budget: the share of the program's CPU time that the profiler may use before it samples
+        less often; by default 0.01.
     :param labels: labels of the whole process, as a dict.
     :param propagate_executors: whether functions that are handed to a ThreadPoolExecutor run under
         the labels of who hands them over.

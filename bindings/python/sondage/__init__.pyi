@@ -47,6 +47,7 @@ def start(
     ca_file: str | PathLike[str] | None = ...,
     proxy: str | None = ...,
     control: bool | None = ...,
+    budget: float | str | None = ...,
     participation: float | str | None = ...,
     pull_token_file: str | PathLike[str] | None = ...,
     exit_timeout: float | str | None = ...,

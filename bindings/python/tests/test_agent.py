@@ -53,7 +53,7 @@ class Running(unittest.TestCase):
 
     def test_a_wrong_argument_is_named_with_what_is_allowed(self):
         wrong = [
-            (dict(hz=0), r"^hz is .*1000"),
+            (dict(hz=0), r"^hz is .*5000"),
             (dict(hz="fast"), r'^hz is "fast"; allowed: a whole number'),
             (dict(interval=-1.0), "^interval is"),
             (dict(interval=0.001), "^interval is"),

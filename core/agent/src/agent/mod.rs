@@ -119,7 +119,7 @@ impl Agent {
         self.with(|running| Ok(running.handle().status())).unwrap_or_default()
     }
 
-    /// Changes the rate, in samples a second of CPU time for each thread; 1 to 1000. What was
+    /// Changes the rate, in samples a second of CPU time for each thread; 1 to 5000. What was
     /// sampled before keeps its weight. The governor may hold the rate lower and returns to this
     /// one; a burst that runs goes on, and this rate comes after it.
     ///

@@ -72,7 +72,7 @@ impl Builder {
         self.with(Setting::Labels(vec![(name.into(), value.into())]))
     }
 
-    /// See [`Config::hz`]; 1 to 1000.
+    /// See [`Config::hz`]; 1 to 5000.
     pub fn hz(self, hz: u32) -> Self {
         self.with(Setting::Hz(hz))
     }
@@ -165,6 +165,11 @@ impl Builder {
     /// See [`Config::control`].
     pub fn control(self, control: bool) -> Self {
         self.with(Setting::Control(control))
+    }
+
+    /// See [`Config::budget`]; 0.0001 to 1.
+    pub fn budget(self, share: f64) -> Self {
+        self.with(Setting::Budget(share))
     }
 
     /// See [`Config::participation`]; 0.0001 to 1.

@@ -47,6 +47,7 @@ const VARIABLES: &[Variable] = &[
     ("CA_FILE", |text| Ok(Setting::CaFile(PathBuf::from(text)))),
     ("PROXY", proxy),
     ("CONTROL", |text| Ok(Setting::Control(value::switch(text)?))),
+    ("BUDGET", |text| Ok(Setting::Budget(value::share(text)?))),
     ("PARTICIPATION", |text| Ok(Setting::Participation(value::share(text)?))),
     ("PULL_TOKEN_FILE", |text| Ok(Setting::PullTokenFile(PathBuf::from(text)))),
     ("EXIT_TIMEOUT", |text| Ok(Setting::ExitTimeout(value::duration(text)?))),

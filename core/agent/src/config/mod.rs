@@ -49,7 +49,8 @@ pub struct Config {
     pub service_name: String,
     /// Labels of the whole process, at most 64; `service_name` is not one of them.
     pub labels: Vec<(String, String)>,
-    /// Samples a second of CPU time, for each thread; 1 to 1000. Clamped to the kernel's tick.
+    /// Samples a second of CPU time, for each thread; 1 to 5000. CPU timers are clamped to
+    /// the kernel's tick, perf events are not; what costs more than the budget is lowered.
     pub hz: u32,
     /// Whether waiting time is recorded too.
     pub wall: bool,
@@ -84,6 +85,11 @@ pub struct Config {
     /// Whether the agent can be asked and changed from outside, by the same user or root: through
     /// a socket without a file, see [`control`](crate::control).
     pub control: bool,
+    /// The share of the host's CPU time that the profiler may use, by default a hundredth; a tenth
+    /// of that share of one core is allowed to a host that idles. The rate is lowered while the
+    /// agent and its signal handlers use more for three seconds, and raised again later. With 1 it
+    /// never is.
+    pub budget: f64,
     /// The share of processes that profile, above 0 and at most 1. Each decides at random when its
     /// agent starts; what one that profiles sees counts for the others too.
     pub participation: f64,
@@ -125,6 +131,7 @@ impl Default for Config {
             http: Http::default(),
             trace_ids: false,
             control: true,
+            budget: 0.01,
             participation: 1.0,
             pull_token_file: None,
             exit_timeout: Duration::from_secs(2),

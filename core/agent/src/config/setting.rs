@@ -64,6 +64,7 @@ pub(super) enum Setting {
     ClientKey(PathBuf),
     Proxy(ProxyPolicy),
     Control(bool),
+    Budget(f64),
     Participation(f64),
     PullTokenFile(PathBuf),
     ExitTimeout(Duration),
@@ -84,7 +85,7 @@ impl Setting {
             Self::Enabled(enabled) => config.enabled = enabled,
             Self::ServiceName(name) => config.service_name = check_text(name, MAX_VALUE_BYTES)?,
             Self::Labels(labels) => add_labels(&mut config.labels, labels)?,
-            Self::Hz(hz) => config.hz = within(hz, 1..=1000)?,
+            Self::Hz(hz) => config.hz = within(hz, 1..=5000)?,
             Self::Wall(wall) => config.wall = wall,
             Self::Signals(policy) => config.signals = policy,
             Self::Engine(policy) => config.engine = policy,
@@ -115,6 +116,7 @@ impl Setting {
             Self::CaFile(path) => config.http.ca_file = Some(check_file(path)?),
             Self::Proxy(policy) => config.http.proxy = policy,
             Self::Control(control) => config.control = control,
+            Self::Budget(share) => config.budget = check_share(share)?,
             Self::Participation(share) => config.participation = check_share(share)?,
             Self::PullTokenFile(path) => {
                 Secret::read(&path)?;
@@ -168,6 +170,7 @@ impl Setting {
             Self::ClientKey(_) => "client_key",
             Self::Proxy(_) => "proxy",
             Self::Control(_) => "control",
+            Self::Budget(_) => "budget",
             Self::Participation(_) => "participation",
             Self::PullTokenFile(_) => "pull_token_file",
             Self::ExitTimeout(_) => "exit_timeout",

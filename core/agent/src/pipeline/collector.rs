@@ -125,7 +125,7 @@ impl Collector {
             foreign: Foreign::default(),
             memory: Memory::start(options.heap, options.max_stacks / 4),
             reconciler,
-            governor: Governor::new(interval, now),
+            governor: Governor::new(interval, options.budget, now),
             period_start: (now, SystemTime::now()),
             cpu_at_work: Duration::ZERO,
             drain_interval: longest,

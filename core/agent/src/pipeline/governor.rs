@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 /// How often the cost is looked at.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// The budget: this share of the host's CPU time, or of one core, whichever is more.
-const SHARE_OF_HOST: f64 = 0.01;
-const SHARE_OF_CORE: f64 = 0.001;
+/// This part of the budget is allowed as a share of one core, where the host uses less than that.
+const PART_OF_CORE: f64 = 0.1;
 
 /// The rate is lowered after this many checks over budget in a row, so that the reading of a
 /// large binary's symbols, which happens once, does not count as a habit.
@@ -24,6 +23,8 @@ const SLOWEST: Duration = Duration::from_millis(100);
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct Governor {
+    /// The share of the host's CPU time that profiling may use.
+    budget: f64,
     configured: Duration,
     checked: Instant,
     host: Duration,
@@ -45,14 +46,15 @@ struct Cost {
 
 impl Cost {
     /// Cost divided by budget.
-    fn load(self) -> f64 {
-        self.own / (self.host * SHARE_OF_HOST).max(self.elapsed * SHARE_OF_CORE).max(1e-9)
+    fn load(self, budget: f64) -> f64 {
+        self.own / (budget * self.host.max(self.elapsed * PART_OF_CORE)).max(1e-9)
     }
 }
 
 impl Governor {
-    pub(crate) fn new(configured: Duration, now: Instant) -> Self {
+    pub(crate) fn new(configured: Duration, budget: f64, now: Instant) -> Self {
         Self {
+            budget,
             configured,
             checked: now,
             host: Clock::Process.now().unwrap_or_default(),
@@ -104,7 +106,7 @@ impl Governor {
             elapsed: elapsed.as_secs_f64(),
         };
         (self.checked, self.host, self.own, self.handlers) = (now, host, own, handlers);
-        self.decide(cost.load(), interval)
+        self.decide(cost.load(self.budget), interval)
     }
 
     fn decide(&mut self, load: f64, interval: Duration) -> Option<Duration> {
@@ -140,7 +142,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn governor() -> Governor {
-        Governor::new(10 * MS, Instant::now())
+        Governor::new(10 * MS, 0.01, Instant::now())
     }
 
     #[test]
@@ -190,8 +192,9 @@ mod tests {
     #[test]
     fn the_budget_is_a_hundredth_of_the_host_or_a_thousandth_of_a_core() {
         let busy = Cost { own: 0.02, host: 2.0, elapsed: 1.0 };
-        assert!((busy.load() - 1.0).abs() < 1e-9);
+        assert!((busy.load(0.01) - 1.0).abs() < 1e-9);
         let idle = Cost { own: 0.001, host: 0.0, elapsed: 1.0 };
-        assert!((idle.load() - 1.0).abs() < 1e-9);
+        assert!((idle.load(0.01) - 1.0).abs() < 1e-9);
+        assert!((busy.load(0.02) - 0.5).abs() < 1e-9, "twice the budget");
     }
 }

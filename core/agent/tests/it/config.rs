@@ -83,6 +83,7 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_MAX_DEPTH", "512"),
         ("SONDAGE_MAX_LABEL_SETS", "100"),
         ("SONDAGE_CONTROL", "off"),
+        ("SONDAGE_BUDGET", "0.5%"),
         ("SONDAGE_PARTICIPATION", "10%"),
         ("SONDAGE_PULL_TOKEN_FILE", &token),
         ("SONDAGE_EXIT_TIMEOUT", "0"),
@@ -109,6 +110,7 @@ fn every_variable_reaches_its_setting() {
         spool_bytes: 16 << 20,
     };
     assert_eq!(built.limits, limits);
+    assert!((built.budget - 0.005).abs() < 1e-12);
     assert!(!built.control && (built.participation - 0.1).abs() < 1e-12);
     assert_eq!(built.pull_token_file, Some(token.clone().into()));
     assert_eq!(built.exit_timeout, Duration::ZERO);
@@ -122,8 +124,8 @@ fn every_variable_reaches_its_setting() {
 #[test]
 fn a_wrong_value_names_variable_value_and_what_is_allowed() {
     for (name, value, allowed) in [
-        ("SONDAGE_HZ", "0", "1 to 1000"),
-        ("SONDAGE_HZ", "1001", "1 to 1000"),
+        ("SONDAGE_HZ", "0", "1 to 5000"),
+        ("SONDAGE_HZ", "5001", "1 to 5000"),
         ("SONDAGE_EXIT_TIMEOUT", "31", "0 (off) to 30s"),
         ("SONDAGE_SPOOL_BYTES", "1MiB", "4194304 to 68719476736"),
         ("SONDAGE_HZ", "fast", "a whole number"),
@@ -141,6 +143,7 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("SONDAGE_ENGINE", "ebpf", "auto, timer, perf or process"),
         ("SONDAGE_PROXY", "http://proxy", "off or environment"),
         ("SONDAGE_CONTROL", "perhaps", "true or false"),
+        ("SONDAGE_BUDGET", "0", "0.0001 to 1"),
         ("SONDAGE_PARTICIPATION", "0", "0.0001 to 1"),
         ("SONDAGE_PARTICIPATION", "110%", "0.0001 to 1"),
         ("SONDAGE_PARTICIPATION", "nan", "0.0001 to 1"),
@@ -281,8 +284,8 @@ fn bytes_that_are_no_text_are_an_error_and_not_a_panic() {
 
 #[test]
 fn the_builder_checks_as_the_environment_does() {
-    let hz = Config::builder().hz(5000).build().unwrap_err().to_string();
-    assert_eq!(hz, "hz is 5000; allowed: 1 to 1000");
+    let hz = Config::builder().hz(50_000).build().unwrap_err().to_string();
+    assert_eq!(hz, "hz is 50000; allowed: 1 to 5000");
     let many = (0..65).fold(Config::builder(), |builder, n| builder.label(format!("l{n}"), "v"));
     let many = many.build().unwrap_err().to_string();
     assert!(many.contains("at most 64 labels"), "{many}");
@@ -294,7 +297,7 @@ fn the_builder_checks_as_the_environment_does() {
     assert_eq!(small.limits.symbol_bytes, 8 << 20, "the default follows the smaller memory");
 }
 
-const VARIABLES: [&str; 29] = [
+const VARIABLES: [&str; 30] = [
     "SONDAGE_ENABLED",
     "SONDAGE_SERVICE",
     "SONDAGE_LABELS",
@@ -314,6 +317,7 @@ const VARIABLES: [&str; 29] = [
     "SONDAGE_CA_FILE",
     "SONDAGE_PROXY",
     "SONDAGE_CONTROL",
+    "SONDAGE_BUDGET",
     "SONDAGE_PARTICIPATION",
     "SONDAGE_PULL_TOKEN_FILE",
     "SONDAGE_MEMORY",

@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) table_bytes: usize,
     pub(crate) symbols: Budget,
     pub(crate) showing: Showing,
+    /// The share of the host's CPU time that profiling may use.
+    pub(crate) budget: f64,
     /// Bytes between two samples of memory, if it is profiled.
     pub(crate) heap: Option<u64>,
 }
@@ -63,6 +65,7 @@ impl Options {
                 internals: config.python_internals,
                 hidden: config.python_hidden.clone(),
             },
+            budget: config.budget,
             heap: config.heap,
         }
     }
