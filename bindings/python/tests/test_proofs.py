@@ -32,7 +32,7 @@ class Proofs(unittest.TestCase):
         self.assertEqual(told["torn"], 0)
 
     def test_every_sample_of_interleaved_tasks_has_the_label_of_its_task(self):
-        told = prove("interleaved.py", 45 if FULL else 2, 1000, "perf")
+        told = prove("interleaved.py", 60 if FULL else 2, 1000, "perf")
         self.assertGreaterEqual(told["right"], 30_000 if FULL else 150)
         self.assertEqual(told["wrong"], 0)
 
