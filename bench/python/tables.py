@@ -6,6 +6,7 @@ taken within a round.
 """
 
 import collections
+import functools
 import json
 import os
 import pathlib
@@ -92,13 +93,19 @@ def noise(true, count):
     return statistics.median(found)
 
 
+@functools.cache
+def nine_functions(sink, threads, rounds):
+    """The runs of which `shares` and `cost` tell: by engine, and without one."""
+    return take_turns(sink, ["none", *SHARES], rounds, "load.py", threads, ROUNDS)
+
+
 def shares(sink, rounds):
     for threads in (1, 16):
-        runs = take_turns(sink, SHARES, rounds, "load.py", threads, ROUNDS)
+        runs = nine_functions(sink, threads, rounds)
         print(f"\n{threads} thread{'s' if threads > 1 else ''}:\n")
         head("", "share in the wrong place", "each run", "noise of as many samples",
              "without the GIL, told / true", "CPU s")
-        for engine, results in runs.items():
+        for engine, results in list(runs.items())[1:]:
             true, told = collections.Counter(), collections.Counter()
             for run in results:
                 true.update(run.told["truth"])
@@ -113,20 +120,29 @@ def shares(sink, rounds):
 
 
 def cost(sink, rounds):
-    engines = ["none", *SHARES]
     for threads in (1, 16):
-        runs = take_turns(sink, engines, rounds, "load.py", threads, ROUNDS)
+        runs = nine_functions(sink, threads, rounds)
         print(f"\n{threads} thread{'s' if threads > 1 else ''}:\n")
-        head("", "CPU of the load, ratio", "wall time, ratio", "start, ms of CPU",
+        head("", "CPU of the load, ratio", "wall time, ratio", "accounted for", "start, ms of CPU",
              "whole CPU, s", "peak memory, MiB")
         for engine, results in runs.items():
             pairs = list(zip(results, runs["none"]))
             ratios = {key: [run.told[key] / base.told[key] for run, base in pairs]
                       for key in ("cpu", "wall")}
             row(LABELS[engine], spread(ratios["cpu"], "{:.3f}"), spread(ratios["wall"], "{:.3f}"),
+                accounted(results),
                 spread([run.told["start_cpu"] * 1000 for run in results], "{:.0f}"),
                 spread([run.cpu_of_all for run in results], "{:.2f}"),
                 spread([run.told["peak_kib"] / 1024 for run in results], "{:.0f}"))
+
+
+def accounted(results):
+    """What a profiler says of its own cost: its threads and its handlers, of the CPU time of all."""
+    stats = [run.told["stats"] for run in results]
+    if not all(stats):
+        return "–"
+    own = [(one["agent_cpu"] + one["handler_time"]) / one["host_cpu"] for one in stats]
+    return spread([share * 100 for share in own], "{:.2f} %")
 
 
 def take_turns(sink, engines, rounds, program, *arguments):
@@ -161,7 +177,7 @@ def memory(sink, rounds):
     table.memory(sink, rounds)
 
 
-TABLES = {"shares": (shares, 5), "cost": (cost, 5), "memory": (memory, 2)}
+TABLES = {"shares": (shares, 6), "cost": (cost, 6), "memory": (memory, 6)}
 
 
 def main():

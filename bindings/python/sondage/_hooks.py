@@ -8,7 +8,7 @@ import atexit
 import os
 import threading
 
-from . import _signals, _sondage, _uwsgi, _warnings
+from . import _signals, _sondage, _streams, _uwsgi, _warnings
 
 _installed = []
 _at_fork = False
@@ -47,6 +47,7 @@ def install(propagate_executors=True, task_names=False):
     _installed.append(_AtExit())
     _installed.append(_Replacement(os, "_exit", _sondage.Exit(os._exit)))
     _installed.append(_signals.RaisedAgain())
+    _installed.append(_streams.WholeWrites())
     start_thread = _start_thread()
     if start_thread is not None:
         _installed.append(start_thread)

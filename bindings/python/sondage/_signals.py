@@ -24,7 +24,9 @@ class RaisedAgain:
         ending = (module.SIGTERM, module.SIGINT, module.SIGHUP, module.SIGQUIT)
 
         def ends(number):
-            return number in ending and module.getsignal(number) == module.SIG_DFL
+            # The first process of a container has no default, and a blocked signal waits.
+            return (number in ending and module.getsignal(number) == module.SIG_DFL
+                    and os.getpid() != 1 and number not in module.pthread_sigmask(module.SIG_BLOCK, ()))
 
         raise_signal, kill = module.raise_signal, os.kill
         raise_last, kill_last = _sondage.Exit(raise_signal), _sondage.Exit(kill)
@@ -32,6 +34,9 @@ class RaisedAgain:
         @functools.wraps(raise_signal)
         def raise_signal_(number, /):
             return (raise_last if ends(number) else raise_signal)(number)
+
+        # As all functions of the module that are not built in.
+        raise_signal_.__module__ = module.__name__
 
         @functools.wraps(kill)
         def kill_(process, number, /):

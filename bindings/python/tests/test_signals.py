@@ -1,9 +1,11 @@
 """Signals by which a program ends itself, and what is then left of its profile."""
 
+import os
 import signal
 import tempfile
 import unittest
 
+from tests import pprof
 from tests.programs import BURN, profiles, python
 
 # What uvicorn does: a handler of its own, a graceful end, the default, and the signal once more.
@@ -54,3 +56,22 @@ sondage.stop()
 assert before == (signal.raise_signal, os.kill)
 """
         self.assertEqual(python(code).stderr, "")
+
+    def test_a_blocked_signal_is_not_taken_for_the_end(self):
+        code = BURN + """
+import os, signal, sondage
+def after():
+    burn()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+sondage.start()
+burn()
+os.kill(os.getpid(), signal.SIGTERM)
+after()
+"""
+        with tempfile.TemporaryDirectory() as folder:
+            python(code, SONDAGE_PUSH="file:" + folder)
+            names = set()
+            for name in os.listdir(folder):
+                with open(os.path.join(folder, name), "rb") as profile:
+                    names.update(*(sample.names for sample in pprof.read(profile.read())))
+        self.assertIn("after", names)

@@ -6,7 +6,7 @@ use crate::perf::{self, Event, OpenError, State};
 use crate::pool::Pool;
 use crate::slot::{Slot, SlotIndex};
 use crate::timer::Timer;
-use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 
 /// What sends the signals.
@@ -38,6 +38,8 @@ pub enum Fallback {
     Descriptors,
     /// The host has closed the event's descriptor.
     Closed,
+    /// The host had hardly any descriptors left.
+    Short,
 }
 
 impl core::fmt::Display for Fallback {
@@ -47,6 +49,7 @@ impl core::fmt::Display for Fallback {
             Self::Signal => "perf events need SIGURG, which the host uses",
             Self::Descriptors => "perf events use a quarter of RLIMIT_NOFILE",
             Self::Closed => "the host has closed the descriptors of perf events",
+            Self::Short => "perf events gave their descriptors back, the host had hardly any left",
         })
     }
 }
@@ -59,6 +62,7 @@ impl Fallback {
             Self::Signal => -1,
             Self::Descriptors => -2,
             Self::Closed => -3,
+            Self::Short => -4,
         }
     }
 
@@ -68,6 +72,7 @@ impl Fallback {
             -1 => Some(Self::Signal),
             -2 => Some(Self::Descriptors),
             -3 => Some(Self::Closed),
+            -4 => Some(Self::Short),
             errno => Some(Self::Refused(Errno(errno))),
         }
     }
@@ -86,6 +91,9 @@ static PROCESS_TIMER: AtomicI32 = AtomicI32::new(-1);
 static FALLBACK: AtomicI32 = AtomicI32::new(0);
 static FALLBACKS: AtomicU32 = AtomicU32::new(0);
 
+/// Whether the host was found [short](Fallback::Short) of descriptors: then threads get timers.
+static IS_SHORT: AtomicBool = AtomicBool::new(false);
+
 /// Nanoseconds that a perf event's first period has at least, or a sixteenth of the interval. The
 /// event goes on with it until its thread's handler runs, and under a hypervisor an interrupt costs up
 /// to 60 µs: with a period below that a processor does nothing else any more, for minutes.
@@ -97,6 +105,7 @@ pub(crate) fn begin(engine: Engine, signal: i32, interval: Duration) {
     PROCESS_TIMER.store(-1, Ordering::Relaxed);
     FALLBACK.store(0, Ordering::Relaxed);
     FALLBACKS.store(0, Ordering::Relaxed);
+    IS_SHORT.store(false, Ordering::Relaxed);
     RANDOM.store(crate::arch::ticks(), Ordering::Relaxed);
     set_signal(signal);
     set_interval(interval);
@@ -152,6 +161,9 @@ pub(crate) fn start(slot: &Slot, index: SlotIndex, tid: i32) -> Result<(), Errno
 }
 
 fn start_event(slot: &Slot, index: SlotIndex, tid: i32) -> Result<(), Fallback> {
+    if IS_SHORT.load(Ordering::Relaxed) {
+        return Err(Fallback::Short);
+    }
     if SIGNAL.load(Ordering::Relaxed) != perf::SIGNAL {
         return Err(Fallback::Signal);
     }
@@ -239,13 +251,27 @@ pub(crate) fn is_alive(slot: &Slot, index: SlotIndex) -> bool {
     }
 }
 
-/// Gives a slot's thread a timer if the host has closed its event's descriptor.
-pub(crate) fn repair(slot: &Slot, index: SlotIndex, tid: i32) {
-    if Event::of(index).is_some_and(|event| !event.is_ours()) {
-        perf::stop(index);
-        note(Fallback::Closed);
-        let _ = start_timer(slot, tid);
+/// Looks whether the host needs the descriptors of perf events: once it does, it gets all of them.
+pub(crate) fn look_for_shortage() {
+    if current() == Engine::Perf && perf::is_host_short() {
+        IS_SHORT.store(true, Ordering::Relaxed);
     }
+}
+
+/// Gives a slot's thread a timer if its event's descriptor was closed by the host, or is needed
+/// there.
+pub(crate) fn repair(slot: &Slot, index: SlotIndex, tid: i32) {
+    let Some(event) = Event::of(index) else { return };
+    let reason = if !event.is_ours() {
+        Fallback::Closed
+    } else if IS_SHORT.load(Ordering::Relaxed) {
+        Fallback::Short
+    } else {
+        return;
+    };
+    perf::stop(index);
+    note(reason);
+    let _ = start_timer(slot, tid);
 }
 
 /// Starts the timer of [`Engine::Process`], if that is the engine.

@@ -25,6 +25,9 @@ pub(crate) const SIGNAL: i32 = libc::SIGURG;
 /// left to the host.
 const FIRST_DESCRIPTOR: u64 = libc::FD_SETSIZE as u64;
 
+/// The host is short of descriptors where of this many at most a quarter is free.
+const RESERVE: usize = 32;
+
 /// Larger descriptors are given back.
 const MAX_DESCRIPTORS: usize = 1 << 16;
 
@@ -144,7 +147,7 @@ impl Event {
             }
         };
         let low = opened.map_err(OpenError::Refused)?;
-        let from = FIRST_DESCRIPTOR.min(limit.saturating_sub(limit / 4));
+        let from = first_descriptor(limit);
         // SAFETY: takes numbers.
         let high = unsafe { fcntl(low, libc::F_DUPFD_CLOEXEC as usize, from as usize) };
         // SAFETY: the descriptor was made above and nobody else knows it.
@@ -277,13 +280,38 @@ unsafe fn fcntl(descriptor: i32, command: usize, argument: usize) -> Result<usiz
     check(unsafe { arch::syscall(libc::SYS_fcntl, args) })
 }
 
+/// Whether hardly any descriptors are left to the host: it needs ours. As a rule nine system calls.
+///
+/// The kernel hands out the lowest number that is free, so few are where those right below ours and
+/// the last ones are in use.
+pub(crate) fn is_host_short() -> bool {
+    let limit = host_limit();
+    let first = first_descriptor(descriptor_limit());
+    let is_free = |descriptor: &u64| {
+        // SAFETY: takes numbers.
+        unsafe { fcntl(*descriptor as i32, libc::F_GETFD as usize, 0) }.is_err()
+    };
+    let are_used =
+        |end: u64| (0..end).rev().take(RESERVE).filter(is_free).nth(RESERVE / 4).is_none();
+    are_used(first) && are_used(limit)
+}
+
+/// The first descriptor that an event may have.
+fn first_descriptor(limit: u64) -> u64 {
+    FIRST_DESCRIPTOR.min(limit.saturating_sub(limit / 4))
+}
+
 /// RLIMIT_NOFILE, at most what the table of descriptors holds.
 fn descriptor_limit() -> u64 {
+    host_limit().min(MAX_DESCRIPTORS as u64)
+}
+
+fn host_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     let args = [0, libc::RLIMIT_NOFILE as usize, 0, &raw mut limit as usize];
     // SAFETY: the pointer is to a local of the kernel's layout.
     let _ = unsafe { arch::syscall(libc::SYS_prlimit64, args) };
-    limit.rlim_cur.min(MAX_DESCRIPTORS as u64)
+    limit.rlim_cur
 }
 
 /// Whether events count what their threads do in the kernel: the user's rights decide.

@@ -1,4 +1,4 @@
-//! Which thread has which slot. Only one thread registers at a time; nobody waits for another.
+//! Which thread has which slot. Only one thread registers at a time; nobody waits long for another.
 
 use crate::engine;
 use crate::errno::Errno;
@@ -14,7 +14,7 @@ pub(crate) const MAX_SLOTS: usize = 4096;
 /// touches 16 KiB instead of every ring.
 static THREADS: [AtomicI32; MAX_SLOTS] = [const { AtomicI32::new(0) }; MAX_SLOTS];
 
-/// Held while the table above changes. Never waited for: who cannot have it gives up, and the
+/// Held while the table above changes. Hardly waited for: who cannot have it gives up, and the
 /// agent finds the thread at its next look.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
@@ -42,6 +42,18 @@ pub(crate) fn hold() -> Option<Held> {
     let taken = BUSY.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
     taken.ok().map(|_| Held(()))
 }
+
+/// Tries again for a fifth of a millisecond at most, several times what a registration takes.
+fn hold_patiently() -> Option<Held> {
+    (0..PATIENCE).find_map(|_| {
+        core::hint::spin_loop();
+        hold()
+    })
+}
+
+/// Attempts of a thread that registers itself: it may not change its labels again for long, and
+/// until then its samples would have none.
+const PATIENCE: u32 = 4_000;
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -85,7 +97,8 @@ pub(crate) unsafe fn add(tid: i32, labels: *mut LabelCell) -> Result<SlotIndex, 
 }
 
 fn add_inside(pool: &Pool, tid: i32, labels: *mut LabelCell) -> Result<SlotIndex, AddError> {
-    let _held = hold().ok_or(AddError::Busy)?;
+    let held = if labels.is_null() { hold() } else { hold_patiently() };
+    let _held = held.ok_or(AddError::Busy)?;
     if let Some(index) = find(tid) {
         let slot = pool.slot(index.0).ok_or(AddError::Full)?;
         if engine::is_alive(slot, index) {

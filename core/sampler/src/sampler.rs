@@ -180,8 +180,10 @@ impl Sampler {
         own.is_some_and(|own| engine::is_alive(own, slot))
     }
 
-    /// Gives threads a CPU timer whose perf event the host has closed. One system call a thread.
+    /// Gives threads a CPU timer whose perf event the host has closed; and all threads, where the
+    /// host has hardly any descriptors left. One system call a thread, and one.
     pub fn repair(&self) {
+        engine::look_for_shortage();
         for (slot, tid) in self.threads() {
             if let Some(own) = self.pool().slot(slot.0) {
                 engine::repair(own, slot, tid);

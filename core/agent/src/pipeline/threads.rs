@@ -134,12 +134,13 @@ impl Threads {
         if recent && count == self.last_count {
             return Vec::new();
         }
+        // First: the listing needs a descriptor, which it may be for this to get back.
+        sampler.repair();
         let Ok(listing) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
         let living: HashSet<i32> =
             listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         self.last_scan = Some(now);
         self.strangers.clear();
-        sampler.repair();
         self.last_count = count;
         // The timer knows; the listing does not: a thread may have registered itself since.
         let threads = sampler.threads().map(|(slot, _)| slot);

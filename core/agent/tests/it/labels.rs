@@ -93,6 +93,39 @@ fn assert_right(totals: &HashMap<(String, String), i64>, at_least: i64) {
 }
 
 #[test]
+fn threads_that_enter_their_labels_at_the_same_moment_all_have_them() {
+    let profile = profiled(|| {
+        for _ in 0..60 {
+            let together = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        together.wait();
+                        labels([("together", "yes")]).scope(|| burn_together(3));
+                    });
+                }
+            });
+        }
+    });
+    let totals = by_function_and_label(&profile, "burn_together", "together");
+    let of = |value: &str| {
+        totals.iter().filter(|((_, of), _)| of == value).map(|(_, time)| *time).sum::<i64>()
+    };
+    assert!(of("yes") > 500_000_000, "{totals:?}");
+    // A registering thread that loses its processor is not waited for.
+    assert!(of("") * 100 < of("yes"), "{totals:?}");
+}
+
+#[inline(never)]
+fn burn_together(millis: u64) {
+    let clock = Clock::Thread(sondage_sampler::current_tid());
+    let end = clock.now().unwrap() + Duration::from_millis(millis);
+    while clock.now().unwrap() < end {
+        black_box((0..1000).fold(1u64, |a, i| black_box(a.wrapping_mul(31) + i)));
+    }
+}
+
+#[test]
 fn samples_of_nested_scopes_carry_the_innermost_label() {
     let profile = profiled(|| {
         let red = LabelSet::EMPTY.with([("colour", "red")]);

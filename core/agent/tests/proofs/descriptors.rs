@@ -94,6 +94,43 @@ fn perf_events_use_a_quarter_of_the_descriptors_and_other_threads_get_timers() {
 }
 
 #[test]
+fn a_host_that_needs_the_descriptors_gets_them_back() {
+    isolated(PATIENCE, || {
+        sys::limit_descriptors(64);
+        let Some(agent) = start_perf(250) else { return };
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..14 {
+                scope.spawn(|| {
+                    sondage::register_thread();
+                    while !stop.load(Relaxed) {
+                        workload::spin(10_000);
+                    }
+                });
+            }
+            workload::burn(Duration::from_millis(300));
+            let before = sys::perf_events().len();
+            let open = || std::fs::File::open("/dev/null");
+            let mut files: Vec<_> = std::iter::from_fn(|| open().ok()).collect();
+            println!("{before} events, {} files of the host", files.len());
+            let more = workload::work_until(Duration::from_secs(20), || {
+                files.extend(std::iter::from_fn(|| open().ok()).take(before));
+                // The listing needs one.
+                files.pop();
+                let left = sys::perf_events();
+                if left.is_empty() { Ok(files.len()) } else { Err(format!("{left:?}")) }
+            });
+            println!("{more} files of the host in the end");
+            assert!(sys::timers().len() >= 14, "everyone has a timer");
+            stop.store(true, Relaxed);
+        });
+        agent.flush().unwrap();
+        let reason = agent.status().stats.engine_reason.unwrap_or_default();
+        assert!(reason.contains("gave their descriptors back"), "{reason}");
+    });
+}
+
+#[test]
 fn neither_a_forked_child_nor_a_program_has_a_perf_event_of_its_parent() {
     isolated(PATIENCE, || {
         let Some(agent) = start_perf(250) else { return };

