@@ -1,5 +1,9 @@
 """A loop that does little but allocate, for the cost of profiling memory.
 
+Run as `allocations.py windows`: in one process, without a profiler, with CPU profiles and with those
+of memory in turn, each for a third of a second of CPU time, with threads of the profiler included;
+prints the CPU times as JSON.
+
 Run as `allocations.py ENGINE ROUNDS OUT`: starts the engine, lets the loop run ROUNDS times, about
 3 ms of CPU time each, and writes the CPU time of the loop, of the process and its peak memory to
 OUT as JSON. `tracemalloc` is an engine here too, which keeps one frame for each block.
@@ -51,7 +55,27 @@ class Tracemalloc(engines.Nothing):
         tracemalloc.start(1)
 
 
+def windows(turns=40, rounds=100):
+    """CPU times of as many windows of each way."""
+    import sondage
+
+    ways = {"none": None, "sondage": False, "sondage-memory": True}
+    found = {way: [] for way in ways}
+    for _ in range(turns):
+        for way, memory in ways.items():
+            if memory is not None:
+                sondage.start(push=[], memory=memory)
+            run(rounds // 10)
+            before = time.process_time()
+            run(rounds)
+            found[way].append(time.process_time() - before)
+            sondage.stop()
+    print(json.dumps(found))
+
+
 def main():
+    if sys.argv[1:] == ["windows"]:
+        return windows()
     name, rounds, out = sys.argv[1:]
     engine = Tracemalloc() if name == "tracemalloc" else engines.start(name)
     before = time.process_time()

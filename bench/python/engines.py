@@ -23,6 +23,7 @@ class Sondage(Nothing):
                       service_name="load", **settings)
 
     def stop(self):
+        self.sondage.flush()
         self.final = self.sondage.stats()
         self.sondage.stop()
 

@@ -4,6 +4,11 @@ Each engine runs the loop of allocations.py in a process of its own, and ratios 
 round, as in tables.py.
 """
 
+import json
+import statistics
+import subprocess
+import sys
+
 import tables
 
 ROUNDS = 2500
@@ -26,4 +31,18 @@ def memory(sink, rounds):
         tables.row(ENGINES[engine], tables.spread(ratios, "{:.3f}"),
                    tables.spread([run.told["cpu"] for run in results], "{:.2f}"),
                    tables.spread([run.told["peak_kib"] / 1024 for run in results], "{:.0f}"))
+    windows()
+
+
+def windows():
+    """What others on the machine do to a window falls on all ways alike, and least on their lowest."""
+    program = str(tables.HERE / "allocations.py")
+    told = subprocess.run([sys.executable, program, "windows"], check=True, stdout=subprocess.PIPE)
+    found = json.loads(told.stdout)
+    print(f"\n{len(found['none'])} windows of each in one process, in turn:\n")
+    tables.head("", "lowest", "lower quartile", "median, s")
+    for way, times in found.items():
+        base, own = statistics.quantiles(found["none"]), statistics.quantiles(times)
+        tables.row(ENGINES[way], f"{min(times) / min(found['none']):.3f}", f"{own[0] / base[0]:.3f}",
+                   f"{own[1]:.3f}")
 
