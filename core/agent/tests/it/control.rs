@@ -204,10 +204,10 @@ fn a_setting_that_a_configuration_would_not_take_is_refused_and_changes_nothing(
     let agent = Agent::start(quiet()).unwrap();
     for error in [
         agent.set_hz(0).unwrap_err(),
-        agent.set_hz(1001).unwrap_err(),
+        agent.set_hz(5001).unwrap_err(),
         agent.set_labels([("service_name", "x")]).unwrap_err(),
         agent.set_labels([("a b", "x")]).unwrap_err(),
-        agent.burst(5000, Duration::from_secs(1)).unwrap_err(),
+        agent.burst(50_000, Duration::from_secs(1)).unwrap_err(),
         agent.burst(100, Duration::from_secs(301)).unwrap_err(),
         agent.burst(100, Duration::ZERO).unwrap_err(),
     ] {

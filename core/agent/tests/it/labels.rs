@@ -95,13 +95,13 @@ fn assert_right(totals: &HashMap<(String, String), i64>, at_least: i64) {
 #[test]
 fn threads_that_enter_their_labels_at_the_same_moment_all_have_them() {
     let profile = profiled(|| {
-        for _ in 0..60 {
+        for _ in 0..8 {
             let together = std::sync::Barrier::new(8);
             std::thread::scope(|scope| {
                 for _ in 0..8 {
                     scope.spawn(|| {
                         together.wait();
-                        labels([("together", "yes")]).scope(|| burn_together(3));
+                        labels([("together", "yes")]).scope(|| burn_together(60));
                     });
                 }
             });
@@ -112,8 +112,8 @@ fn threads_that_enter_their_labels_at_the_same_moment_all_have_them() {
         totals.iter().filter(|((_, of), _)| of == value).map(|(_, time)| *time).sum::<i64>()
     };
     assert!(of("yes") > 500_000_000, "{totals:?}");
-    // A registering thread that loses its processor is not waited for.
-    assert!(of("") * 100 < of("yes"), "{totals:?}");
+    // A registering thread that loses its processor is not waited for: one of 64 may miss out.
+    assert!(of("") * 40 < of("yes"), "{totals:?}");
 }
 
 #[inline(never)]
