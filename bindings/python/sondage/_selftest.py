@@ -11,8 +11,9 @@ from . import _sondage
 # Leaf first: whether native code called the function of the frame.
 _ENTRIES = (False, False, True, False, False, False, True, False)
 
-# More variables than one node of a context's tree holds.
-_OTHERS = 60
+# Variables beside that of the labels: so few that a node's bits cannot be taken for another of its
+# words each time, and more than one node of a context's tree holds.
+_OTHERS = (0, 1, 2, 60)
 
 _LONG = "def long(call):\n" + "".join(f"    x = {n}\n" for n in range(150)) + "    return call()\n"
 _made = {}
@@ -52,18 +53,13 @@ def run(check=_sondage.check_layout):
     def with_none():
         return _chain(check)
 
-    def with_few():
-        _sondage.set_label("sondage", "few")
-        return _chain(check)
-
-    def with_many():
-        for number in range(_OTHERS):
+    def with_labels(others):
+        for number in range(others):
             contextvars.ContextVar(f"sondage.{number}").set(number)
-        _sondage.set_label("sondage", "many")
+        _sondage.set_label("sondage", str(others))
         return _chain(check)
 
-    for within in (with_none, with_few, with_many):
-        wrong = contextvars.Context().run(within)
-        if wrong is not None:
-            return wrong
-    return None
+    wrong = contextvars.Context().run(with_none)
+    for others in _OTHERS:
+        wrong = wrong or contextvars.Context().run(with_labels, others)
+    return wrong

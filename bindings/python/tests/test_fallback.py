@@ -82,10 +82,7 @@ class Refusal(unittest.TestCase):
                     if found(name, other) is None:
                         passed.append((name, offset, other))
         self.assertGreater(tried, 100)
-        # What is read in place of a node's bits may have the bit of the labels' variable by luck: its
-        # hash is another one in each process.
-        lucky = [one for one in passed if one[0] == "bitmap_bits"][:1]
-        self.assertEqual(passed, lucky)
+        self.assertEqual(passed, [])
 
 
 class Told(unittest.TestCase):
