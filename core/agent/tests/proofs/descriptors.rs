@@ -14,6 +14,22 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+/// Starts threads that register and compute until they are to stop.
+fn spawn_busy<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    count: usize,
+    stop: &'scope AtomicBool,
+) {
+    for _ in 0..count {
+        scope.spawn(|| {
+            sondage::register_thread();
+            while !stop.load(Relaxed) {
+                workload::spin(10_000);
+            }
+        });
+    }
+}
+
 #[test]
 fn a_host_that_closes_all_descriptors_keeps_its_files_and_goes_on_being_sampled() {
     isolated(PATIENCE, || {
@@ -70,14 +86,7 @@ fn perf_events_use_a_quarter_of_the_descriptors_and_other_threads_get_timers() {
         let Some(agent) = start_perf(250) else { return };
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            for _ in 0..30 {
-                scope.spawn(|| {
-                    sondage::register_thread();
-                    while !stop.load(Relaxed) {
-                        workload::spin(10_000);
-                    }
-                });
-            }
+            spawn_busy(scope, 30, &stop);
             workload::burn(Duration::from_millis(300));
             let (events, timers) = (sys::perf_events(), sys::timers().len());
             println!("{} events, {timers} timers", events.len());
@@ -100,14 +109,7 @@ fn a_host_that_needs_the_descriptors_gets_them_back() {
         let Some(agent) = start_perf(250) else { return };
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            for _ in 0..14 {
-                scope.spawn(|| {
-                    sondage::register_thread();
-                    while !stop.load(Relaxed) {
-                        workload::spin(10_000);
-                    }
-                });
-            }
+            spawn_busy(scope, 14, &stop);
             workload::burn(Duration::from_millis(300));
             let before = sys::perf_events().len();
             let open = || std::fs::File::open("/dev/null");
