@@ -39,7 +39,7 @@ pub(crate) struct Record {
     pub(crate) output: Option<PathBuf>,
 
     /// Samples a second of CPU time, for each thread
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=MAX_HZ))]
     pub(crate) hz: u32,
 
     /// Stop recording and write the file after this time, while the program goes on
@@ -183,7 +183,7 @@ pub(crate) struct CtlSet {
     pub(crate) pid: u32,
 
     /// Samples a second of CPU time, for each thread
-    #[arg(long, value_name = "N", group = "setting", value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, value_name = "N", group = "setting", value_parser = clap::value_parser!(u32).range(1..=MAX_HZ))]
     pub(crate) hz: Option<u32>,
 
     /// Whether waiting time is recorded too
@@ -213,7 +213,7 @@ pub(crate) struct CtlBurst {
     pub(crate) pid: u32,
 
     /// Samples a second of CPU time, for each thread
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_HZ))]
     pub(crate) hz: u32,
 
     /// How long, up to 300 seconds
@@ -246,6 +246,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let valid = seconds.filter(|seconds| !seconds.is_zero() && seconds.as_secs() <= MAX_SECONDS);
     valid.ok_or_else(|| format!("allowed: seconds, up to {MAX_SECONDS}"))
 }
+
+/// As `clap` wants it.
+const MAX_HZ: i64 = sondage::Config::MAX_HZ as i64;
 
 /// A year.
 const MAX_SECONDS: u64 = 365 * 24 * 3600;

@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_named_with_its_value_and_what_is_allowed() {
         let failure = from_settings(&[("hz", "0")]).unwrap_err();
-        assert!(failure.message.contains("SONDAGE_HZ") && failure.message.contains("1000"));
+        assert!(failure.message.contains("SONDAGE_HZ") && failure.message.contains("5000"));
         assert_eq!(failure.status, Status::Invalid);
         assert!(from_settings(&[("rate", "1")]).is_err());
     }

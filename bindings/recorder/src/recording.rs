@@ -47,7 +47,7 @@ impl Settings {
         for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
             let Ok(value) = value.parse::<u64>() else { continue };
             match name {
-                "hz" => settings.hz = u32::try_from(value).unwrap_or(1000).clamp(1, 1000),
+                "hz" => settings.hz = value.clamp(1, Config::MAX_HZ.into()) as u32,
                 "wall" => settings.wall = value != 0,
                 "until_unix_ms" => {
                     settings.until = UNIX_EPOCH.checked_add(Duration::from_millis(value));

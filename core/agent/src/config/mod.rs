@@ -143,6 +143,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The highest [`hz`](Self::hz).
+    pub const MAX_HZ: u32 = 5000;
+
     /// A builder that has nothing set.
     pub fn builder() -> Builder {
         Builder::default()

@@ -85,7 +85,7 @@ impl Setting {
             Self::Enabled(enabled) => config.enabled = enabled,
             Self::ServiceName(name) => config.service_name = check_text(name, MAX_VALUE_BYTES)?,
             Self::Labels(labels) => add_labels(&mut config.labels, labels)?,
-            Self::Hz(hz) => config.hz = within(hz, 1..=5000)?,
+            Self::Hz(hz) => config.hz = within(hz, 1..=Config::MAX_HZ)?,
             Self::Wall(wall) => config.wall = wall,
             Self::Signals(policy) => config.signals = policy,
             Self::Engine(policy) => config.engine = policy,
