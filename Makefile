@@ -26,7 +26,6 @@ storm: ## The proofs at the sizes that are published: 19 minutes on an idle mach
 
 storm-python: ## The same for Python, on each version: 20 minutes
 	SONDAGE_STORM=full bindings/python/check tests.test_proofs
-	SONDAGE_STORM=full WHEEL=built bindings/python/check-services -k test_forks
 
 backends: ## Builds Pyroscope, Parca and the OpenTelemetry Collector once (22 minutes, needs Go)
 	tools/servers/build

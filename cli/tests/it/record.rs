@@ -197,8 +197,10 @@ fn an_interrupt_is_the_programs_business_and_its_profile_is_written() {
     let script = format!(
         "trap 'exit 9' INT; i=0; while :; do i=$((i+1)); [ $i = 200000 ] && : > {ready_path}; done"
     );
+    // A shell cannot trap a signal that was ignored when it began, as in jobs in the background.
+    let program = ["env", "--default-signal=INT", "sh", "-c", &script];
     let mut command = sondage();
-    command.args(["record", "-o"]).arg(&file).args(["--", "sh", "-c", &script]);
+    command.args(["record", "-o"]).arg(&file).arg("--").args(program);
     let mut running = Running::start(&mut command);
     wait_for("the loop", || ready.exists());
     // Long enough for a profiler to have started, on a busy machine.

@@ -9,8 +9,7 @@ import pytest
 from collector import Collector
 from server import PROGRAMS
 
-#: 1,000 for the published size.
-FORKS = 1000 if os.environ.get("SONDAGE_STORM") == "full" else 60
+FORKS = 1000
 
 
 @pytest.fixture

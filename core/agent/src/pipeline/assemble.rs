@@ -4,7 +4,7 @@ use super::amounts::{Amounts, Columns};
 use super::foreign::ForeignStack;
 use super::frames::{Frame, Frames, SourceFrame};
 use super::interpreted::Interpreted;
-use super::mixed::{merge, python_start};
+use super::mixed::{Native, merge, python_start};
 use super::stacks::{Stacks, ThreadNameId, room};
 use super::threads::Threads;
 use crate::labels::{Interned, id_pairs};
@@ -232,7 +232,16 @@ impl Assembly {
         let words = merge(native, python, stack.complete, internals, &classify);
         let mut missing = Missing::default();
         let mut frames = Vec::with_capacity(words.len());
-        for word in words {
+        let mut words = words.as_slice();
+        if let Some((leaf, callers)) = words.split_first()
+            && !internals
+            && classify(*leaf) == Native::Internal
+        {
+            let start = reading.interpreted.function_start(reading.modules, *leaf);
+            frames.push(self.frames.native_function(start, reading.modules));
+            words = callers;
+        }
+        for &word in words {
             if PythonFrame::from_word(word) == Some(PythonFrame::Truncated) {
                 missing.root = true;
                 continue;

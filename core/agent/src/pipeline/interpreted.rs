@@ -2,7 +2,8 @@
 
 use super::mixed::Native;
 use crate::resolve::{
-    CodeSource, Codes, FileIndex, Module, Modules, PythonFunction, ranges_of, variable,
+    CodeSource, Codes, FileIndex, Image, Module, Modules, PythonFunction, ResolveError, all_ranges,
+    ranges_of, variable,
 };
 use std::ops::Range;
 
@@ -51,6 +52,8 @@ struct Code {
 struct InFile {
     evaluation: Vec<Range<u64>>,
     runtime: Option<Range<u64>>,
+    /// All functions, once one of them is asked for.
+    functions: Option<Vec<Range<u64>>>,
 }
 
 impl Interpreted {
@@ -105,6 +108,28 @@ impl Interpreted {
         }
     }
 
+    /// Where the interpreter's function that holds an address begins; the address itself, where that
+    /// is not known.
+    pub(super) fn function_start(&mut self, modules: &mut Modules, address: u64) -> u64 {
+        let (Some(module), Some((file, in_file))) =
+            (modules.find(address).cloned(), &mut self.code.in_file)
+        else {
+            return address;
+        };
+        if module.file != *file {
+            return address;
+        }
+        let functions = in_file.functions.get_or_insert_with(|| look(modules, *file, all_ranges));
+        let address_in_file = address.wrapping_sub(module.bias);
+        let after = functions.partition_point(|function| function.start <= address_in_file);
+        match functions[..after].last() {
+            Some(function) if address_in_file < function.end => {
+                function.start.wrapping_add(module.bias)
+            }
+            _ => address,
+        }
+    }
+
     /// The function and the line of a Python frame.
     pub(super) fn function(
         &mut self,
@@ -122,21 +147,28 @@ impl Interpreted {
 }
 
 impl InFile {
-    /// Looks into the interpreter's file. What cannot be read is told with the modules.
     fn find(modules: &mut Modules, module: &Module, address: u64) -> Self {
-        let file = modules.file(module.file);
         let address = address.wrapping_sub(module.bias);
-        let found = file.open().and_then(|image| {
-            let evaluation = ranges_of(&image, EVALUATION, address)?;
-            Ok(Self { evaluation, runtime: variable(&image, RUNTIME)? })
-        });
-        let error = match found {
-            Ok(found) => return found,
-            Err(error) => format!("{}: {error}", file.path.display()),
-        };
-        modules.last_error = Some(error);
-        Self::default()
+        look(modules, module.file, |image| {
+            let evaluation = ranges_of(image, EVALUATION, address)?;
+            Ok(Self { evaluation, runtime: variable(image, RUNTIME)?, functions: None })
+        })
     }
+}
+
+/// Looks into a file. What cannot be read is told with the modules.
+fn look<T: Default>(
+    modules: &mut Modules,
+    file: FileIndex,
+    read: impl FnOnce(&Image) -> Result<T, ResolveError>,
+) -> T {
+    let file = modules.file(file);
+    let error = match file.open().and_then(|image| read(&image)) {
+        Ok(found) => return found,
+        Err(error) => format!("{}: {error}", file.path.display()),
+    };
+    modules.last_error = Some(error);
+    T::default()
 }
 
 #[cfg(test)]
@@ -161,10 +193,13 @@ mod tests {
         let other = Interpreted::new as fn(Option<u64>, Showing) -> Interpreted as usize as u64;
         assert_eq!(interpreted.classify(other), Native::Internal);
         assert_eq!(interpreted.classify(0x10), Native::Other);
-        let [range] = interpreted.code.evaluation.as_slice() else { panic!("one function") };
+        let [range] = &*interpreted.code.evaluation.clone() else { panic!("one function") };
         assert!(range.end - range.start < 4096, "{range:?}");
         assert_eq!(interpreted.classify(range.end - 1), Native::Evaluation);
         assert_eq!(interpreted.classify(range.end), Native::Internal);
+        assert_eq!(interpreted.function_start(&mut modules, range.end - 1), range.start);
+        assert_eq!(interpreted.function_start(&mut modules, range.start), range.start);
+        assert_eq!(interpreted.function_start(&mut modules, 0x10), 0x10);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::source::FileIdentity;
+use super::symbols::Detail;
 use super::symbols::Resolved;
 use super::symbols::SymbolFrame;
 use super::units::Units;
@@ -46,7 +47,7 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Cache {
     limit: usize,
-    entries: HashMap<(ModuleId, u64), Entry>,
+    entries: HashMap<(ModuleId, Detail, u64), Entry>,
     modules: HashMap<ModuleKey, ModuleId>,
     next_module: u64,
     strings: HashSet<Arc<str>>,
@@ -95,16 +96,27 @@ impl Cache {
         id
     }
 
-    pub(crate) fn get(&mut self, module: ModuleId, address: u64) -> Option<Resolved> {
-        let entry = self.entries.get_mut(&(module, address))?;
+    pub(crate) fn get(
+        &mut self,
+        module: ModuleId,
+        detail: Detail,
+        address: u64,
+    ) -> Option<Resolved> {
+        let entry = self.entries.get_mut(&(module, detail, address))?;
         entry.used = self.round;
         Some(entry.resolved.clone())
     }
 
-    pub(crate) fn insert(&mut self, module: ModuleId, address: u64, resolved: Resolved) {
+    pub(crate) fn insert(
+        &mut self,
+        module: ModuleId,
+        detail: Detail,
+        address: u64,
+        resolved: Resolved,
+    ) {
         let entry = Entry { resolved, used: self.round };
         self.bytes += entry_bytes(&entry);
-        if let Some(old) = self.entries.insert((module, address), entry) {
+        if let Some(old) = self.entries.insert((module, detail, address), entry) {
             self.bytes -= entry_bytes(&old);
         }
     }
@@ -169,7 +181,7 @@ impl Cache {
             }
             held
         });
-        let live: HashSet<ModuleId> = entries.keys().map(|(module, _)| *module).collect();
+        let live: HashSet<ModuleId> = entries.keys().map(|(module, ..)| *module).collect();
         units.retain(|id, units| {
             let held = live.contains(id);
             if !held {

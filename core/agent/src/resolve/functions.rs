@@ -1,4 +1,4 @@
-//! Where the code of one function lies.
+//! Where the code of functions lies.
 
 use std::ops::Range;
 
@@ -35,6 +35,38 @@ pub(crate) fn ranges_of(
         ranges.extend(unwound(image, address)?);
         ranges.dedup();
     }
+    Ok(ranges)
+}
+
+/// More functions than this are not listed: CPython has some 10,000.
+const MAX_FUNCTIONS: usize = 1 << 16;
+
+/// The code of every function, by `.eh_frame`, ascending, in addresses of the file. A part that the
+/// compiler has moved away from its function is one of its own. Nothing where there are more than
+/// 65,536.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn all_ranges(image: &Image) -> Result<Vec<Range<u64>>, ResolveError> {
+    let at = |name| image.section(name).map_or(0, |section| section.address);
+    let Some(bytes) = image.section_bytes(".eh_frame", MAX_EH_FRAME)? else {
+        return Ok(Vec::new());
+    };
+    let section = EhFrame::new(&bytes, LittleEndian);
+    let bases = BaseAddresses::default().set_eh_frame(at(".eh_frame")).set_text(at(".text"));
+    let mut clock = Clock::start();
+    let mut entries = section.entries(&bases);
+    let mut ranges = Vec::new();
+    while let Ok(Some(entry)) = entries.next() {
+        clock.spend(1)?;
+        let CieOrFde::Fde(partial) = entry else { continue };
+        let Ok(fde) = partial.parse(EhFrame::cie_from_offset) else { continue };
+        ranges.push(fde.initial_address()..fde.end_address());
+        if ranges.len() > MAX_FUNCTIONS {
+            return Ok(Vec::new());
+        }
+    }
+    ranges.sort_unstable_by_key(|range| range.start);
     Ok(ranges)
 }
 
@@ -132,6 +164,8 @@ mod tests {
         let symbol = super::super::symbols_at(&image, &[address]).unwrap().remove(0).unwrap();
         let by_symbol = ranges_of(&image, &symbol.name, address).unwrap();
         assert_eq!(by_symbol, vec![symbol.address..symbol.address + symbol.size]);
+        let all = all_ranges(&image).unwrap();
+        assert!(all.contains(&by_symbol[0]) && all.is_sorted_by_key(|range| range.start));
         let unwound = ranges_of(&image, "no such function", address).unwrap();
         assert_eq!(unwound, by_symbol);
         assert_eq!(ranges_of(&image, "no such function", 1).unwrap(), Vec::new());

@@ -43,13 +43,16 @@ impl<'a, 'd> Lines<'a, 'd> {
         clock: &mut Clock,
     ) -> Result<Vec<SourceLine>, ResolveError> {
         let mut rows: Vec<Option<Row>> = vec![None; addresses.len()];
+        let mut missing = addresses.len();
         if let Some(program) = self.unit.line_program.clone() {
             let mut program = program.rows();
             let mut last: Option<Row> = None;
-            while let Some((_, row)) = program.next_row().map_err(damaged)? {
+            while missing > 0
+                && let Some((_, row)) = program.next_row().map_err(damaged)?
+            {
                 clock.spend(1)?;
                 if let Some(last) = last {
-                    fill(&mut rows, addresses, last, row.address());
+                    missing -= fill(&mut rows, addresses, last, row.address());
                 }
                 let line = row.line().and_then(|line| u32::try_from(line.get()).ok());
                 let next = Row { start: row.address(), file: row.file_index(), line };
@@ -107,18 +110,22 @@ impl<'a, 'd> Lines<'a, 'd> {
     }
 }
 
-/// Gives the addresses from `row` up to `end` that place, where they have none.
-fn fill(rows: &mut [Option<Row>], addresses: &[u64], row: Row, end: u64) {
+/// Gives the addresses from `row` up to `end` that place, where they have none; returns how many
+/// got it.
+fn fill(rows: &mut [Option<Row>], addresses: &[u64], row: Row, end: u64) -> usize {
     if row.start >= end {
-        return;
+        return 0;
     }
+    let mut filled = 0;
     let first = addresses.partition_point(|&address| address < row.start);
     for (address, slot) in addresses.iter().zip(rows).skip(first) {
         if *address >= end {
             break;
         }
+        filled += usize::from(slot.is_none());
         slot.get_or_insert(row);
     }
+    filled
 }
 
 fn push(path: &mut String, part: &str) {

@@ -40,6 +40,7 @@ pub use elf::Section;
 pub use elf::Segment;
 pub use error::ResolveError;
 pub use error::ResolveErrorKind;
+pub(crate) use functions::all_ranges;
 pub(crate) use functions::ranges_of;
 pub(crate) use functions::variable;
 pub use image::Image;

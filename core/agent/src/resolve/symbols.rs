@@ -127,6 +127,15 @@ pub struct Resolved {
     pub frames: Arc<[SymbolFrame]>,
 }
 
+/// How much is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Detail {
+    /// The function that covers an address in the symbol table.
+    Names,
+    /// Inlined functions, files and lines too.
+    Lines,
+}
+
 /// What [`Symbols`] did since it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -201,11 +210,26 @@ impl Symbols {
     /// A module that cannot be read gives empty results and is counted in
     /// [`counters`](Self::counters).
     pub fn resolve(&mut self, module: &ModuleFile, addresses: &[u64]) -> Vec<Resolved> {
+        self.resolve_as(module, addresses, Detail::Lines)
+    }
+
+    /// Only the names of the functions at `addresses`, by the symbol table: without what reading
+    /// debug information costs, and without what it tells.
+    pub fn names(&mut self, module: &ModuleFile, addresses: &[u64]) -> Vec<Resolved> {
+        self.resolve_as(module, addresses, Detail::Names)
+    }
+
+    fn resolve_as(
+        &mut self,
+        module: &ModuleFile,
+        addresses: &[u64],
+        detail: Detail,
+    ) -> Vec<Resolved> {
         let id = self.cache.begin(&module.key());
         let mut known: HashMap<u64, Resolved> = HashMap::new();
         let mut missing = Vec::new();
         for &address in addresses {
-            match self.cache.get(id, address) {
+            match self.cache.get(id, detail, address) {
                 Some(resolved) => {
                     self.counters.cached += 1;
                     known.insert(address, resolved);
@@ -217,11 +241,11 @@ impl Symbols {
         missing.dedup();
         if !missing.is_empty() {
             self.counters.looked_up += missing.len() as u64;
-            let (found, keep) = self.look_up(module, id, &missing);
+            let (found, keep) = self.look_up(module, id, &missing, detail);
             for (&address, resolved) in missing.iter().zip(found) {
                 self.counters.unresolved += u64::from(resolved.frames.is_empty());
                 if keep {
-                    self.cache.insert(id, address, resolved.clone());
+                    self.cache.insert(id, detail, address, resolved.clone());
                 }
                 known.insert(address, resolved);
             }
@@ -245,6 +269,7 @@ impl Symbols {
         module: &ModuleFile,
         id: ModuleId,
         addresses: &[u64],
+        detail: Detail,
     ) -> (Vec<Resolved>, bool) {
         let image = match module.open() {
             Ok(image) => image,
@@ -269,6 +294,7 @@ impl Symbols {
             vec![None; addresses.len()]
         });
         let described_in = match &separate {
+            _ if detail == Detail::Names => None,
             Some(separate) => Some(separate).filter(|separate| DebugInfo::is_plain(separate)),
             None => Some(&image),
         };
