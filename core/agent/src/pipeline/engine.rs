@@ -12,9 +12,9 @@ use std::time::Duration;
 /// 4 to 60 µs, by processor and hypervisor (`docs/decisions/0010-engines.md`).
 const AFFORDABLE: f64 = 0.005;
 
-/// The rate at which perf events are probed: 8 signals then take 4 ms, and one that cost 60 µs
+/// The rate at which perf events are probed: 8 signals then take 2.4 ms, and one that cost 60 µs
 /// would leave most of the time to the probe.
-const PROBE_INTERVAL: Duration = Duration::from_micros(500);
+const PROBE_INTERVAL: Duration = Duration::from_micros(300);
 
 /// CPU time that one probe may use.
 const PROBE_LIMIT: Duration = Duration::from_millis(30);

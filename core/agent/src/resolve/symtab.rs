@@ -95,14 +95,16 @@ pub(crate) fn symbols_named(
     let mut found = Vec::new();
     each_entry(image, table, |symbol| {
         clock.spend(1)?;
-        let name = strings.get(symbol.st_name.get(LE) as usize..).unwrap_or_default();
-        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         let right = match named {
             Named::Code => names_code(symbol),
             Named::Data => symbol.st_type() == elf::STT_OBJECT,
         };
-        if right
-            && let Ok(name) = std::str::from_utf8(name)
+        if !right {
+            return Ok(());
+        }
+        let name = strings.get(symbol.st_name.get(LE) as usize..).unwrap_or_default();
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        if let Ok(name) = std::str::from_utf8(name)
             && matches(name)
         {
             let (address, size) = (symbol.st_value.get(LE), symbol.st_size.get(LE));

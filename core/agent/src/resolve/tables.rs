@@ -126,6 +126,7 @@ impl OwnedTable {
 
     fn lay_out(&mut self, rows: &[(u64, Rule)], pages: u64) {
         let mut ids: HashMap<Rule, u32> = HashMap::new();
+        self.rows.reserve(rows.len() + pages as usize);
         let mut next = 0;
         let mut current = Rule::default();
         for page in 0..pages {
