@@ -61,8 +61,8 @@ pub struct Config {
     /// Whether inlined functions are read from debug information.
     pub inlines: bool,
     /// Whether profiles of Python programs show the interpreter's own native frames, which are
-    /// hidden otherwise: those of its file except where they are the leaf, and what started a
-    /// thread before its first Python function.
+    /// hidden otherwise: those of its file except where they are the leaf, then named without a
+    /// line, and what started a thread before its first Python function.
     pub python_internals: bool,
     /// Beginnings of file names: Python frames of such files are hidden unless they are the leaf.
     /// By default none. The Python package puts its own folder here, so that its decorators do not
