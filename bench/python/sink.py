@@ -36,6 +36,8 @@ class Sink:
                 """Nothing: the table is the output."""
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # Some end with the connection in use.
+        self.server.handle_error = lambda *_: None
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

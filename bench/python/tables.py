@@ -1,4 +1,6 @@
-"""Prints the Python tables of docs/performance.md: `tables.py shares|cost|memory [rounds=N]`.
+"""Prints the Python tables of docs/performance.md.
+
+`tables.py shares|cost|memory [rounds=N] [threads=N]`; 1 thread and 16 of them by default.
 
 Engines take turns within each round, in an order that is reversed from round to round; each run is
 a process of its own. A figure is the median, in brackets the lowest and the highest. Ratios are
@@ -99,8 +101,8 @@ def nine_functions(sink, threads, rounds):
     return take_turns(sink, ["none", *SHARES], rounds, "load.py", threads, ROUNDS)
 
 
-def shares(sink, rounds):
-    for threads in (1, 16):
+def shares(sink, rounds, all_threads):
+    for threads in all_threads:
         runs = nine_functions(sink, threads, rounds)
         print(f"\n{threads} thread{'s' if threads > 1 else ''}:\n")
         head("", "share in the wrong place", "each run", "noise of as many samples",
@@ -119,8 +121,8 @@ def shares(sink, rounds):
                 f"{percent(true[gil_free] / cpu)}", f"{cpu:.0f}")
 
 
-def cost(sink, rounds):
-    for threads in (1, 16):
+def cost(sink, rounds, all_threads):
+    for threads in all_threads:
         runs = nine_functions(sink, threads, rounds)
         print(f"\n{threads} thread{'s' if threads > 1 else ''}:\n")
         head("", "CPU of the load, ratio", "wall time, ratio", "accounted for", "start, ms of CPU",
@@ -171,7 +173,7 @@ def head(*cells):
     row(*["---"] * len(cells))
 
 
-def memory(sink, rounds):
+def memory(sink, rounds, _):
     import memory as table
 
     table.memory(sink, rounds)
@@ -188,7 +190,8 @@ def main():
         table, usual = TABLES[name]
         print(f"{time.strftime('%F %H:%M UTC', time.gmtime())}; Python {sys.version.split()[0]}; "
               f"load average {os.getloadavg()[0]:.2f}")
-        table(sink, int(options.get("rounds", usual)))
+        threads = [int(options["threads"])] if "threads" in options else [1, 16]
+        table(sink, int(options.get("rounds", usual)), threads)
 
 
 if __name__ == "__main__":

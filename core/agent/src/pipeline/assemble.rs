@@ -521,6 +521,38 @@ mod tests {
         assert_eq!(native, (names, vec![LossCause::Truncated]), "without an interpreter as ever");
     }
 
+    #[inline(never)]
+    fn evaluation(number: u64) -> u64 {
+        std::hint::black_box(number) + 1
+    }
+
+    #[inline(never)]
+    fn internal(number: u64) -> u64 {
+        std::hint::black_box(number) + 2
+    }
+
+    #[test]
+    fn samples_anywhere_in_a_function_of_the_interpreter_are_one_stack() {
+        let mut modules = Modules::default();
+        modules.refresh();
+        let [evaluation, internal] =
+            [evaluation, internal].map(|it: fn(u64) -> u64| it as usize as u64);
+        let mut interpreted = Interpreted::new(Some(evaluation), Showing::default());
+        interpreted.find_code(&mut modules);
+        let (modules, interpreted) = (&mut modules, &mut interpreted);
+        let mut reading = Reading { modules, interpreted, codes: &Codes::new() };
+        let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
+        let mut key = |leaf| {
+            let frames = [leaf, evaluation + 4, code(0)];
+            let (labels, thread) = (Labels::NONE, ThreadNameId(0));
+            let stack = RawStack { frames: &frames, complete: false, labels, thread };
+            assembly.key(&stack, &mut reading, &mut Seen::new())
+        };
+        let first = key(internal + 1);
+        assert_eq!((first.frames.len(), &first), (2, &key(internal + 2)));
+        assert_ne!(first, key(evaluation + 1));
+    }
+
     #[test]
     fn a_python_frame_has_its_line_and_its_functions_first_line() {
         let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
