@@ -48,12 +48,8 @@ const MAX_FUNCTIONS: usize = 1 << 16;
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn all_ranges(image: &Image) -> Result<Vec<Range<u64>>, ResolveError> {
-    let at = |name| image.section(name).map_or(0, |section| section.address);
-    let Some(bytes) = image.section_bytes(".eh_frame", MAX_EH_FRAME)? else {
-        return Ok(Vec::new());
-    };
+    let Some((bytes, bases)) = eh_frame(image)? else { return Ok(Vec::new()) };
     let section = EhFrame::new(&bytes, LittleEndian);
-    let bases = BaseAddresses::default().set_eh_frame(at(".eh_frame")).set_text(at(".text"));
     let mut clock = Clock::start();
     let mut entries = section.entries(&bases);
     let mut ranges = Vec::new();
@@ -68,6 +64,14 @@ pub(crate) fn all_ranges(image: &Image) -> Result<Vec<Range<u64>>, ResolveError>
     }
     ranges.sort_unstable_by_key(|range| range.start);
     Ok(ranges)
+}
+
+/// `.eh_frame`, and where it and the code lie.
+fn eh_frame(image: &Image) -> Result<Option<(super::Bytes, BaseAddresses)>, ResolveError> {
+    let at = |name| image.section(name).map_or(0, |section| section.address);
+    let bases = BaseAddresses::default().set_eh_frame(at(".eh_frame")).set_text(at(".text"));
+    let bytes = image.section_bytes(".eh_frame", MAX_EH_FRAME)?;
+    Ok(bytes.map(|bytes| (bytes, bases)))
 }
 
 /// The bytes of the variable `name`, in addresses of the file.
@@ -95,12 +99,8 @@ const SMALLEST_PART: u64 = 16 << 10;
 /// instruction finds the frame as the function has made it: of the same size, or told by the same
 /// register. The start of any other function does not look like that.
 fn unwound(image: &Image, address: u64) -> Result<Vec<Range<u64>>, ResolveError> {
-    let at = |name| image.section(name).map_or(0, |section| section.address);
-    let Some(bytes) = image.section_bytes(".eh_frame", MAX_EH_FRAME)? else {
-        return Ok(Vec::new());
-    };
+    let Some((bytes, bases)) = eh_frame(image)? else { return Ok(Vec::new()) };
     let section = EhFrame::new(&bytes, LittleEndian);
-    let bases = BaseAddresses::default().set_eh_frame(at(".eh_frame")).set_text(at(".text"));
     let Ok(fde) = section.fde_for_address(&bases, address, EhFrame::cie_from_offset) else {
         return Ok(Vec::new());
     };
