@@ -9,7 +9,7 @@ use super::stacks::{Stacks, ThreadNameId, room};
 use super::threads::Threads;
 use crate::labels::{Interned, id_pairs};
 use crate::profile::{LabelSetId, LossCause, Profile};
-use crate::resolve::{CodeSource, FileIndex, Modules, Symbols};
+use crate::resolve::{CodeSource, Detail, FileIndex, Modules, Symbols};
 use sondage_sampler::walk::python::PythonFrame;
 use sondage_sampler::{End, Labels};
 use std::collections::{HashMap, HashSet};
@@ -238,7 +238,7 @@ impl Assembly {
             && classify(*leaf) == Native::Internal
         {
             let start = reading.interpreted.function_start(reading.modules, *leaf);
-            frames.push(self.frames.native_function(start, reading.modules));
+            frames.push(self.frames.native(start, reading.modules, Detail::Names));
             words = callers;
         }
         for &word in words {
@@ -261,7 +261,7 @@ impl Assembly {
         }
         let frame = match PythonFrame::from_word(word) {
             None => {
-                let number = self.frames.native(word, reading.modules);
+                let number = self.frames.native(word, reading.modules, Detail::Lines);
                 SeenFrame { number, hidden: false, lost: false }
             }
             Some(frame) => self.python(frame, reading),
@@ -414,7 +414,8 @@ mod tests {
         let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
         for number in 0..400u32 {
             let labels = Labels { set: 0, span: u64::from(number) + 1, trace: 7 };
-            let frames = assembly.frames.native(u64::from(number % 20), &Modules::default());
+            let frames =
+                assembly.frames.native(u64::from(number % 20), &Modules::default(), Detail::Lines);
             let (frames, thread) = (Box::from([frames]), ThreadNameId(0));
             let key = StackKey { frames, labels, thread, missing: Missing::default() };
             assembly.add(key, Amounts::Time { samples: 1, cpu: 10, waited: 0 });

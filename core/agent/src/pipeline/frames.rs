@@ -1,7 +1,7 @@
 //! The frames of a profile that is being put together, each once, and what they are called.
 
 use crate::profile::{Function, Line, Location, LocationId, Mapping, Profile};
-use crate::resolve::{ANONYMOUS, FileIndex, Modules, PerfMap, Resolved, Symbols};
+use crate::resolve::{ANONYMOUS, Detail, FileIndex, Modules, PerfMap, Resolved, Symbols};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -14,8 +14,7 @@ pub(super) enum Frame {
     /// An address in the process that no module holds.
     Unmapped(u64),
     /// An address in the process, and the file and address in it that it belongs to.
-    /// With `whole` it is the first of a function, of which no more is shown than its name.
-    Native { address: u64, file: FileIndex, in_file: u64, mapping: MappedAt, whole: bool },
+    Native { address: u64, file: FileIndex, in_file: u64, mapping: MappedAt, detail: Detail },
     /// A line of a source file that an interpreter runs.
     Source(SourceFrame),
     /// A frame that says what is missing.
@@ -74,16 +73,7 @@ impl Frames {
     }
 
     /// The number of the frame at an address.
-    pub(super) fn native(&mut self, address: u64, modules: &Modules) -> u32 {
-        self.native_frame(address, modules, false)
-    }
-
-    /// The number of the frame of the function that begins at an address, wherever in it.
-    pub(super) fn native_function(&mut self, start: u64, modules: &Modules) -> u32 {
-        self.native_frame(start, modules, true)
-    }
-
-    fn native_frame(&mut self, address: u64, modules: &Modules, whole: bool) -> u32 {
+    pub(super) fn native(&mut self, address: u64, modules: &Modules, detail: Detail) -> u32 {
         let frame = if address >> KIND_SHIFT != 0 {
             Frame::UnknownKind
         } else if let Some(module) = modules.find(address) {
@@ -93,7 +83,7 @@ impl Frames {
                 file: module.file,
                 in_file: address.wrapping_sub(module.bias),
                 mapping: MappedAt { start, end, offset: module.file_offset },
-                whole,
+                detail,
             }
         } else {
             Frame::Unmapped(address)
@@ -108,14 +98,14 @@ impl Frames {
         modules: &Modules,
         symbols: &mut Symbols,
     ) -> Vec<LocationId> {
-        let mut by_file: HashMap<(FileIndex, bool), Vec<(u64, usize)>> = HashMap::new();
+        let mut by_file: HashMap<(FileIndex, Detail), Vec<(u64, usize)>> = HashMap::new();
         for (number, frame) in self.frames.iter().enumerate() {
-            if let Frame::Native { file, in_file, whole, .. } = frame {
-                by_file.entry((*file, *whole)).or_default().push((*in_file, number));
+            if let Frame::Native { file, in_file, detail, .. } = frame {
+                by_file.entry((*file, *detail)).or_default().push((*in_file, number));
             }
         }
         let mut lines = vec![Vec::new(); self.frames.len()];
-        for ((file, whole), mut frames) in by_file {
+        for ((file, detail), mut frames) in by_file {
             frames.sort_unstable();
             let addresses: Vec<u64> = frames.iter().map(|(address, _)| *address).collect();
             let file = modules.file(file);
@@ -125,11 +115,7 @@ impl Frames {
                 }
                 continue;
             }
-            let resolved = if whole {
-                symbols.names(file, &addresses)
-            } else {
-                symbols.resolve(file, &addresses)
-            };
+            let resolved = symbols.resolve_as(file, &addresses, detail);
             for ((_, number), resolved) in frames.iter().zip(&resolved) {
                 lines[*number] = lines_of(profile, resolved);
             }
@@ -215,16 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_function_is_one_frame_with_its_name_and_without_a_line() {
+    fn a_frame_by_name_is_one_of_its_own_without_a_line() {
         let mut modules = Modules::default();
         modules.refresh();
         let start = called as fn(u64) -> u64 as usize as u64;
         assert_eq!(called(1), 3);
         let mut frames = Frames::default();
-        let exact = frames.native(start, &modules);
-        let whole = frames.native_function(start, &modules);
-        assert_eq!(frames.native_function(start, &modules), whole);
-        assert_ne!(exact, whole);
+        let exact = frames.native(start, &modules, Detail::Lines);
+        let named = frames.native(start, &modules, Detail::Names);
+        assert_eq!(frames.native(start, &modules, Detail::Names), named);
+        assert_ne!(exact, named);
         let mut profile = Profile::new(Vec::new());
         let mut symbols = Symbols::new(Default::default());
         let locations = frames.locations(&mut profile, &modules, &mut symbols);
@@ -234,9 +220,9 @@ mod tests {
             *line
         };
         let function = |line: Line| &profile.functions()[line.function.index()];
-        assert_eq!(function(line(whole)).name, function(line(exact)).name);
-        assert!(profile.text(function(line(whole)).name).ends_with("called"));
-        assert_eq!((line(whole).line, function(line(whole)).start_line), (0, 0));
+        assert_eq!(function(line(named)).name, function(line(exact)).name);
+        assert!(profile.text(function(line(named)).name).ends_with("called"));
+        assert_eq!((line(named).line, function(line(named)).start_line), (0, 0));
         assert!(line(exact).line > 0 && function(line(exact)).start_line > 0);
     }
 }

@@ -122,8 +122,10 @@ fn fill(rows: &mut [Option<Row>], addresses: &[u64], row: Row, end: u64) -> usiz
         if *address >= end {
             break;
         }
-        filled += usize::from(slot.is_none());
-        slot.get_or_insert(row);
+        if slot.is_none() {
+            *slot = Some(row);
+            filled += 1;
+        }
     }
     filled
 }

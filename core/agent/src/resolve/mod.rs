@@ -61,6 +61,7 @@ pub use python::line_at;
 pub use python::read_text;
 pub use source::FileIdentity;
 pub use symbols::Budget;
+pub(crate) use symbols::Detail;
 pub use symbols::ModuleFile;
 pub use symbols::Resolved;
 pub use symbols::SymbolCounters;

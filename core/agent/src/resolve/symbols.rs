@@ -130,7 +130,8 @@ pub struct Resolved {
 /// How much is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Detail {
-    /// The function that covers an address in the symbol table.
+    /// The function that covers an address in the symbol table: without what reading debug
+    /// information costs.
     Names,
     /// Inlined functions, files and lines too.
     Lines,
@@ -213,13 +214,8 @@ impl Symbols {
         self.resolve_as(module, addresses, Detail::Lines)
     }
 
-    /// Only the names of the functions at `addresses`, by the symbol table: without what reading
-    /// debug information costs, and without what it tells.
-    pub fn names(&mut self, module: &ModuleFile, addresses: &[u64]) -> Vec<Resolved> {
-        self.resolve_as(module, addresses, Detail::Names)
-    }
-
-    fn resolve_as(
+    /// As [`resolve`](Self::resolve), with as much as is asked for.
+    pub(crate) fn resolve_as(
         &mut self,
         module: &ModuleFile,
         addresses: &[u64],
