@@ -1,0 +1,18 @@
+//! The `sondage` command, which the package installs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use napi_derive::napi;
+use sondage_cli::Surroundings;
+
+/// Runs the command and returns its exit code. The calling thread waits meanwhile.
+#[napi]
+#[must_use]
+pub fn command(arguments: Vec<String>, library: Option<String>, node: Option<String>) -> u32 {
+    let arguments = arguments.into_iter().map(OsString::from);
+    let _ = node;
+    let surroundings =
+        Surroundings { library: library.map(PathBuf::from), ..Surroundings::default() };
+    u32::from(sondage_cli::run(arguments, &surroundings))
+}

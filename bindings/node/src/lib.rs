@@ -1,0 +1,15 @@
+//! Sondage for Node.js: the addon of the package `sondage`.
+//!
+//! The API that people see is written in JavaScript, in `lib`. What is here is the bridge to the
+//! core, and what only native code can do: V8's own structures, and labels that the signal handler
+//! reads.
+//!
+//! Every export goes through [`fence::fenced`]: a defect turns profiling off with one warning, and
+//! the program goes on.
+#![deny(unsafe_code)]
+
+mod agent;
+mod command;
+mod fence;
+mod foreign;
+mod labels;
