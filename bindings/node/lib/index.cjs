@@ -5,6 +5,7 @@ const path = require('node:path');
 const addon = require('./addon.cjs');
 const { currentLabels, setLabels, withLabels } = require('./labels.cjs');
 const { settings } = require('./settings.cjs');
+const { attachThread } = require('./thread.cjs');
 
 /** Starts profiling; does nothing where a profiler runs already. */
 function start(options = {}) {
@@ -12,7 +13,8 @@ function start(options = {}) {
 }
 
 function begin(options, byDoor) {
-  const { started, warnings } = addon.start(settings(options), program(), byDoor);
+  const reason = attachThread();
+  const { started, warnings } = addon.start(settings(options), program(), byDoor, reason);
   warnings.forEach(warn);
   if (started) deliverAtEnd();
 }
@@ -59,7 +61,7 @@ function isRunning() {
 
 /** The profiler of a program that does not know of it. */
 function startByDoor() {
-  if (!addon.record()) begin({}, true);
+  if (!addon.record(attachThread())) begin({}, true);
 }
 
 module.exports = {

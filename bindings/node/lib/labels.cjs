@@ -73,4 +73,8 @@ function currentLabels() {
   return labels;
 }
 
-module.exports = { currentLabels, setLabels, withLabels };
+function areFound(handlerFindsThem) {
+  found = handlerFindsThem;
+}
+
+module.exports = { areFound, currentLabels, setLabels, storage, withLabels };

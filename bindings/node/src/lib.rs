@@ -13,3 +13,5 @@ mod command;
 mod fence;
 mod foreign;
 mod labels;
+mod selftest;
+mod v8;
