@@ -207,7 +207,7 @@ fn mapped_file(range: &Range<u64>) -> Option<Range<u64>> {
 }
 
 /// A value of JavaScript as V8 has it.
-fn tagged(value: napi::sys::napi_value) -> u64 {
+pub(crate) fn tagged(value: napi::sys::napi_value) -> u64 {
     // SAFETY: a `napi_value` of Node.js is a `v8::Local`, which is a pointer to a word.
     unsafe { *value.cast::<u64>() }
 }
