@@ -65,6 +65,15 @@ pub fn find_labels(storage: Object<'_>, probe: Object<'_>) -> napi::Result<bool>
     fenced(false, || Ok(v8::read_labels(storage.raw(), probe.raw())))
 }
 
+/// Undoes [`find_labels`].
+#[napi]
+pub fn forget_labels() -> napi::Result<()> {
+    fenced((), || {
+        v8::forget_labels();
+        Ok(())
+    })
+}
+
 /// Reads the frames of who calls this. `changed` puts another value in place of the number of the
 /// layout with that name: no such layout may pass.
 #[napi]

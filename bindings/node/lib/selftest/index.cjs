@@ -103,14 +103,18 @@ function strings(changed, value) {
 
 const LABELS = 4711;
 
-/** Whether labels that are the store of `storage` are found. `changed` as for `wrongly`. */
+/**
+ * Whether labels that are the store of `storage` are found: from then on they are read there.
+ * `changed` as for `wrongly`.
+ */
 function findsLabels(storage, changed, value) {
   const current = () => addon.lookHere(changed, value)?.labels;
-  return (
+  const finds =
     addon.findLabels(storage, {}) &&
     storage.run(LABELS, () => current() === LABELS) &&
-    current() === 0
-  );
+    storage.exit(current) === 0;
+  if (!finds) addon.forgetLabels();
+  return finds;
 }
 
 module.exports = { findsLabels, wrongly };
