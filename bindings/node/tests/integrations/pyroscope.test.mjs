@@ -10,7 +10,7 @@ import fastify from 'fastify';
 import * as sondage from 'sondage';
 import Pyroscope, { init, wrapWithLabels } from 'sondage/compat/pyroscope';
 
-import { readProfile } from '../pprof.mjs';
+import { readProfile } from './pprof.mjs';
 import { burn, client, cpu, serve, wander } from './serving.mjs';
 
 const OFF = 'http://127.0.0.1:9';

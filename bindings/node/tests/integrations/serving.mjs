@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import * as sondage from 'sondage';
 
-import { readProfile } from '../pprof.mjs';
+import { readProfile } from './pprof.mjs';
 
 // Why assertions about profiles of asynchronous handlers are not expected to hold yet.
 export const LATER = { todo: 'until the handler reads the continuation slot' };
