@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use napi::bindgen_prelude::{AsyncTask, Buffer};
 use napi::{Env, Status, Task};
@@ -146,9 +147,8 @@ impl Task for Stopping {
     fn compute(&mut self) -> napi::Result<bool> {
         let agent = self.0.take();
         fenced(true, || {
-            // Where another thread is flushing, the agent stops when that ends.
-            if let Some(agent) = agent.and_then(Arc::into_inner) {
-                agent.stop().map_err(|error| exception(&error))?;
+            if let Some(agent) = agent {
+                alone(agent).stop().map_err(|error| exception(&error))?;
             }
             Ok(!RECORDED.load(Ordering::Relaxed))
         })
@@ -156,6 +156,18 @@ impl Task for Stopping {
 
     fn resolve(&mut self, _: Env, stopped: bool) -> napi::Result<bool> {
         Ok(stopped)
+    }
+}
+
+/// The agent, when nobody else uses it any more: flushes that were asked for before, which the pool
+/// has begun before. Who starts a profiler after a stop must not meet the old one.
+fn alone(mut agent: Arc<Agent>) -> Agent {
+    loop {
+        match Arc::try_unwrap(agent) {
+            Ok(agent) => return agent,
+            Err(shared) => agent = shared,
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
