@@ -13,3 +13,4 @@ mod command;
 mod fence;
 mod foreign;
 mod labels;
+mod preloaded;
