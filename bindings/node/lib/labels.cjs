@@ -22,18 +22,28 @@ let steps = new Map();
 function extended(from, labels) {
   let set = from;
   for (const key in labels) {
-    const value = labels[key];
-    if (value === undefined || value === null) continue;
+    const value = textOf(labels, key);
+    if (value === undefined) continue;
     const step = `${set}\0${key}\0${value}`;
     let next = steps.get(step);
     if (next === undefined) {
-      next = addon.withPairs(set, [key, String(value)]);
+      next = addon.withPairs(set, [key, value]);
       if (steps.size >= MAX_STEPS) steps = new Map();
       steps.set(step, next);
     }
     set = next;
   }
   return set;
+}
+
+/** A label's text; `undefined` where it has none: such a label is left out. */
+function textOf(labels, key) {
+  try {
+    const value = labels[key];
+    return value === undefined || value === null ? undefined : String(value);
+  } catch {
+    return undefined;
+  }
 }
 
 function current() {

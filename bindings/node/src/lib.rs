@@ -14,3 +14,4 @@ mod fence;
 mod foreign;
 mod labels;
 mod preloaded;
+mod process;

@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Signals that end a program by default and that we outlive.
 const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 
+/// `si_code` of a signal that was queued with a value.
+const SI_QUEUE: i32 = -1;
+
 /// The running program.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -160,7 +163,10 @@ impl Signals {
     fn next(&self) -> Option<(Signal, bool)> {
         let event = self.events.read_signal().ok()??;
         let signal = Signal::try_from(i32::try_from(event.ssi_signo).ok()?).ok()?;
-        Some((signal, event.ssi_code <= 0))
+        // A thread that does not block it has handed it over, with the code that it came with.
+        let handed_over = event.ssi_code == SI_QUEUE && event.ssi_pid == process::id();
+        let code = if handed_over { event.ssi_int } else { event.ssi_code };
+        Some((signal, code <= 0))
     }
 }
 
