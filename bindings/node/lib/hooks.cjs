@@ -1,8 +1,9 @@
 // What is changed in a program while a profiler runs, and given back when it stops.
 'use strict';
 
-const { isMainThread } = require('node:worker_threads');
+const threads = require('node:worker_threads');
 const addon = require('./addon.cjs');
+const labels = require('./labels.cjs');
 const workers = require('./workers.cjs');
 
 let installed = false;
@@ -14,8 +15,12 @@ function finish() {
 /** Installs everything. */
 function install(options) {
   if (options.workers ?? true) workers.install(addon.isRunning);
+  if (options.asyncHooks) {
+    labels.follow(true);
+    threads.setEnvironmentData(labels.FOLLOWED, true);
+  }
   // The end of a worker is not that of the process.
-  if (installed || !isMainThread) return;
+  if (installed || !threads.isMainThread) return;
   installed = true;
   // The program's own count of listeners stays what it is: none of its warnings is for ours.
   const most = process.getMaxListeners();
@@ -26,6 +31,8 @@ function install(options) {
 /** Takes everything back. */
 function remove() {
   workers.remove();
+  labels.follow(false);
+  threads.setEnvironmentData(labels.FOLLOWED);
   if (!installed) return;
   installed = false;
   process.off('exit', finish);

@@ -9,15 +9,17 @@ const { isOfEnvironment, refused, settings, wrongType } = require('./settings.cj
 const { attachThread } = require('./thread.cjs');
 
 // Options that are this package's and not the core's.
-const OWN = new Set(['workers']);
+const OWN = new Set(['asyncHooks', 'workers']);
 
 /** Starts profiling; does nothing where a profiler runs already. */
 function start(options = {}) {
   if (typeof options !== 'object' || options === null) {
     throw wrongType('options must be an object');
   }
-  if (!['undefined', 'boolean'].includes(typeof options.workers)) {
-    throw wrongType('workers must be true or false');
+  for (const name of OWN) {
+    if (!['undefined', 'boolean'].includes(typeof options[name])) {
+      throw wrongType(`${name} must be true or false`);
+    }
   }
   begin(options, false);
 }
