@@ -25,8 +25,10 @@ module.exports = function makeChain(next) {
   }
 
   // prettier-ignore
-  function Outer(value) { // Outer begins
-    this.seen = middle(value); // Outer calls
+  class Outer {
+    constructor(value) { // Outer begins
+      this.seen = middle(value); // Outer calls
+    }
   }
 
   // prettier-ignore

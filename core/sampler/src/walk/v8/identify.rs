@@ -77,7 +77,8 @@ impl<M: MemoryReader> Identify<'_, '_, M> {
     /// The number of a function's bytecode.
     pub(super) fn bytecode(&mut self, shared: u64, bytecode: u64) -> Option<u32> {
         let function = self.look_at(shared)?;
-        let key = Key { address: function.key.address ^ FUNCTION ^ BYTECODE, ..function.key };
+        let Key { address, fingerprint } = function.key;
+        let key = Key { address: address ^ FUNCTION ^ BYTECODE, fingerprint: mix(fingerprint) };
         if let Some(number) = self.known.find(key) {
             return Some(number);
         }
@@ -223,18 +224,20 @@ impl<M: MemoryReader> Identify<'_, '_, M> {
         };
         let (start, end) = range.unwrap_or((u32::MAX, u32::MAX));
         let place = u64::from(start) | u64::from(end) << 32;
-        let key = Key { address: self.key(FUNCTION, id), fingerprint: mix(mix(place) ^ beginning) };
+        let key = self.key(FUNCTION, id, mix(place) ^ beginning);
         Some(Function { key, script, name, range })
     }
 
-    fn key(&self, kind: u64, id: u32) -> u64 {
-        kind | u64::from(self.isolate & 0x0fff_ffff) << 32 | u64::from(id)
+    /// Of the same thing in many isolates each key must be looked for at another place.
+    fn key(&self, kind: u64, id: u32, what: u64) -> Key {
+        let address = kind | u64::from(self.isolate & 0x0fff_ffff) << 32 | u64::from(id);
+        Key { address, fingerprint: mix(what ^ mix(address)) }
     }
 
     fn script(&mut self, script: u64) -> Option<u32> {
         let layout = self.heap.layout;
         let id = self.heap.small(script, layout.script_id)? as u32;
-        let key = Key { address: self.key(SCRIPT, id), fingerprint: mix(u64::from(id)) };
+        let key = self.key(SCRIPT, id, 0);
         if let Some(number) = self.known.find(key) {
             return Some(number);
         }

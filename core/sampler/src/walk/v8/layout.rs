@@ -330,9 +330,9 @@ impl Layout {
     fn take_types(&mut self, constants: &Constants<'_>) -> Result<(), Unsupported> {
         let function = constants.one("type_JSFunction__JS_FUNCTION_TYPE")?;
         self.type_function_first = constants.one("FirstJSFunctionType").unwrap_or(function);
-        // 11.3 exports the first of its fifteen types of functions only.
+        // 11.3 exports the first of its sixteen types of functions only.
         self.type_function_last =
-            constants.one("LastJSFunctionType").unwrap_or(function.wrapping_add(14));
+            constants.one("LastJSFunctionType").unwrap_or(function.wrapping_add(15));
         self.type_shared = constants.one("type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE")?;
         self.type_scope = constants.one("type_ScopeInfo__SCOPE_INFO_TYPE")?;
         self.type_script = constants.one("type_Script__SCRIPT_TYPE")?;
