@@ -18,9 +18,7 @@ pub use sondage_sampler::walk::v8::collection_ends;
 
 use crate::labels::LabelSet;
 use crate::resolve::{CodeSource, JavaScript, JavaScriptFrame};
-use sondage_sampler::walk::v8::{
-    Capture, Definition, Tier, V8Frame, current_labels, read_text,
-};
+use sondage_sampler::walk::v8::{Capture, Definition, Tier, V8Frame, current_labels, read_text};
 use std::sync::OnceLock;
 
 /// A V8 whose frames can be read.

@@ -21,7 +21,7 @@ use crate::stranger;
 use crate::timer::TimerInfo;
 use crate::waiting;
 use crate::walk::python::{Running, thread_state};
-use crate::walk::{Walked, v8, walk_with};
+use crate::walk::{Code, Walked, v8, walk_with};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -160,8 +160,8 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     // SAFETY: the range is part of this thread's own stack (`learn_stack`), which stays mapped.
     let mut memory = unsafe { SelfMemory::trusting(proven) };
     let registers = interrupted.registers;
-    let (modules, limit) = (pool.modules(), depth.min(room));
-    let walked = walk_with(&mut v8, modules, registers, &mut memory, limit, |index, frame| {
+    let code = Code { modules: pool.modules(), runtime: &mut v8 };
+    let walked = walk_with(code, registers, &mut memory, depth.min(room), |index, frame| {
         record.put(index.wrapping_add(HEADER_WORDS), frame);
     });
     Tally::add(&slot.tally.unreadable, u64::from(v8.is_some_and(|v8| v8.lost > 0)));

@@ -233,6 +233,7 @@ fn options(engine: Engine) -> Options {
         engine,
         avoided_signals: 0,
         python: None,
+        v8: None,
     }
 }
 

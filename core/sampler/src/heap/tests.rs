@@ -24,6 +24,7 @@ fn sampler() -> Sampler {
         main_stack: 0..0,
         avoided_signals: 0,
         python: None,
+        v8: None,
     };
     Sampler::start(&options).unwrap()
 }

@@ -7,6 +7,7 @@ pub mod python;
 pub(crate) mod runtime;
 pub mod v8;
 
+pub(crate) use native::Code;
 pub use native::Walked;
 pub use native::walk;
 pub(crate) use native::walk_with;

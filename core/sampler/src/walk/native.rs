@@ -37,19 +37,27 @@ pub fn walk<M: MemoryReader>(
     limit: usize,
     emit: impl FnMut(usize, u64),
 ) -> Walked {
-    walk_with(&mut (), modules, registers, memory, limit, emit)
+    walk_with(Code { modules, runtime: &mut () }, registers, memory, limit, emit)
+}
+
+/// What is known of the code that runs.
+pub(crate) struct Code<'c, 't, R> {
+    /// Sorted by address.
+    pub(crate) modules: &'c [ModuleEntry<'t>],
+    /// Asked first.
+    pub(crate) runtime: &'c mut R,
 }
 
 /// As [`walk`], where frames of a runtime lie between the others: it hands out their words.
 #[inline(always)]
 pub(crate) fn walk_with<M: MemoryReader, R: Runtime>(
-    runtime: &mut R,
-    modules: &[ModuleEntry<'_>],
+    code: Code<'_, '_, R>,
     registers: Registers,
     memory: &mut M,
     limit: usize,
     mut emit: impl FnMut(usize, u64),
 ) -> Walked {
+    let Code { modules, runtime } = code;
     let mut cursor = Cursor { registers, interrupted: true, crossed_signal: false, module: None };
     let mut frames = 0usize;
     while frames < limit {

@@ -1,9 +1,7 @@
 //! What is found at a frame gets a number, and is copied on first sight.
 
 use super::code::{CodeObject, Kind};
-use super::definition::{
-    self, NO_FUNCTION, NO_SCRIPT, Source, Tier, Widths, mix, source_hash,
-};
+use super::definition::{self, NO_FUNCTION, NO_SCRIPT, Source, Tier, Widths, mix, source_hash};
 use super::heap::{Heap, small, untag};
 use super::text::{Characters, Text};
 use crate::interner::{Interner, Key, Room};
@@ -161,8 +159,7 @@ impl<M: MemoryReader> Identify<'_, '_, M> {
             0 => Characters::default(),
             _ => self.bytes(inlining).unwrap_or_default(),
         };
-        let header =
-            {
+        let header = {
             let inlined = (inlining.count, count);
             definition::optimized_header((tier, code.size), number, positions.count, inlined)
         };

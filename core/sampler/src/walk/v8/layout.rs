@@ -102,21 +102,32 @@ layout! {
     /// The kind of frame that compiled regular expressions have.
     frame_of_regexp: u16,
 
+    /// In a map: the type of its objects.
     map_instance_type: u16,
+    /// In a function: what its closures share.
     function_shared: u16,
+    /// In that: the name, or the scope that has it.
     shared_name: u16,
+    /// In that: the script.
     shared_script: u16,
+    /// In a script: its name.
     script_name: u16,
+    /// In a script: its source.
     script_source: u16,
+    /// In a script: its number.
     script_id: u16,
 
+    /// In a code object: where its machine code begins.
     code_instruction_start: u16,
+    /// Bytes of it.
     code_instruction_size: u16,
+    /// What made it, among others.
     code_flags: u16,
     /// The table of positions, and in baseline code that of bytecode offsets.
     code_positions: u16,
     /// What deoptimising needs, and in baseline code the bytecode.
     code_deoptimization: u16,
+    /// In what holds machine code: its code object.
     stream_code: u16,
     /// What is before the first instruction.
     stream_header: u16,
@@ -125,21 +136,29 @@ layout! {
     /// The kind of baseline code; Maglev is the next one, and TurboFan the one after that.
     code_kind_baseline: u16,
 
+    /// In bytecode: how many bytes there are.
     bytecode_length: u16,
+    /// In bytecode: the table of positions.
     bytecode_positions: u16,
+    /// In bytecode: the first byte.
     bytecode_data: u16,
 
-    /// Elements of the deoptimisation data.
+    /// In what deoptimising needs, by number of the element: how many functions were inlined.
     inlined_count: u16,
+    /// The constants, the first of which are the functions that were inlined.
     literals: u16,
+    /// The function that was optimised.
     optimized_shared: u16,
-    /// Whether the function of optimised code is in a wrapper, and where in that.
+    /// Whether the function of optimised code is in a wrapper.
     shared_is_wrapped: bool,
+    /// Where in the wrapper.
     wrapper_shared: u16,
+    /// Where functions were inlined.
     inlining_positions: u16,
 
-    /// Elements of a scope's description: how many variables there are, and the first of them.
+    /// In a scope's description, by number of the element: how many variables there are.
     scope_locals: u16,
+    /// The first of them.
     scope_first: u16,
     /// Whether the two elements after the number of variables are where the function begins and
     /// ends (from 12.8), instead of a pair further behind.
@@ -147,35 +166,56 @@ layout! {
 
     /// Of every string: below this are the types of strings.
     first_nonstring: u16,
+    /// In a string: how many characters it has.
     string_length: u16,
+    /// Bits of a string's type that say how it is kept.
     string_shape_mask: u16,
+    /// One piece.
     string_sequential: u16,
+    /// Two strings.
     string_cons: u16,
+    /// Outside of the heap.
     string_external: u16,
+    /// A part of another.
     string_sliced: u16,
+    /// Another that is the same.
     string_thin: u16,
+    /// The bit of a string's type that says how wide its characters are.
     string_encoding_mask: u16,
+    /// One byte each.
     string_one_byte: u16,
     /// The characters of a sequential string, and the first pointer of any other.
     string_data: u16,
     /// The second pointer of a string: the other half, the offset, the characters outside.
     string_second: u16,
 
+    /// In an array: how many elements it has.
     array_length: u16,
+    /// In an array: the first element.
     array_data: u16,
+    /// In an array of bytes: the first one.
     byte_array_data: u16,
 
     /// In a map of JavaScript: the table, whose elements begin with three counts.
     js_map_table: u16,
 
+    /// The types of functions: the first, and the last.
     type_function_first: u16,
+    /// The last of them.
     type_function_last: u16,
+    /// What closures share.
     type_shared: u16,
+    /// A scope's description.
     type_scope: u16,
+    /// A script.
     type_script: u16,
+    /// A code object.
     type_code: u16,
+    /// What holds machine code.
     type_stream: u16,
+    /// Bytecode.
     type_bytecode: u16,
+    /// A map of JavaScript.
     type_js_map: u16,
 
     /// Whether tables of positions are written as they are from 14.0 on.

@@ -63,6 +63,13 @@ struct Place {
     builtin: bool,
 }
 
+/// The frame where the thread was interrupted.
+struct Top<'r> {
+    registers: &'r mut Registers,
+    frame: Frame,
+    place: Place,
+}
+
 impl<'p, M: MemoryReader> Running<'p, M> {
     /// The isolate of the calling thread, whose heap is read by `memory`.
     #[inline(always)]
@@ -108,28 +115,24 @@ impl<'p, M: MemoryReader> Running<'p, M> {
     /// any more. `false` if it has one.
     fn leave_frameless<S: MemoryReader>(
         &mut self,
-        registers: &mut Registers,
-        frame: &Frame,
-        place: Place,
+        top: Top<'_>,
         stack: &mut S,
         put: &mut impl FnMut(u64),
     ) -> bool {
-        match place.builtin {
-            true => self.leave_builtin(registers, frame, place, stack, put),
-            false => self.leave_unfinished(registers, frame, place, stack, put),
+        match top.place.builtin {
+            true => self.leave_builtin(top, stack, put),
+            false => self.leave_unfinished(top, stack, put),
         }
     }
 
     /// A function of V8's own without a frame, called by compiled code whose frame this is.
     fn leave_builtin<S: MemoryReader>(
         &mut self,
-        registers: &mut Registers,
-        frame: &Frame,
-        place: Place,
+        Top { registers, frame, place }: Top<'_>,
         stack: &mut S,
         put: &mut impl FnMut(u64),
     ) -> bool {
-        if frame.context & 1 == 0 || self.bytecode_of(frame, stack).is_some() {
+        if frame.context & 1 == 0 || self.bytecode_of(&frame, stack).is_some() {
             return false;
         }
         for word in 0..FRAMELESS_WORDS {
@@ -143,7 +146,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
                 continue;
             }
             if let Some(code) = self.heap.code_at(self.isolate, call)
-                && self.is_of(&code, frame, stack)
+                && self.is_of(&code, &frame, stack)
             {
                 put(self.isolate.in_file(place.pc));
                 *registers = Registers { pc: address, sp: slot.wrapping_add(8), ..*registers };
@@ -156,14 +159,12 @@ impl<'p, M: MemoryReader> Running<'p, M> {
     /// Compiled code whose own frame does not stand.
     fn leave_unfinished<S: MemoryReader>(
         &mut self,
-        registers: &mut Registers,
-        frame: &Frame,
-        place: Place,
+        Top { registers, frame, place }: Top<'_>,
         stack: &mut S,
         put: &mut impl FnMut(u64),
     ) -> bool {
         let Some(code) = self.heap.code_at(self.isolate, place.pc) else { return false };
-        if code.kind == Kind::Other || self.is_of(&code, frame, stack) {
+        if code.kind == Kind::Other || self.is_of(&code, &frame, stack) {
             return false;
         }
         let Registers { sp, fp, .. } = *registers;
@@ -359,8 +360,11 @@ impl<M: MemoryReader> Runtime for Running<'_, M> {
         let pc = if interrupted { registers.pc } else { registers.pc.wrapping_sub(1) };
         let place = Place { pc, builtin: self.isolate.is_builtin(pc) };
         let frame = self.frame(registers, stack).ok_or(End::Corrupt)?;
-        if interrupted && self.leave_frameless(registers, &frame, place, stack, put) {
-            return Ok(());
+        if interrupted {
+            let top = Top { registers, frame, place };
+            if self.leave_frameless(top, stack, put) {
+                return Ok(());
+            }
         }
         if frame.context & 1 == 1 {
             put(self.word(&frame, place, stack));
