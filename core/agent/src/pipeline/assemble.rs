@@ -114,9 +114,6 @@ impl Assembly {
     /// the modules, or the numbers of code objects, change.
     pub(super) fn settle(&mut self, stacks: &mut Stacks, reading: &mut Reading<'_>) {
         reading.interpreted.find_code(reading.modules);
-        if let Some(javascript) = &mut reading.javascript {
-            javascript.find_code(reading.modules);
-        }
         let mut seen = Seen::new();
         for (entry, frames) in stacks.iter() {
             let amounts = Amounts::Time {

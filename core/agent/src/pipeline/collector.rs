@@ -105,8 +105,7 @@ impl Collector {
         let mut interpreted =
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);
-        let mut javascript = v8.map(|v8| Scripted::new(v8, options.showing.internals));
-        javascript.iter_mut().for_each(|javascript| javascript.find_code(&mut modules));
+        let javascript = v8.map(|v8| Scripted::new(v8, options.showing.internals));
         if choice.engine != Engine::None || options.heap.is_some() {
             while modules.build_next(&mut sampler) {}
             modules.publish(&mut sampler);
@@ -297,6 +296,10 @@ impl Collector {
             self.drain_all(Instant::now());
             self.settle();
             self.picture.published &= !self.picture.modules.refresh();
+        }
+        // Not at the start, for which the host waits: V8's file is the largest of all.
+        if let Some(javascript) = &mut self.javascript {
+            javascript.find_code(&mut self.picture.modules);
         }
         if self.picture.modules.build_next(&mut self.sampler) {
             self.picture.published = false;
