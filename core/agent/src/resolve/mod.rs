@@ -24,6 +24,9 @@ mod paged;
 mod perf_map;
 mod python;
 mod source;
+#[cfg(feature = "node")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the binding for Node is to call it"))]
+mod source_maps;
 mod strings;
 mod stubs;
 mod symbols;
@@ -62,6 +65,18 @@ pub use python::PythonFunction;
 pub use python::line_at;
 pub use python::read_text;
 pub use source::FileIdentity;
+#[cfg(feature = "node")]
+#[expect(unused_imports, reason = "the binding for Node is to call it")]
+pub(crate) use source_maps::LineIndex;
+#[cfg(feature = "node")]
+#[expect(unused_imports, reason = "the binding for Node is to call it")]
+pub(crate) use source_maps::Original;
+#[cfg(feature = "node")]
+#[expect(unused_imports, reason = "the binding for Node is to call it")]
+pub(crate) use source_maps::ScriptText;
+#[cfg(feature = "node")]
+#[expect(unused_imports, reason = "the binding for Node is to call it")]
+pub(crate) use source_maps::SourceMaps;
 pub use symbols::Budget;
 pub(crate) use symbols::Detail;
 pub use symbols::ModuleFile;

@@ -1,0 +1,165 @@
+//! What is kept of the maps that were read, bounded; the least recently used goes first.
+
+use std::collections::HashMap;
+
+use super::map::Map;
+use super::stamp::ScriptStamp;
+use super::stamp::Seen;
+
+/// Bytes of maps that are kept: those of some 3 MB of minified code.
+const MAX_BYTES: usize = 16 << 20;
+const MAX_MAPS: usize = 64;
+/// Bytes of what is known of scripts without a usable map: some 8,000 of them.
+const MAX_MAPLESS: usize = 2 << 20;
+/// What an entry takes beside its texts.
+const ENTRY_BYTES: usize = 160;
+
+/// Maps by the URLs of their scripts, and the scripts that have none.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    maps: HashMap<Box<str>, Entry>,
+    mapless: HashMap<Box<str>, Seen>,
+    map_bytes: usize,
+    mapless_bytes: usize,
+    round: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    seen: Seen,
+    map: Map,
+    bytes: usize,
+    /// The round it was last asked for in.
+    used: u64,
+}
+
+/// What is known of a script.
+#[derive(Debug)]
+pub(super) enum Known<'a> {
+    Map(&'a Map),
+    /// It has no map, or none that can be used.
+    Nothing,
+}
+
+impl Kept {
+    /// What is known of the script at `url`, if neither it nor its map has changed.
+    pub(super) fn get(&mut self, url: &str, now: &ScriptStamp) -> Option<Known<'_>> {
+        self.round += 1;
+        if self.mapless.get(url).is_some_and(|seen| seen.still_holds(now)) {
+            return Some(Known::Nothing);
+        }
+        let entry = self.maps.get_mut(url).filter(|entry| entry.seen.still_holds(now))?;
+        entry.used = self.round;
+        Some(Known::Map(&entry.map))
+    }
+
+    /// Keeps the map of a script, unless it alone is more than is kept of all.
+    pub(super) fn keep(&mut self, url: &str, seen: Seen, map: Map) {
+        self.forget(url);
+        let bytes = ENTRY_BYTES + url.len() + seen.bytes() + map.bytes();
+        if bytes > MAX_BYTES {
+            return;
+        }
+        while self.maps.len() >= MAX_MAPS || self.map_bytes + bytes > MAX_BYTES {
+            let Some(oldest) = self.maps.iter().min_by_key(|(_, entry)| entry.used) else { break };
+            let oldest = oldest.0.clone();
+            self.forget(&oldest);
+        }
+        self.map_bytes += bytes;
+        self.maps.insert(url.into(), Entry { seen, map, bytes, used: self.round });
+    }
+
+    /// Remembers that a script has no usable map. Beyond the bound all such are forgotten.
+    pub(super) fn keep_mapless(&mut self, url: &str, seen: Seen) {
+        self.forget(url);
+        let bytes = ENTRY_BYTES + url.len() + seen.bytes();
+        if self.mapless_bytes + bytes > MAX_MAPLESS {
+            self.mapless = HashMap::new();
+            self.mapless_bytes = 0;
+        }
+        self.mapless_bytes += bytes;
+        self.mapless.insert(url.into(), seen);
+    }
+
+    /// About what all of it takes in memory: at most 18 MiB.
+    pub(super) fn bytes(&self) -> usize {
+        self.map_bytes + self.mapless_bytes
+    }
+
+    fn forget(&mut self, url: &str) {
+        if let Some(entry) = self.maps.remove(url) {
+            self.map_bytes -= entry.bytes;
+        }
+        if let Some(seen) = self.mapless.remove(url) {
+            self.mapless_bytes -= ENTRY_BYTES + url.len() + seen.bytes();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::source_maps::tokens::MAX_TOKENS;
+
+    fn seen() -> Seen {
+        Seen { script: now(), map: None }
+    }
+
+    fn now() -> ScriptStamp {
+        ScriptStamp::File(None)
+    }
+
+    fn map(tokens: usize) -> Map {
+        let json = format!("{{\"mappings\":\"{}\"}}", ";".repeat(tokens));
+        Map::parse(json.as_bytes(), None).unwrap()
+    }
+
+    fn kept(kept: &mut Kept, url: &str) -> bool {
+        matches!(kept.get(url, &now()), Some(Known::Map(_)))
+    }
+
+    #[test]
+    fn of_many_maps_those_used_last_are_kept() {
+        let mut maps = Kept::default();
+        for number in 0..1_000 {
+            maps.keep(&number.to_string(), seen(), map(1));
+            assert!(kept(&mut maps, "0"), "in use");
+        }
+        assert_eq!(maps.maps.len(), MAX_MAPS);
+        assert!(kept(&mut maps, "999") && !kept(&mut maps, "900"));
+    }
+
+    #[test]
+    fn of_big_maps_as_many_are_kept_as_there_is_room_for() {
+        let mut maps = Kept::default();
+        for number in 0..20 {
+            maps.keep(&number.to_string(), seen(), map(100_000));
+            assert!(maps.bytes() <= MAX_BYTES);
+        }
+        assert!((3..15).contains(&maps.maps.len()), "{}", maps.maps.len());
+        maps.keep("0", seen(), map(MAX_TOKENS - 1));
+        assert!(!kept(&mut maps, "0"), "more than all that is kept");
+        assert!(kept(&mut maps, "19"), "and it drives nothing out");
+        for _ in 0..3 {
+            maps.keep("19", seen(), map(100_000));
+        }
+        let counted: usize = maps.maps.values().map(|entry| entry.bytes).sum();
+        assert_eq!(maps.bytes(), counted);
+    }
+
+    #[test]
+    fn scripts_without_maps_are_remembered_within_a_bound() {
+        let mut maps = Kept::default();
+        for number in 0..100_000 {
+            maps.keep_mapless(&number.to_string(), seen());
+            maps.keep_mapless(&number.to_string(), seen());
+            assert!(maps.bytes() <= MAX_MAPLESS);
+        }
+        assert!(matches!(maps.get("99999", &now()), Some(Known::Nothing)));
+        assert!(maps.get("0", &now()).is_none());
+        maps.keep("99999", seen(), map(1));
+        assert!(kept(&mut maps, "99999"), "the newest is what is known");
+        let changed = ScriptStamp::Text { bytes: 1, hash: 1 };
+        assert!(maps.get("99999", &changed).is_none());
+    }
+}
