@@ -3,7 +3,7 @@
 
 const addon = require('./addon.cjs');
 const labels = require('./labels.cjs');
-const { findsLabels, wrongly } = require('./selftest.cjs');
+const { findsLabels, wrongly } = require('./selftest/index.cjs');
 
 let reason;
 let introduced = false;

@@ -13,7 +13,7 @@ use sondage::{Agent, Config, Error, ErrorKind};
 use sondage_recorder::{Options, PATIENCE};
 
 use crate::fence::{fenced, guarded, silence};
-use crate::foreign;
+use crate::{foreign, preloaded};
 
 /// The running profiler, and who started it.
 struct Host {
@@ -123,6 +123,7 @@ pub fn record(degraded: Option<String>) -> napi::Result<bool> {
             return Ok(false);
         }
         let engine = policy(degraded).unwrap_or_default();
+        preloaded::stand_down();
         let begun = RECORDED.load(Ordering::Relaxed)
             || sondage_recorder::begin(Options { patience: PATIENCE, stop_at_end: true, engine });
         if begun && !RECORDED.swap(true, Ordering::Relaxed) {

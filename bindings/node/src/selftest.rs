@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use napi::bindgen_prelude::{Env, JsValue, Object};
+use napi::bindgen_prelude::{Env, JsValue, Object, Unknown};
 use napi_derive::napi;
 use sondage::v8::{Layout, announced, look};
 
@@ -27,6 +27,8 @@ pub struct ReadFrame {
     pub start_line: u32,
     /// The line that runs.
     pub line: u32,
+    /// What made the code: `ignition`, `sparkplug`, `maglev`, `turbofan` or `builtin`.
+    pub tier: String,
 }
 
 /// What is read of the calling thread.
@@ -35,8 +37,8 @@ pub struct ReadFrame {
 pub struct Look {
     /// Frames of JavaScript, leaf first.
     pub frames: Vec<ReadFrame>,
-    /// What made the code of each of V8's own frames, leaf first.
-    pub tiers: Vec<String>,
+    /// How much could not be read, or makes no sense.
+    pub lost: u32,
     /// The number of the current label set.
     pub labels: u32,
 }
@@ -63,19 +65,25 @@ pub fn find_labels(storage: Object<'_>, probe: Object<'_>) -> napi::Result<bool>
     fenced(false, || Ok(v8::read_labels(storage.raw(), probe.raw())))
 }
 
+/// Undoes [`find_labels`].
+#[napi]
+pub fn forget_labels() -> napi::Result<()> {
+    fenced((), || {
+        v8::forget_labels();
+        Ok(())
+    })
+}
+
 /// Reads the frames of who calls this. `changed` puts another value in place of the number of the
 /// layout with that name: no such layout may pass.
 #[napi]
 pub fn look_here(changed: Option<String>, value: Option<i64>) -> napi::Result<Option<Look>> {
     fenced(None, || {
-        let Ok(mut layout) = candidate().clone() else { return Ok(None) };
-        if let (Some(name), Some(value)) = (changed, value) {
-            let number = layout.each().into_iter().find(|(known, _)| *known == name);
-            number.into_iter().for_each(|(_, number)| number.set(value));
-        }
+        let Some(layout) = layout(changed, value) else { return Ok(None) };
         let seen = v8::with_attached(|attached, at| look(&layout, attached, at)).flatten();
         Ok(seen.map(|seen| {
-            let frames = seen.frames.iter().map(|frame| ReadFrame {
+            let frames = seen.frames.iter().map(|(frame, tier)| ReadFrame {
+                tier: (*tier).to_owned(),
                 name: frame.name.to_string(),
                 file: frame.file.to_string(),
                 start_line: frame.start_line,
@@ -83,11 +91,33 @@ pub fn look_here(changed: Option<String>, value: Option<i64>) -> napi::Result<Op
             });
             Look {
                 frames: frames.collect(),
-                tiers: seen.tiers.iter().map(|tier| (*tier).to_owned()).collect(),
+                lost: u32::try_from(seen.lost).unwrap_or(u32::MAX),
                 labels: seen.labels.id(),
             }
         }))
     })
+}
+
+/// Reads a string. `changed` as for [`look_here`].
+#[napi]
+pub fn read_string(
+    string: Unknown<'_>,
+    changed: Option<String>,
+    value: Option<i64>,
+) -> napi::Result<Option<String>> {
+    fenced(None, || {
+        let Some(layout) = layout(changed, value) else { return Ok(None) };
+        Ok(sondage::v8::text(&layout, v8::tagged(string.raw())))
+    })
+}
+
+fn layout(changed: Option<String>, value: Option<i64>) -> Option<Layout> {
+    let mut layout = *candidate().as_ref().ok()?;
+    if let (Some(name), Some(value)) = (changed, value) {
+        let number = layout.each().into_iter().find(|(known, _)| *known == name);
+        number.into_iter().for_each(|(_, number)| number.set(value));
+    }
+    Some(layout)
 }
 
 /// The numbers of the layout, by name.

@@ -141,9 +141,15 @@ impl Drop for Thread {
         let data = self.attached.data();
         (self.functions.remove_prologue)(self.isolate, collection_begins, data);
         (self.functions.remove_epilogue)(self.isolate, collection_ends, data);
+        self.forget_labels();
+    }
+}
+
+impl Thread {
+    fn forget_labels(&mut self) {
         // SAFETY: a slot of 0 stands for none.
         unsafe { self.attached.read_labels(0, 0) };
-        if let Some((continuation, key)) = self.key {
+        if let Some((continuation, key)) = self.key.take() {
             (continuation.dispose)(key);
         }
     }
@@ -207,7 +213,7 @@ fn mapped_file(range: &Range<u64>) -> Option<Range<u64>> {
 }
 
 /// A value of JavaScript as V8 has it.
-fn tagged(value: napi::sys::napi_value) -> u64 {
+pub(crate) fn tagged(value: napi::sys::napi_value) -> u64 {
     // SAFETY: a `napi_value` of Node.js is a `v8::Local`, which is a pointer to a word.
     unsafe { *value.cast::<u64>() }
 }
@@ -231,14 +237,18 @@ pub(crate) fn read_labels(storage: napi::sys::napi_value, probe: napi::sys::napi
         let restored = slots_with(isolate, unsafe { *before });
         let mut slots = with_probe.into_iter().filter(|slot| restored.contains(slot));
         let (Some(slot), None) = (slots.next(), slots.next()) else { return false };
+        thread.forget_labels();
         let key = (continuation.globalize)(isolate, tagged(storage));
-        if let Some((_, old)) = thread.key.replace((continuation, key)) {
-            (continuation.dispose)(old);
-        }
+        thread.key = Some((continuation, key));
         // SAFETY: V8 keeps the word until it is disposed of, after labels are no more read.
         unsafe { thread.attached.read_labels(slot, key as u64) };
         true
     })
+}
+
+/// Undoes [`read_labels`].
+pub(crate) fn forget_labels() {
+    THREAD.with_borrow_mut(|thread| thread.iter_mut().for_each(Thread::forget_labels));
 }
 
 /// Offsets in the isolate of words that are `value`.

@@ -18,7 +18,9 @@ pub use sondage_sampler::walk::v8::collection_ends;
 
 use crate::labels::LabelSet;
 use crate::resolve::{CodeSource, JavaScript, JavaScriptFrame};
-use sondage_sampler::walk::v8::{Capture, Definition, Tier, V8Frame, current_labels};
+use sondage_sampler::walk::v8::{
+    Capture, Definition, Tier, V8Frame, current_labels, read_text,
+};
 use std::sync::OnceLock;
 
 /// A V8 whose frames can be read.
@@ -48,10 +50,10 @@ pub fn announced() -> Option<Announced> {
 /// V8 was left, to the first native frame.
 #[derive(Debug)]
 pub struct Seen {
-    /// What is read; a frame that cannot be is left out.
-    pub frames: Vec<JavaScriptFrame>,
-    /// Which compilers made the code of each of V8's own frames, leaf first.
-    pub tiers: Vec<&'static str>,
+    /// What is read, each with what made the code of the frame of V8 that it is or was inlined into.
+    pub frames: Vec<(JavaScriptFrame, &'static str)>,
+    /// How much could not be read, or makes no sense.
+    pub lost: usize,
     /// The labels of what runs.
     pub labels: LabelSet,
 }
@@ -71,19 +73,37 @@ impl CodeSource for Capture {
 pub fn look(layout: &Layout, attached: &Attached, registers: Registers) -> Option<Seen> {
     let capture = Capture::take(layout, attached, registers).ok()?;
     let mut javascript = JavaScript::new(layout.positions_are_unsigned);
-    let (mut frames, mut tiers) = (Vec::new(), Vec::new());
+    let (mut frames, mut lost) = (Vec::new(), 0);
     for frame in capture.frames() {
-        let V8Frame::Code { code, offset } = frame else { continue };
+        let V8Frame::Code { code, offset } = frame else {
+            lost += usize::from(frame == V8Frame::Lost);
+            continue;
+        };
         let definition = capture.code(code).and_then(Definition::parse);
-        tiers.push(match definition {
+        let tier = match definition {
             Some(Definition::Bytecode { .. }) => "ignition",
             Some(Definition::Baseline { .. }) => "sparkplug",
             Some(Definition::Optimized { tier: Tier::Maglev, .. }) => "maglev",
             Some(Definition::Optimized { tier: Tier::Turbofan, .. }) => "turbofan",
             _ => "builtin",
-        });
-        frames.extend(javascript.resolve(&capture, code, offset).unwrap_or_default());
+        };
+        lost += usize::from(!definition.is_some_and(|it| javascript.makes_sense(&it)));
+        let read = javascript.resolve(&capture, code, offset);
+        lost += usize::from(read.is_none());
+        frames.extend(read.into_iter().flatten().map(|frame| (frame, tier)));
     }
     let labels = LabelSet::from_raw(current_labels(layout, attached));
-    Some(Seen { frames, tiers, labels })
+    Some(Seen { frames, lost, labels })
+}
+
+/// A string of V8 as a layout reads it, given the tagged pointer to it.
+pub fn text(layout: &Layout, string: u64) -> Option<String> {
+    let mut units = Vec::new();
+    let mut half = None;
+    let read = read_text(layout, string, |width, byte| match (width, half.take()) {
+        (1, _) => units.push(u16::from(byte)),
+        (_, Some(low)) => units.push(u16::from_ne_bytes([low, byte])),
+        (_, None) => half = Some(byte),
+    });
+    read.then(|| String::from_utf16_lossy(&units))
 }

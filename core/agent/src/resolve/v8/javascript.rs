@@ -6,13 +6,16 @@ use std::sync::Arc;
 use sondage_sampler::walk::v8::{Definition, Parts};
 
 use super::baseline::{MAX_SIZES, SIZES_SYMBOL, Sizes};
-use super::positions::{Position, position_at};
+use super::positions::{Position, last_offset, position_at};
 use super::script::Script;
 use crate::resolve::own_memory::read_own;
 use crate::resolve::{CodeSource, Image, ResolveError, variable};
 
 /// Inlined calls within each other that are followed.
 const MAX_INLINED: usize = 64;
+
+/// Bytes of machine code behind the last position, in a function of a few lines.
+const MAX_TAIL: i64 = 8 << 10;
 
 /// Functions and scripts that are remembered.
 const MAX_FUNCTIONS: usize = 1 << 16;
@@ -109,6 +112,18 @@ impl JavaScript {
                 self.inlined(source, function, at, inlining, inlined)
             }
         }
+    }
+
+    /// Whether optimised code is described in a way that can be true: all functions that it has
+    /// inlined are known, and its last position is not far from its end.
+    pub(crate) fn makes_sense(&self, definition: &Definition<'_>) -> bool {
+        let Definition::Optimized { size, positions, inlined, .. } = *definition else {
+            return true;
+        };
+        let last = last_offset(positions, self.unsigned).unwrap_or(0);
+        let (functions, _) = inlined.as_chunks::<4>();
+        (last..last.saturating_add(MAX_TAIL)).contains(&i64::from(size))
+            && !functions.contains(&[0xff; 4])
     }
 
     /// The frames at a position of optimised code. Each inlined call has 16 bytes: the position of

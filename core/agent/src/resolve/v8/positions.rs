@@ -30,28 +30,34 @@ impl Position {
 /// The position of what runs at `offset`: the last one that the table has up to there. `unsigned`
 /// is how the way in the code is written from V8 14 on.
 pub(super) fn position_at(table: &[u8], offset: u32, unsigned: bool) -> Option<Position> {
+    let up_to = entries(table, unsigned).take_while(|(at, _)| *at <= i64::from(offset));
+    up_to.last().map(|(_, position)| position)
+}
+
+/// The offset of the last entry.
+pub(super) fn last_offset(table: &[u8], unsigned: bool) -> Option<i64> {
+    entries(table, unsigned).last().map(|(at, _)| at)
+}
+
+/// Offsets with positions, in order, as far as the table can be read.
+fn entries(table: &[u8], unsigned: bool) -> impl Iterator<Item = (i64, Position)> {
     let mut rest = table;
     // The first entry may be that of entering the function, which is before the first instruction.
-    let mut at = -1;
-    let mut position: i64 = 0;
-    let mut found = None;
-    while !rest.is_empty() {
+    let mut at = -1i64;
+    let mut position = 0i64;
+    std::iter::from_fn(move || {
         let step = number(&mut rest)?;
-        at += if unsigned {
+        at = at.saturating_add(if unsigned {
             // Bit 0 tells whether a statement begins, and bit 1 is always set.
             (step >> 2) as i64
         } else {
             // The sign tells whether a statement begins, and is not a direction.
             let step = zigzag(step);
             if step >= 0 { step } else { -(step + 1) }
-        };
-        if at > i64::from(offset) {
-            break;
-        }
+        });
         position = position.wrapping_add(zigzag(number(&mut rest)?));
-        found = Some(Position(position));
-    }
-    found
+        Some((at, Position(position)))
+    })
 }
 
 /// A number of 7 bits a byte, lowest first; the highest bit of a byte says that more follow.

@@ -1,5 +1,6 @@
 //! The calling thread's frames, for the self-test of a binding.
 
+use super::heap::{Heap, untag};
 use super::isolate::Isolate;
 use super::layout::Layout;
 use super::registry::{self, Attached};
@@ -9,7 +10,7 @@ use crate::arch::Registers;
 use crate::errno::Errno;
 use crate::interner::{Interned, Interner};
 use crate::labels::Labels;
-use crate::memory::SelfMemory;
+use crate::memory::{MemoryReader, SelfMemory};
 use crate::pool;
 use crate::walk::runtime::Runtime;
 
@@ -51,6 +52,7 @@ impl Capture {
             }
         };
         let mut stack = SelfMemory::probing();
+        isolate.forget();
         let mut running = Running::new(layout, isolate, &self.known, SelfMemory::probing());
         for _ in 0..MAX_FRAMES {
             let inside = registers.pc.wrapping_sub(1);
@@ -77,6 +79,19 @@ impl Drop for Capture {
     fn drop(&mut self) {
         pool::unmap(self.memory, Self::BYTES);
     }
+}
+
+/// The characters of a string, as a layout says: bytes of each of them and all bytes, of one or two
+/// parts. `string` is the tagged pointer to it.
+pub fn read_text(layout: &Layout, string: u64, mut take: impl FnMut(u8, u8)) -> bool {
+    let mut heap = Heap { memory: SelfMemory::probing(), layout, moving: false };
+    let Some(text) = heap.text(untag(string)) else { return false };
+    text.runs.iter().all(|run| {
+        (0..run.bytes() as u64).all(|at| {
+            let byte = heap.memory.byte(run.start.wrapping_add(at));
+            byte.map(|byte| take(run.width, byte)).is_some()
+        })
+    })
 }
 
 /// The labels of what the calling thread runs, read by a layout, right or wrong.

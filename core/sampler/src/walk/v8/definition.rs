@@ -16,7 +16,8 @@
 //! bytecode word 1 the function, bytes of its positions; then these
 //! baseline word 1 the bytecode, bytes of the offsets; word 2 bytes of the instructions; then both
 //! optimised bits 8–15 which compiler; word 1 the function, bytes of the positions; word 2 bytes of the
-//!          inlining positions, number of inlined functions; then these three
+//!          inlining positions, number of inlined functions; word 3 bytes of machine code, 0; then
+//!          these three
 //! ```
 
 const SCRIPT: u8 = 1;
@@ -108,6 +109,8 @@ pub enum Definition<'a> {
         function: u32,
         /// Which compiler made it.
         tier: Tier,
+        /// Bytes of machine code.
+        size: u32,
         /// From offsets of machine code to positions in the source.
         positions: &'a [u8],
         /// Where functions were inlined: 16 bytes each.
@@ -157,16 +160,16 @@ pub(crate) fn baseline_header(bytecode: u32, offsets: u32, instructions: u32) ->
 
 /// As [`script_header`].
 pub(crate) fn optimized_header(
-    tier: Tier,
+    (tier, size): (Tier, u32),
     function: u32,
     positions: u32,
-    inlining: u32,
-    inlined: u32,
-) -> [u64; 3] {
+    (inlining, inlined): (u32, u32),
+) -> [u64; 4] {
     [
         u64::from(OPTIMIZED) | u64::from(tier as u8) << 8,
         u64::from(function) | u64::from(positions) << 32,
         u64::from(inlining) | u64::from(inlined) << 32,
+        u64::from(size),
     ]
 }
 
@@ -251,9 +254,11 @@ impl<'a> Definition<'a> {
             OPTIMIZED => {
                 let (function, positions) = rest.halves()?;
                 let (inlining, inlined) = rest.halves()?;
+                let (size, _) = rest.halves()?;
                 Some(Self::Optimized {
                     function,
                     tier: if (first >> 8) as u8 == 0 { Tier::Maglev } else { Tier::Turbofan },
+                    size,
                     positions: rest.bytes(positions)?,
                     inlining: rest.bytes(inlining)?,
                     inlined: rest.bytes(inlined.checked_mul(4)?)?,

@@ -2,7 +2,7 @@
 
 use super::code::{CodeObject, Kind};
 use super::definition::{
-    self, HASHED_CHARACTERS, NO_FUNCTION, NO_SCRIPT, Source, Tier, Widths, mix, source_hash,
+    self, NO_FUNCTION, NO_SCRIPT, Source, Tier, Widths, mix, source_hash,
 };
 use super::heap::{Heap, small, untag};
 use super::text::{Characters, Text};
@@ -54,11 +54,6 @@ impl<M: MemoryReader> Identify<'_, '_, M> {
     pub(super) fn function(&mut self, shared: u64) -> Option<u32> {
         let function = self.look_at(shared)?;
         self.number_of(&function)
-    }
-
-    /// What a function is recognised by.
-    pub(super) fn function_key(&mut self, shared: u64) -> Option<Key> {
-        self.look_at(shared).map(|function| function.key)
     }
 
     fn number_of(&mut self, function: &Function) -> Option<u32> {
@@ -166,7 +161,10 @@ impl<M: MemoryReader> Identify<'_, '_, M> {
             _ => self.bytes(inlining).unwrap_or_default(),
         };
         let header =
-            definition::optimized_header(tier, number, positions.count, inlining.count, count);
+            {
+            let inlined = (inlining.count, count);
+            definition::optimized_header((tier, code.size), number, positions.count, inlined)
+        };
         let bytes = header_bytes(&header)
             .saturating_add(positions.bytes())
             .saturating_add(inlining.bytes())
@@ -259,7 +257,6 @@ impl<M: MemoryReader> Identify<'_, '_, M> {
         if second.count != 0 {
             return None;
         }
-        debug_assert!(HASHED_CHARACTERS > 0);
         let memory = &mut self.heap.memory;
         let hash = source_hash(first.count, |index| {
             let offset = u64::from(index).wrapping_mul(u64::from(first.width));

@@ -94,16 +94,21 @@ impl Isolate {
     /// Fills in a new one.
     pub(super) fn describe(&self, number: u32, facts: &Facts) {
         // What is remembered of an isolate that had this memory before is true no more.
-        self.begin_epoch();
         self.collecting.store(0, Ordering::Relaxed);
         self.continuation.set(0, 0);
-        self.map_page.store(0, Ordering::Relaxed);
-        self.stream_map.store(0, Ordering::Relaxed);
+        self.forget();
         self.number.store(number, Ordering::Relaxed);
         self.isolate.store(facts.isolate, Ordering::Relaxed);
         self.code.set(&facts.code);
         self.builtins.set(&facts.builtins);
         self.copied_builtins.set(&facts.copied_builtins);
+    }
+
+    /// Forgets what was learned, and what is remembered: it may have been by another layout.
+    pub(super) fn forget(&self) {
+        self.begin_epoch();
+        self.map_page.store(0, Ordering::Relaxed);
+        self.stream_map.store(0, Ordering::Relaxed);
     }
 
     /// The address of V8's isolate.

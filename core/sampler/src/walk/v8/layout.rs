@@ -117,7 +117,6 @@ layout! {
     code_positions: u16,
     /// What deoptimising needs, and in baseline code the bytecode.
     code_deoptimization: u16,
-    code_stream: u16,
     stream_code: u16,
     /// What is before the first instruction.
     stream_header: u16,
@@ -292,7 +291,6 @@ impl Layout {
             self.code_instruction_size = self.code_flags.wrapping_add(8);
         }
         self.code_deoptimization = self.code_positions.wrapping_sub(8);
-        self.code_stream = self.code_instruction_start.wrapping_sub(8);
         self.stream_code = 8;
         self.stream_header =
             constants.one("class_InstructionStream__instruction_start__uintptr_t")?;

@@ -24,6 +24,7 @@ mod word;
 
 pub use capture::Capture;
 pub use capture::current_labels;
+pub use capture::read_text;
 pub use definition::Definition;
 pub use definition::HASHED_CHARACTERS;
 pub use definition::Parts;
