@@ -7,7 +7,7 @@ import { currentLabels, setLabels, withLabels } from 'sondage';
 import { labelled, setRoute } from 'sondage/integrations/http';
 import { labelled as ofNext } from 'sondage/integrations/next';
 
-import { burn, cpu, LATER, profile, serve, wander } from './serving.mjs';
+import { burn, cpu, profile, serve, wander } from './serving.mjs';
 
 const template = ({ url }) => (url.startsWith('/orders/') ? '/orders/:id' : undefined);
 
@@ -85,7 +85,7 @@ test('functions of Next.js have the route that they are wrapped with', async () 
 
 for (const later of [false, true]) {
   const when = later ? 'after await' : 'at once';
-  test(`samples have the route of what runs ${when}`, later ? LATER : {}, async (t) => {
+  test(`samples have the route of what runs ${when}`, async (t) => {
     const get = await serve(labelled(async (request, response) => {
       if (later) await wander();
       burn();

@@ -8,7 +8,7 @@ import Router12 from 'router12';
 import { currentLabels, setLabels } from 'sondage';
 import { middleware } from 'sondage/integrations/koa';
 
-import { burn, cpu, LATER, profile, serve, valuesOf, wander } from './serving.mjs';
+import { burn, cpu, profile, serve, valuesOf, wander } from './serving.mjs';
 
 const show = async (ctx) => {
   await wander();
@@ -97,8 +97,7 @@ for (const [name, Koa, Router] of KINDS) {
 
   for (const later of [false, true]) {
     const when = later ? 'after await' : 'at once';
-    const options = later ? LATER : {};
-    test(`Koa ${name}: samples have the route of what runs ${when}`, options, async (t) => {
+    test(`Koa ${name}: samples have the route of what runs ${when}`, async (t) => {
       const app = new Koa();
       const router = new Router();
       for (const path of ['/first/:id', '/second/:id']) {

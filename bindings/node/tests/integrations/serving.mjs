@@ -7,9 +7,6 @@ import * as sondage from 'sondage';
 
 import { readProfile } from './pprof.mjs';
 
-// Why assertions about profiles of asynchronous handlers are not expected to hold yet.
-export const LATER = { todo: 'until the handler reads the continuation slot' };
-
 /** Serves with a listener, or a server; requests go by `get(path, options)`. */
 export async function serve(listener, test) {
   const server = typeof listener === 'function' ? http.createServer(listener) : listener;
