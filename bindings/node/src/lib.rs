@@ -12,6 +12,10 @@ mod agent;
 mod command;
 mod fence;
 mod foreign;
+#[path = "../../c/src/hooks.rs"]
+mod hooks;
 mod labels;
 mod preloaded;
 mod process;
+
+use preloaded::is_preloaded as is_recorder;
