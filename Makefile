@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-node demo-python test lint wheel storm storm-python page backends test-backends
+.PHONY: demo demo-node demo-python test lint wheel npm storm storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -24,6 +24,9 @@ lint: ## Formatting and lints only
 
 wheel: ## The package for Python, into target/wheels
 	bindings/python/wheel
+
+npm: ## The packages for Node.js, into target/npm
+	bindings/node/package
 
 storm: ## The proofs at the sizes that are published: 19 minutes on an idle machine
 	SONDAGE_STORM=full $(CARGO) test --release -p sondage --all-features --test proofs -- --nocapture --test-threads=1

@@ -1,7 +1,7 @@
 //! The exports of `sondage.h` and the hooks of a preloaded library: the one file with `unsafe`.
 //!
 //! What pointers must point to is written in `sondage.h`; everything else is checked here.
-#![allow(unsafe_code, reason = "raw pointers from C, and hooks that the loader calls")]
+#![allow(unsafe_code, reason = "raw pointers from C")]
 
 use std::ffi::{CStr, OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
@@ -247,101 +247,4 @@ pub unsafe extern "C" fn sondage_exit_span(previous: *const Span) {
 #[unsafe(no_mangle)]
 pub extern "C" fn sondage_register_thread() {
     fenced((), sondage::register_thread);
-}
-
-/// What the loader calls when the library is loaded and when the process ends, and the two
-/// functions that end a process without that call. Not in this crate's own tests.
-mod hooks {
-    use std::ffi::{CStr, c_int, c_void};
-    use std::sync::atomic::{AtomicPtr, Ordering};
-    use std::time::Duration;
-
-    use sondage::config::EnginePolicy;
-    use sondage_recorder::{Options, PATIENCE};
-
-    use crate::fence::{fenced, silence};
-
-    #[used]
-    // SAFETY: the section holds pointers to functions that take nothing the callee reads.
-    #[unsafe(link_section = ".init_array")]
-    static AT_LOAD: extern "C" fn() = at_load;
-
-    #[used]
-    // SAFETY: as above.
-    #[unsafe(link_section = ".fini_array")]
-    static AT_END: extern "C" fn() = at_end;
-
-    /// The `_exit` that the program would call without this library.
-    static NEXT_EXIT: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
-
-    extern "C" fn at_load() {
-        fenced((), || {
-            silence();
-            if sondage_recorder::begin(options()) {
-                // SAFETY: the name ends with a NUL; a null result is checked for where it is used.
-                let next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"_exit".as_ptr()) };
-                NEXT_EXIT.store(next, Ordering::Relaxed);
-                sondage_sampler::on_fork_in_child(in_child);
-            }
-        });
-    }
-
-    /// A program of Python or Node.js is recorded by the package for that language, if it is there:
-    /// it knows the language's frames. It takes its time, and says so by
-    /// `sondage_recorder_stand_down`.
-    fn options() -> Options {
-        const PACKAGE_PATIENCE: Duration = Duration::from_secs(1);
-        let packages = [
-            ("SONDAGE_RECORD_PYTHON", c"Py_BytesMain"),
-            ("SONDAGE_RECORD_NODE", c"napi_module_register"),
-        ];
-        let expected = packages
-            .into_iter()
-            .any(|(variable, symbol)| std::env::var_os(variable).is_some() && has(symbol));
-        let patience = if expected { PACKAGE_PATIENCE } else { PATIENCE };
-        Options { patience, stop_at_end: false, engine: EnginePolicy::Auto }
-    }
-
-    /// Whether the program, or a library that it was linked with, has this symbol.
-    fn has(symbol: &CStr) -> bool {
-        // SAFETY: the name ends with a NUL, and the default scope needs no handle.
-        !unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) }.is_null()
-    }
-
-    /// For another Sondage in this process, which records it from now on.
-    #[unsafe(no_mangle)]
-    extern "C" fn sondage_recorder_stand_down() {
-        fenced((), sondage_recorder::stand_down);
-    }
-
-    extern "C" fn in_child() {
-        fenced((), sondage_recorder::begin_in_child);
-    }
-
-    extern "C" fn at_end() {
-        fenced((), sondage_recorder::end);
-    }
-
-    /// `_exit` runs no destructors: forked children end with it. What is recorded is written
-    /// first; a process that is not recorded, and a child of vfork, go straight on.
-    #[unsafe(no_mangle)]
-    extern "C" fn _exit(status: c_int) -> ! {
-        fenced((), sondage_recorder::end);
-        let next = NEXT_EXIT.load(Ordering::Relaxed);
-        if !next.is_null() {
-            // SAFETY: it is the address of the next function of this name, which has this type.
-            let next: extern "C" fn(c_int) -> ! = unsafe { std::mem::transmute(next) };
-            next(status);
-        }
-        loop {
-            // SAFETY: takes one number.
-            unsafe { libc::syscall(libc::SYS_exit_group, status) };
-        }
-    }
-
-    #[unsafe(no_mangle)]
-    #[allow(non_snake_case, reason = "the name that C gave it")]
-    extern "C" fn _Exit(status: c_int) -> ! {
-        _exit(status)
-    }
 }

@@ -24,6 +24,11 @@ pub(crate) fn fenced<T>(fallback: T, work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// As [`fenced`], for work that answers nothing.
+pub(crate) fn guarded(work: impl FnOnce()) {
+    fenced((), work);
+}
+
 /// Lets panics of this library's own threads say nothing: the default is to print them into the
 /// host's error output. The hook is this library's, whatever hook the host has.
 pub(crate) fn silence() {

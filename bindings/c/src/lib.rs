@@ -8,5 +8,12 @@ mod abi;
 mod config;
 mod failure;
 mod fence;
+mod hooks;
 mod host;
 mod report;
+
+/// Whether this library records the process that loads it under `sondage record`: also where the
+/// program was linked with it.
+fn is_recorder() -> bool {
+    true
+}

@@ -1,7 +1,7 @@
 'use strict';
 
-// `library` is what `sondage record` preloads into programs that are not of Node.js.
+// `library` is what `sondage record` preloads: the addon, which is for every program.
 module.exports = {
   ...require('./sondage.node'),
-  library: require('node:path').join(__dirname, 'libsondage.so'),
+  library: require('node:path').join(__dirname, 'sondage.node'),
 };

@@ -123,9 +123,9 @@ pub fn record(degraded: Option<String>) -> napi::Result<bool> {
             return Ok(false);
         }
         let engine = policy(degraded).unwrap_or_default();
-        preloaded::stand_down();
-        let begun = RECORDED.load(Ordering::Relaxed)
-            || sondage_recorder::begin(Options { patience: PATIENCE, stop_at_end: true, engine });
+        preloaded::stand_down_others();
+        let options = Options { patience: PATIENCE, stop_at_end: true, engine };
+        let begun = RECORDED.load(Ordering::Relaxed) || sondage_recorder::take_over(options);
         if begun && !RECORDED.swap(true, Ordering::Relaxed) {
             sondage_sampler::at_exit(recorder_ends);
         }

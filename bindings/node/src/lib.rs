@@ -12,8 +12,12 @@ mod agent;
 mod command;
 mod fence;
 mod foreign;
+#[path = "../../c/src/hooks.rs"]
+mod hooks;
 mod labels;
 mod preloaded;
 mod process;
 mod selftest;
 mod v8;
+
+use preloaded::is_preloaded as is_recorder;

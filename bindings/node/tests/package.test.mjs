@@ -38,7 +38,7 @@ test('the command answers', async () => {
   assert.equal(version.stdout, `sondage ${VERSION}\n`);
   assert.equal((await run(COMMAND, ['no-such'])).code, 2);
   const doctor = await run(COMMAND, ['doctor']);
-  assert.match(doctor.stdout, /ok +preload library +\/.*libsondage\.so/);
+  assert.match(doctor.stdout, /ok +preload library +\/.*sondage\.node/);
 });
 
 test('without its native part the package says what is missing', async (t) => {

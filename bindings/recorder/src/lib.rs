@@ -15,4 +15,5 @@ pub use recorder::PATIENCE;
 pub use recorder::begin;
 pub use recorder::begin_in_child;
 pub use recorder::is_ready;
+pub use recorder::take_over;
 pub use recorder::with_agent;

@@ -86,6 +86,20 @@ static STOOD_DOWN: AtomicBool = AtomicBool::new(false);
 /// write what it has and stop, and waits for that, for at most two seconds.
 pub fn stand_down() {
     STOOD_DOWN.store(true, Ordering::Relaxed);
+    leave();
+}
+
+/// Where the recorder still waits, it looks again how long; whether it waits.
+pub(crate) fn hurry() -> bool {
+    let waits = is_waiting();
+    if waits {
+        wake();
+    }
+    waits
+}
+
+/// Lets the recorder write what it has and stop, and waits for that, for at most two seconds.
+pub(crate) fn leave() {
     let waited = PHASE.compare_exchange(WAITING, IDLE, Ordering::AcqRel, Ordering::Acquire);
     if waited.is_ok() {
         wake();

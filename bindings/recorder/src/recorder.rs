@@ -49,8 +49,16 @@ pub struct Options {
     pub engine: EnginePolicy,
 }
 
-/// The directory of the recording, and how, for children.
-static RECORDING: OnceLock<(PathBuf, Options)> = OnceLock::new();
+/// The directory of the recording, for children too.
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// How this process is recorded, at first and by who has taken over.
+static FIRST: OnceLock<Options> = OnceLock::new();
+static LATER: OnceLock<Options> = OnceLock::new();
+
+fn options() -> Option<Options> {
+    LATER.get().or(FIRST.get()).copied()
+}
 
 /// Set while an agent records.
 static READY: AtomicBool = AtomicBool::new(false);
@@ -61,17 +69,29 @@ pub fn begin(options: Options) -> bool {
         return false;
     }
     let Some(directory) = directory() else { return false };
-    let (directory, options) = RECORDING.get_or_init(|| (directory, options));
-    spawn(directory, *options)
+    FIRST.get_or_init(|| options);
+    spawn(DIRECTORY.get_or_init(|| directory))
+}
+
+/// As [`begin`], where the same library may have begun already, knowing less of the process: then
+/// these options count from now on.
+pub fn take_over(options: Options) -> bool {
+    let Some(directory) = DIRECTORY.get() else { return begin(options) };
+    LATER.get_or_init(|| options);
+    if phase::hurry() {
+        return true;
+    }
+    phase::leave();
+    spawn(directory)
 }
 
 /// Starts the waiting thread of a forked child.
 pub fn begin_in_child() {
     READY.store(false, Ordering::Relaxed);
-    if let Some((directory, options)) = RECORDING.get()
+    if let Some(directory) = DIRECTORY.get()
         && !phase::stood_down()
     {
-        spawn(directory, *options);
+        spawn(directory);
     }
 }
 
@@ -94,11 +114,11 @@ pub fn with_agent<T>(ask: impl FnOnce(&Agent) -> T) -> Option<T> {
     Some(ask(&agent))
 }
 
-fn spawn(directory: &'static Path, options: Options) -> bool {
+fn spawn(directory: &'static Path) -> bool {
     phase::wait();
     let builder = std::thread::Builder::new().name("sondage-record".into());
     let body = move || {
-        let _ = catch_unwind(AssertUnwindSafe(|| run(directory, options)));
+        let _ = catch_unwind(AssertUnwindSafe(|| run(directory)));
         READY.store(false, Ordering::Relaxed);
         phase::idle();
     };
@@ -111,16 +131,17 @@ fn spawn(directory: &'static Path, options: Options) -> bool {
     spawned.is_ok()
 }
 
-fn run(directory: &Path, options: Options) {
+fn run(directory: &Path) {
     let begun = Instant::now();
     while phase::is_waiting()
-        && let Some(left) = options.patience.checked_sub(begun.elapsed())
+        && let Some(left) = options().and_then(|it| it.patience.checked_sub(begun.elapsed()))
     {
         std::thread::park_timeout(left);
     }
     if !phase::record() {
         return;
     }
+    let Some(options) = options() else { return };
     let Some(settings) = Settings::read(directory) else { return };
     if settings.left() == Some(Duration::ZERO) {
         return;
