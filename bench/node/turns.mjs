@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 import { ENGINES } from './engines.mjs';
 
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 180_000;
 
 /** A process of programs/`program`; it tells its results by messages. */
 export function begin(program, engine, settings, flags = []) {

@@ -26,6 +26,13 @@ function busy(label) {
 
 /** How a task goes on after each step: each of these must keep its labels. */
 const KINDS = {
+  // The easiest: labels are set around each step anew.
+  async sync(work, open, { profiler, label }) {
+    while (open()) {
+      await turn();
+      profiler.run({ task: label }, work);
+    }
+  },
   async await(work, open) {
     while (open()) {
       await nothing();
@@ -85,13 +92,13 @@ const KINDS = {
       work();
     }
   },
-  async worker(work, open, label) {
+  async worker(work, open, { label }) {
     const worker = new Worker(self, { argv: process.argv.slice(2), workerData: { label } });
-    const found = once(worker, 'message');
+    // Both from now on: the last message may come together with the end.
+    const ended = Promise.all([once(worker, 'message'), once(worker, 'exit')]);
     while (open()) await sleep(10);
     worker.postMessage('end');
-    fromWorkers.push(...(await found)[0]);
-    await once(worker, 'exit');
+    fromWorkers.push(...(await ended)[0][0]);
   },
 };
 
@@ -107,7 +114,7 @@ function labelled(profiler, kind, number, open) {
   let seed = number;
   return new Promise((resolve, reject) => {
     profiler.run({ task: label }, () => {
-      KINDS[kind](() => { seed = step(seed); }, open, label).then(resolve, reject);
+      KINDS[kind](() => { seed = step(seed); }, open, { profiler, label }).then(resolve, reject);
     });
   });
 }
