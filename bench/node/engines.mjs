@@ -18,8 +18,8 @@ const keepsContext = Number(process.versions.node.split('.')[0]) >= 24
 
 /**
  * No profiler; also the form that the others have. Settings: `hz`; `flushMs`, the time between two
- * uploads; `collect`, to keep profiles in `profiles` and upload nothing; `labels` and `lines`, where
- * a profiler must be told that they are wanted.
+ * uploads; `collect`, to keep profiles in `profiles` and upload nothing; `labels` and `lines`,
+ * where a profiler must be told that they are wanted.
  */
 class Nothing {
   constructor({ hz = 100, flushMs = 10_000, collect = false, labels = false, lines = false } = {}) {

@@ -29,7 +29,9 @@ export function interval(values, digits = 3) {
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   const student = STUDENT[values.length - 2] ?? 1.96;
   const half = student * Math.sqrt(squares / (values.length - 1) / values.length);
-  return `${mean.toFixed(digits)} (${(mean - half).toFixed(digits)}…${(mean + half).toFixed(digits)})`;
+  const bounds = [mean, mean - half, mean + half];
+  const [middle, low, high] = bounds.map((value) => value.toFixed(digits));
+  return `${middle} (${low}…${high})`;
 }
 
 /** `own[i] / base[i]` of those rounds in which both were measured. */
@@ -49,7 +51,8 @@ export function distance(told, truth) {
   const sum = (values) => names.reduce((total, name) => total + (values[name] ?? 0), 0);
   const [toldTotal, total] = [sum(told), sum(truth)];
   if (!toldTotal) return NaN;
-  const differences = names.map((name) => Math.abs((told[name] ?? 0) / toldTotal - truth[name] / total));
+  const share = (name) => (told[name] ?? 0) / toldTotal;
+  const differences = names.map((name) => Math.abs(share(name) - truth[name] / total));
   return differences.reduce((one, other) => one + other, 0) / 2;
 }
 

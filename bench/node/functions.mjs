@@ -81,8 +81,9 @@ function loadStrings() {
 }
 
 function loadBigInts() {
+  const mask = 2n ** 64n - 1n;
   let total = 1n;
-  for (let n = 0n; n < 10_000n; n += 1n) total = (total * 6364136223846793005n + n) & (2n ** 64n - 1n);
+  for (let n = 0n; n < 10_000n; n += 1n) total = (total * 6364136223846793005n + n) & mask;
   return Number(total & 0xffn);
 }
 

@@ -70,9 +70,12 @@ export function byFunction(all, pattern) {
   return sums;
 }
 
-/** Those of the main thread, where a profile has other threads too. */
+/**
+ * Those of the main thread, where a profile has other threads too. In Node.js 20 all threads have
+ * the same name.
+ */
 export function ofMainThread(all) {
-  return all.filter(({ labels }) => (labels.thread ?? 'MainThread') === 'MainThread');
+  return all.filter(({ labels }) => /^(MainThread|node)$/.test(labels.thread ?? 'node'));
 }
 
 /** How many samples there are. */

@@ -1,4 +1,5 @@
-// A server that says yes to everything and counts what it was sent. `node sink.mjs` prints its port.
+// A server that says yes to everything and counts what it was sent. `node sink.mjs` prints where
+// it listens.
 import { once } from 'node:events';
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';

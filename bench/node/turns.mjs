@@ -45,7 +45,8 @@ export async function run(program, engine, settings, flags) {
  * Runs of a program by engine, in turn within each round, in an order that is reversed from round
  * to round. `start` makes a run: by default `run`.
  */
-export async function takeTurns({ rounds, engines }, program, settings, { flags, start = run } = {}) {
+export async function takeTurns({ rounds, engines }, program, settings, how = {}) {
+  const { flags, start = run } = how;
   const runs = new Map(engines.map((engine) => [engine, []]));
   for (let round = 0; round < rounds; round += 1) {
     for (const engine of round % 2 ? engines.toReversed() : engines) {

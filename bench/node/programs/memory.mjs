@@ -6,8 +6,8 @@ const FUNCTIONS = 3000;
 const DEPTH = 30;
 
 /**
- * Chains of calls: each function calls the next of its chain and does some work of its own. It finds
- * it in a table, so that no compiler puts a chain into one function, whose size nobody would know.
+ * Chains of calls: each function calls the next of its chain and does some work of its own. It
+ * finds it in a table, so that no compiler puts a chain into one function of unknown size.
  */
 function chains() {
   const table = [];

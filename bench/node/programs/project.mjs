@@ -8,8 +8,11 @@ function source(number) {
   const imports = number > 0 ? `import { Model${number - 1} } from './file${number - 1}';` : '';
   const base = number > 0 ? `Model${number - 1}` : 'object';
   return `${imports}
-export interface Shape${number}<T extends ${base}> { kind: 'k${number}'; value: T; next?: Shape${number}<T> }
-export type Deep${number}<T> = T extends (infer U)[] ? Deep${number}<U> : { [K in keyof T]: T[K] };
+export interface Shape${number}<T extends ${base}> {
+  kind: 'k${number}'; value: T; next?: Shape${number}<T>;
+}
+export type Deep${number}<T> =
+  T extends (infer U)[] ? Deep${number}<U> : { [K in keyof T]: T[K] };
 export class Model${number} {
   private items = new Map<string, number[]>();
   constructor(readonly name: string, readonly parts: ReadonlyArray<{ id: number; tag?: string }>) {}
@@ -27,7 +30,8 @@ export class Model${number} {
     return found;
   }
 }
-export const made${number} = [1, 2, 3].map((id) => new Model${number}(\`m\${id}\`, [{ id }]).add('a', id));
+export const made${number} = [1, 2, 3]
+  .map((id) => new Model${number}(\`m\${id}\`, [{ id }]).add('a', id));
 `;
 }
 
@@ -38,7 +42,8 @@ export function compiler() {
     target: typescript.ScriptTarget.ES2022, module: typescript.ModuleKind.CommonJS, strict: true,
   };
   const host = typescript.createCompilerHost(options);
-  const sources = new Map(Array.from({ length: FILES }, (_, n) => [`/project/file${n}.ts`, source(n)]));
+  const files = Array.from({ length: FILES }, (_, n) => [`/project/file${n}.ts`, source(n)]);
+  const sources = new Map(files);
   const read = host.getSourceFile;
   const libraries = new Map();
   let runs = 0;

@@ -1,7 +1,7 @@
 // Functions whose time is known: each is timed from outside, a batch at a time.
 //
-// `inlined`: w1 to w4 do 1, 2, 3 and 4 parts of the work in loops, and compilers put them into their
-// only caller. `mixed`: the functions of functions.mjs, each time in another order.
+// `inlined`: w1 to w4 do 1, 2, 3 and 4 parts of the work in loops, and compilers put them into
+// their only caller. `mixed`: the functions of functions.mjs, each time in another order.
 import { generator } from '../figures.mjs';
 import { found, LOADS, NAMES, shuffle } from '../functions.mjs';
 import { byFunction, count, ofMainThread, samples } from '../profiles.mjs';

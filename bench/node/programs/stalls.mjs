@@ -1,5 +1,5 @@
-// How long the event loop stands still when a profiler starts, hands a profile over, and stops, in a
-// program of TypeScript's size. The compiler works between the moments that are watched.
+// How long the event loop stands still when a profiler starts, hands a profile over, and stops, in
+// a program of TypeScript's size. The compiler works between the moments that are watched.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 import { engine, name, settings, tell } from './child.mjs';

@@ -4,7 +4,9 @@ import { head, interval, ratios, row, spread } from '../figures.mjs';
 import { all, cells, each, good, run, takeTurns } from '../turns.mjs';
 
 export async function table(context) {
-  const start = (program, engine) => run(program, engine, { labels: ENGINES[engine].labels ?? false });
+  const start = (program, engine) => (
+    run(program, engine, { labels: ENGINES[engine].labels ?? false })
+  );
   const engines = ['none', ...context.engines.filter((engine) => engine !== 'none')];
   const runs = await takeTurns({ ...context, engines }, 'await', {}, { start });
   console.log('CPU time in ns; a call runs an empty function under labels:\n');

@@ -14,7 +14,9 @@ export async function table(context) {
   console.log(`100 Hz, uploads every ${flushMs / 1000} s:\n`);
   head('CPU ms', 'ratio', 'ratio, with start and stop', 'accounted for', 'highest RSS, MB');
   for (const [engine, results] of runs) {
-    const ratio = (figure) => interval(ratios(each(results, figure), each(runs.get('none'), figure)));
+    const ratio = (figure) => interval(
+      ratios(each(results, figure), each(runs.get('none'), figure)),
+    );
     row(...cells(engine, results), spread(all(results, (one) => one.cpu / 1e6), 0),
       ratio((one) => one.cpu), ratio((one) => one.whole), accounted(results),
       spread(all(results, (one) => one.rss), 0));
@@ -25,6 +27,8 @@ export async function table(context) {
 export function accounted(results) {
   const stats = good(results).map((one) => one.stats);
   if (!stats.some((one) => one?.host_cpu)) return '–';
-  const own = stats.map((one) => (one.agent_cpu + one.handler_time) / (one.host_cpu + one.agent_cpu));
+  const own = stats.map((one) => (
+    (one.agent_cpu + one.handler_time) / (one.host_cpu + one.agent_cpu)
+  ));
   return spread(own.map((share) => share * 100), 2, ' %');
 }

@@ -16,8 +16,9 @@ export async function table(context) {
   for (const seconds of (context.options.flush ?? '2,10').split(',')) {
     // Longer ones must see an upload too, so these have more requests.
     const amount = Math.round(requests * (Number(seconds) > 2 ? 5 : 1));
-    const start = (program, engine, settings) => serve(engine, settings, amount);
-    const runs = await takeTurns({ ...context, engines }, 'http', { flushMs: seconds * 1000 }, { start });
+    const start = (program, engine, given) => serve(engine, given, amount);
+    const settings = { flushMs: seconds * 1000 };
+    const runs = await takeTurns({ ...context, engines }, 'http', settings, { start });
     console.log(`\n${CONNECTIONS} connections, ${amount} requests, uploads every ${seconds} s:\n`);
     head('CPU of the server, µs a request', 'ratio', 'p50, ms', 'p99, ms', 'requests a second',
       'RSS, MB', 'highest RSS, MB', 'accounted for');

@@ -16,10 +16,13 @@ export async function table(context) {
   const seconds = Number(context.options.seconds ?? 8);
   for (const [tier, flags] of Object.entries(TIERS)) {
     const runs = await takeTurns(context, 'lines', { hz, seconds }, { flags });
-    console.log(`\n${tier}${flags.length ? ` (${flags.join(' ')})` : ''}, ${hz} Hz; n is samples:\n`);
+    const shown = flags.length ? ` (${flags.join(' ')})` : '';
+    console.log(`\n${tier}${shown}, ${hz} Hz; n is samples:\n`);
     head('share on the wrong line', 'noise of as many samples', 'told / true, %',
       "samples in the leaf with its caller's line");
-    for (const [engine, results] of runs) row(...cells(engine, results, n(results)), ...told(results));
+    for (const [engine, results] of runs) {
+      row(...cells(engine, results, n(results)), ...told(results));
+    }
   }
 }
 

@@ -16,7 +16,9 @@ export async function table(context) {
     console.log(`\n${title}, ${hz} Hz, ${seconds} s a run; n is samples of all runs:\n`);
     head('share in the wrong place', 'each run, %', 'noise of as many samples',
       'garbage collection without caller', 'neither', 'told / true, %');
-    for (const [engine, results] of runs) row(...cells(engine, results, n(results)), ...told(results));
+    for (const [engine, results] of runs) {
+      row(...cells(engine, results, n(results)), ...told(results));
+    }
   }
 }
 
@@ -34,9 +36,10 @@ function told(results) {
   const named = total(Object.keys(sums.truth).map((name) => sums.told[name] ?? 0));
   const apart = [percent((sums.told['(gc)'] ?? 0) / whole), percent((sums.told[''] ?? 0) / whole)];
   if (named === 0) return ['–', '–', '–', ...apart, '–'];
-  const shares = Object.entries(sums.truth).map(([name, value]) => (
-    `${name.replace('load', '')} ${percentOf(sums.told[name] ?? 0, named)}/${percentOf(value, truth)}`
-  ));
+  const shares = Object.entries(sums.truth).map(([name, value]) => {
+    const own = percentOf(sums.told[name] ?? 0, named);
+    return `${name.replace('load', '')} ${own}/${percentOf(value, truth)}`;
+  });
   return [
     percent(distance(sums.told, sums.truth)),
     interval(all(results, (one) => distance(one.told, one.truth) * 100), 1),

@@ -8,8 +8,9 @@ export async function table(context) {
   const flushes = Number(context.options.flushes ?? 3);
   const engines = ['none', ...context.engines.filter((engine) => engine !== 'none')];
   const runs = await takeTurns({ ...context, engines }, 'stalls', { seconds, flushes });
-  console.log(`The longest stall in ms, by a ticker; and by monitorEventLoopDelay. ${seconds} s of the`);
-  console.log('TypeScript compiler before each flush; handlers in µs, mean:\n');
+  console.log('The longest stall in ms, by a ticker; and by monitorEventLoopDelay, which does not');
+  console.log(`see the turn that it begins in. ${seconds} s of the TypeScript compiler before`);
+  console.log('each flush; handlers in µs, mean:\n');
   head('start', 'each flush', 'stop', 'start, delay', 'flush, delay', 'stop, delay',
     `handler, first ${seconds} s`, 'handler, later');
   for (const [engine, results] of runs) {

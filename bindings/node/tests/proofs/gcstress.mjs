@@ -1,8 +1,8 @@
-// Wrong names while code comes, moves and goes: each round makes new functions `fn_i`, each with an
-// `inl_i` of its own that compilers put into it, and collects garbage. The caller of a frame of
+// Wrong names while code comes, moves and goes: each round makes new functions `fn_i`, each with
+// an `inl_i` of its own that compilers put into it, and collects garbage. The caller of a frame of
 // `inl_i` must be `fn_i`; any other name was read from memory that is something else by now.
 //
-// `node [--stress-compaction | --max-old-space-size=64 | --gc-interval=500] gcstress.mjs seconds=20`
+// `gcstress.mjs seconds=20`, under --stress-compaction, --max-old-space-size=64, --gc-interval=500
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 

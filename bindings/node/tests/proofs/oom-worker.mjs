@@ -1,4 +1,4 @@
-// Workers that run out of memory: they end with an error, and their parent lives on and is profiled.
+// Workers that run out of memory: they end with an error, and their parent lives on, profiled.
 import { Worker } from 'node:worker_threads';
 
 import { conclude, count, options, recording } from './recording.mjs';

@@ -1,5 +1,5 @@
-// Another profiler beside ours: V8's own by the inspector, and @datadog/pprof where it is installed,
-// started before ours and after it. Both profiles must show the function that works.
+// Another profiler beside ours: V8's own by the inspector, and @datadog/pprof where it is
+// installed, started before ours and after it. Both profiles must show the function that works.
 import inspector from 'node:inspector';
 
 import { conclude, count, options, packages, recording } from './recording.mjs';
@@ -14,7 +14,7 @@ function busyBeside(until) {
   return total;
 }
 
-/** V8's profiler; `end` returns how many of its samples there are, and how many are in the function. */
+/** V8's profiler; `end` returns how many samples it has, and how many are in the function. */
 function byInspector() {
   const session = new inspector.Session();
   return {

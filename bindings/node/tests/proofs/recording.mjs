@@ -12,8 +12,9 @@ export const sondage = packages('sondage');
 const FLUSH_MS = 2000;
 
 /**
- * Profiles `work` at the rate that is asked for, whatever it costs, and sends nothing. `work` gets a
- * function that it calls now and then. Returns what `work` returned, the samples and the counters.
+ * Profiles `work` at the rate that is asked for, whatever it costs, and sends nothing. `work` gets
+ * a function that it calls now and then. Returns what `work` returned, the samples and the
+ * counters.
  */
 export async function recording(settings, work) {
   const samples = [];
@@ -50,7 +51,7 @@ export function count(samples) {
   return samples.reduce((sum, { values }) => sum + values.samples, 0);
 }
 
-/** Prints the counts as one line of JSON; `failures` says what is wrong, and makes the exit code 1. */
+/** Prints the counts as a line of JSON; a true value in `failures` makes the exit code 1. */
 export function conclude(counts, failures) {
   const failed = Object.entries(failures).filter(([, wrong]) => wrong).map(([name]) => name);
   console.log(JSON.stringify({ ...counts, failed }));

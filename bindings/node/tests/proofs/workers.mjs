@@ -43,7 +43,8 @@ const { result, samples, stats } = await recording({ hz, wall: true }, async (br
   }
   return well;
 });
-const inWorkers = samples.filter(({ frames }) => frames.some((one) => /busyInWorker/.test(one.name)));
+const inWorkers = samples
+  .filter(({ frames }) => frames.some((one) => /busyInWorker/.test(one.name)));
 conclude(
   { workers, endedWell: result, samples: count(samples), inWorkers: count(inWorkers), stats },
   { 'ended otherwise': result !== workers, 'too few samples': count(inWorkers) < least },
