@@ -1,6 +1,8 @@
 // Figures and rows of the tables.
 
+/** The middle one; NaN of none. */
 export function median(values) {
+  if (values.length === 0) return NaN;
   const sorted = values.toSorted((one, other) => one - other);
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;

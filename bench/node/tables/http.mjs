@@ -11,7 +11,7 @@ const WARM_UP = 3000;
 
 /** `requests` of a round; `flush`, seconds between uploads: by default 2, then 10. */
 export async function table(context) {
-  const requests = Number(context.options.requests ?? 20_000);
+  const requests = Number(context.options.requests ?? 40_000);
   const engines = ['none', ...context.engines.filter((engine) => engine !== 'none')];
   for (const seconds of (context.options.flush ?? '2,10').split(',')) {
     // Longer ones must see an upload too, so these have more requests.
