@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-python test lint wheel storm storm-python page backends test-backends
+.PHONY: demo demo-node demo-python test lint wheel storm storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -11,6 +11,10 @@ demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its 
 
 demo-python: wheel ## The same for a FastAPI service under gunicorn, examples/python-service
 	python3 examples/python-service/demo.py target/wheels/sondage-*.whl target/demo-python
+
+demo-node: ## The same for a Fastify service in TypeScript, examples/node-service
+	bindings/node/package
+	$$(bindings/node/find-node 24) examples/node-service/demo.mjs target/npm target/demo-node
 
 test: ## Formatting, lints, documentation and every test
 	bash tools/check

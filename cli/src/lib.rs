@@ -41,6 +41,8 @@ pub struct Surroundings {
     pub library: Option<PathBuf>,
     /// The folder whose `sitecustomize` starts the profiler of the Python package.
     pub python: Option<PathBuf>,
+    /// The file by which the package for Node.js starts its profiler in a program that loads it.
+    pub node: Option<PathBuf>,
 }
 
 /// Runs the command with `args` (the program's name first) and returns its exit code.

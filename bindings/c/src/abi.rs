@@ -252,7 +252,7 @@ pub extern "C" fn sondage_register_thread() {
 /// What the loader calls when the library is loaded and when the process ends, and the two
 /// functions that end a process without that call. Not in this crate's own tests.
 mod hooks {
-    use std::ffi::{c_int, c_void};
+    use std::ffi::{CStr, c_int, c_void};
     use std::sync::atomic::{AtomicPtr, Ordering};
     use std::time::Duration;
 
@@ -286,18 +286,26 @@ mod hooks {
         });
     }
 
-    /// A Python program is recorded by the Python package, if it is there: it knows Python's
-    /// frames. It takes its time, and says so by `sondage_recorder_stand_down`.
+    /// A program of Python or Node.js is recorded by the package for that language, if it is there:
+    /// it knows the language's frames. It takes its time, and says so by
+    /// `sondage_recorder_stand_down`.
     fn options() -> Options {
-        const PYTHON_PATIENCE: Duration = Duration::from_secs(1);
-        let expected = std::env::var_os("SONDAGE_RECORD_PYTHON").is_some() && is_python();
-        let patience = if expected { PYTHON_PATIENCE } else { PATIENCE };
+        const PACKAGE_PATIENCE: Duration = Duration::from_secs(1);
+        let packages = [
+            ("SONDAGE_RECORD_PYTHON", c"Py_BytesMain"),
+            ("SONDAGE_RECORD_NODE", c"napi_module_register"),
+        ];
+        let expected = packages
+            .into_iter()
+            .any(|(variable, symbol)| std::env::var_os(variable).is_some() && has(symbol));
+        let patience = if expected { PACKAGE_PATIENCE } else { PATIENCE };
         Options { patience, stop_at_end: false, engine: EnginePolicy::Auto }
     }
 
-    fn is_python() -> bool {
+    /// Whether the program, or a library that it was linked with, has this symbol.
+    fn has(symbol: &CStr) -> bool {
         // SAFETY: the name ends with a NUL, and the default scope needs no handle.
-        !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"Py_BytesMain".as_ptr()) }.is_null()
+        !unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) }.is_null()
     }
 
     /// For another Sondage in this process, which records it from now on.

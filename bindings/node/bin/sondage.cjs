@@ -3,11 +3,16 @@
 'use strict';
 
 const path = require('node:path');
-const addon = require('../lib/addon.cjs');
 
-// Ctrl-C ends the command, or is the recorded program's: Node.js has no part in it.
-process.exitCode = addon.command(
-  ['sondage', ...process.argv.slice(2)],
-  addon.library ?? null,
-  path.join(__dirname, '..', 'lib', 'auto.cjs'),
-);
+function run() {
+  const addon = require('../lib/addon.cjs');
+  const auto = path.join(__dirname, '..', 'lib', 'auto.cjs');
+  return addon.command(['sondage', ...process.argv.slice(2)], addon.library, auto);
+}
+
+try {
+  process.exitCode = run();
+} catch (error) {
+  console.error(`sondage: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -2,6 +2,11 @@
 'use strict';
 
 const PLATFORM = `${process.platform}-${process.arch}`;
+const { version } = require('../package.json');
+
+// There is one profiler in a process. A program may have this package beside the copy whose
+// `sondage record` or `--import` has loaded it: they use the same addon.
+const SHARED = Symbol.for(`sondage ${version}`);
 
 function load() {
   try {
@@ -15,4 +20,11 @@ function load() {
   }
 }
 
-module.exports = load();
+function shared() {
+  if (globalThis[SHARED] === undefined) {
+    Object.defineProperty(globalThis, SHARED, { value: load(), configurable: true });
+  }
+  return globalThis[SHARED];
+}
+
+module.exports = shared();

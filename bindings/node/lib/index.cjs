@@ -3,18 +3,54 @@
 
 const path = require('node:path');
 const addon = require('./addon.cjs');
+const hooks = require('./hooks.cjs');
 const { currentLabels, setLabels, withLabels } = require('./labels.cjs');
-const { settings } = require('./settings.cjs');
+const { isOfEnvironment, refused, settings, wrongType } = require('./settings.cjs');
+const { attachThread } = require('./thread.cjs');
+
+// Options that are this package's and not the core's.
+const OWN = new Set(['asyncHooks', 'workers']);
 
 /** Starts profiling; does nothing where a profiler runs already. */
 function start(options = {}) {
-  return begin(options, false);
+  if (typeof options !== 'object' || options === null) {
+    throw wrongType('options must be an object');
+  }
+  for (const name of OWN) {
+    if (!['undefined', 'boolean'].includes(typeof options[name])) {
+      throw wrongType(`${name} must be true or false`);
+    }
+  }
+  begin(options, false);
 }
 
+// The stop that is under way, and what is to start after it.
+let stopping;
+let next;
+
 function begin(options, byDoor) {
-  const { started, warnings } = addon.start(settings(options), program(), byDoor);
-  warnings.forEach(warn);
-  if (started) deliverAtEnd();
+  const ofCore = Object.entries(options).filter(([name]) => !OWN.has(name));
+  const given = settings(Object.fromEntries(ofCore));
+  if (stopping) {
+    next = () => run(given, options, byDoor);
+    return;
+  }
+  run(given, options, byDoor);
+}
+
+function run(given, options, byDoor) {
+  let answer;
+  try {
+    answer = addon.start(given, program(), byDoor, attachThread());
+  } catch (error) {
+    if (error.code !== 'InvalidArg') throw error;
+    if (!isOfEnvironment(error, options)) throw refused(error, options);
+    // A wrong variable is no reason for the program to fail.
+    warn(`not profiled: ${error.message}`);
+    return;
+  }
+  answer.warnings.forEach(warn);
+  if (answer.started) hooks.install(options);
 }
 
 /** The program's name, where it has one that tells more than the interpreter's. */
@@ -29,17 +65,23 @@ function warn(message) {
   process.emitWarning(message, 'SondageWarning');
 }
 
-let delivers = false;
-
-function deliverAtEnd() {
-  if (delivers) return;
-  delivers = true;
-  process.on('exit', () => addon.finish());
-}
-
 /** Stops profiling: the last profile goes to the targets. */
 async function stop() {
-  await addon.stop();
+  next = undefined;
+  stopping ??= addon.stop().finally(stopped);
+  await stopping;
+}
+
+function stopped() {
+  stopping = undefined;
+  if (!addon.isRunning()) hooks.remove();
+  const begun = next;
+  next = undefined;
+  try {
+    begun?.();
+  } catch (error) {
+    warn(`not profiled: ${error.message}`);
+  }
 }
 
 /** The profile since the last flush, as gzipped pprof; `null` where no profiler runs. */
@@ -49,7 +91,14 @@ async function flush() {
 
 /** What the profiler has done, lost and cost; empty where none runs. */
 function stats() {
-  return JSON.parse(addon.stats() ?? '{}');
+  return JSON.parse(addon.stats() ?? '{}', inCamelCase);
+}
+
+function inCamelCase(_, value) {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value);
+  const name = (text) => text.replace(/_(.)/g, (_whole, letter) => letter.toUpperCase());
+  return Object.fromEntries(entries.map(([key, part]) => [name(key), part]));
 }
 
 /** Whether this process is profiled. */
@@ -59,7 +108,9 @@ function isRunning() {
 
 /** The profiler of a program that does not know of it. */
 function startByDoor() {
-  if (!addon.record()) begin({}, true);
+  if (addon.isRunning()) return;
+  if (addon.record(attachThread())) hooks.install({});
+  else begin({}, true);
 }
 
 module.exports = {

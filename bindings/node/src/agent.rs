@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use napi::bindgen_prelude::{AsyncTask, Buffer};
 use napi::{Env, Status, Task};
@@ -12,7 +13,7 @@ use sondage::{Agent, Config, Error, ErrorKind};
 use sondage_recorder::{Options, PATIENCE};
 
 use crate::fence::{fenced, guarded, silence};
-use crate::foreign;
+use crate::{foreign, preloaded};
 
 /// The running profiler, and who started it.
 struct Host {
@@ -122,6 +123,7 @@ pub fn record(degraded: Option<String>) -> napi::Result<bool> {
             return Ok(false);
         }
         let engine = policy(degraded).unwrap_or_default();
+        preloaded::stand_down();
         let begun = RECORDED.load(Ordering::Relaxed)
             || sondage_recorder::begin(Options { patience: PATIENCE, stop_at_end: true, engine });
         if begun && !RECORDED.swap(true, Ordering::Relaxed) {
@@ -146,9 +148,8 @@ impl Task for Stopping {
     fn compute(&mut self) -> napi::Result<bool> {
         let agent = self.0.take();
         fenced(true, || {
-            // Where another thread is flushing, the agent stops when that ends.
-            if let Some(agent) = agent.and_then(Arc::into_inner) {
-                agent.stop().map_err(|error| exception(&error))?;
+            if let Some(agent) = agent {
+                alone(agent).stop().map_err(|error| exception(&error))?;
             }
             Ok(!RECORDED.load(Ordering::Relaxed))
         })
@@ -156,6 +157,18 @@ impl Task for Stopping {
 
     fn resolve(&mut self, _: Env, stopped: bool) -> napi::Result<bool> {
         Ok(stopped)
+    }
+}
+
+/// The agent, when nobody else uses it any more: flushes that were asked for before, which the pool
+/// has begun before. Who starts a profiler after a stop must not meet the old one.
+fn alone(mut agent: Arc<Agent>) -> Agent {
+    loop {
+        match Arc::try_unwrap(agent) {
+            Ok(agent) => return agent,
+            Err(shared) => agent = shared,
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

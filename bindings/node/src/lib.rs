@@ -13,3 +13,7 @@ mod command;
 mod fence;
 mod foreign;
 mod labels;
+mod preloaded;
+mod process;
+mod selftest;
+mod v8;

@@ -2,8 +2,8 @@
 import { gunzipSync } from 'node:zlib';
 
 /**
- * The samples of a profile, compressed or not: `{ frames, values, labels }`. Frames are
- * `{ name, file, line, startLine }`, leaf first; `values` are by type.
+ * The samples of a profile, compressed or not: for each its frames (leaf first), its values by type
+ * and its labels.
  */
 export function read(data) {
   const bytes = data[0] === 0x1f && data[1] === 0x8b ? gunzipSync(data) : data;
@@ -14,87 +14,87 @@ export function read(data) {
   }
   const all = (number) => messages.get(number) ?? [];
   const strings = all(6).map((value) => value.toString('utf8'));
-  const types = all(1).map((value) => strings[message(value).get(1) ?? 0]);
-  const functions = new Map(all(5).map(message).map((one) => [one.get(1) ?? 0, one]));
+  const types = all(1).map((value) => strings[one(value).get(1) ?? 0]);
+  const functions = new Map(all(5).map((value) => [one(value).get(1), one(value)]));
   const locations = new Map();
   for (const value of all(4)) {
-    const location = [...fields(value)];
-    const lines = location.filter(([number]) => number === 4).map(([, line]) => message(line));
-    const frames = lines.map((line) => frame(line, functions, strings));
-    locations.set(location.find(([number]) => number === 1)?.[1] ?? 0, frames);
+    const lines = [...fields(value)].filter(([number]) => number === 4);
+    locations.set(one(value).get(1), lines.map(([, line]) => frame(one(line), functions, strings)));
   }
   return all(2).map((value) => sample(value, types, locations, strings));
 }
 
-function frame(line, functions, strings) {
-  const one = functions.get(line.get(1) ?? 0) ?? new Map();
-  const text = (number) => strings[one.get(number) ?? 0];
-  return { name: text(2), file: text(4), line: line.get(2) ?? 0, startLine: one.get(5) ?? 0 };
+/** The sum of a type over samples. */
+export function total(samples, type) {
+  return samples.reduce((sum, { values }) => sum + (values[type] ?? 0), 0);
 }
 
-function sample(bytes, types, locations, strings) {
+function frame(line, functions, strings) {
+  const its = functions.get(line.get(1)) ?? new Map();
+  const text = (number) => strings[its.get(number) ?? 0];
+  return { name: text(2), file: text(4), line: line.get(2) ?? 0, startLine: its.get(5) ?? 0 };
+}
+
+function sample(message, types, locations, strings) {
   const stack = [];
-  const numbersOfSample = [];
+  const values = [];
   const labels = {};
-  for (const [number, value] of fields(bytes)) {
+  for (const [number, value] of fields(message)) {
     if (number === 1) stack.push(...numbers(value));
-    if (number === 2) numbersOfSample.push(...numbers(value));
+    if (number === 2) values.push(...numbers(value));
     if (number === 3) {
-      const label = message(value);
-      const text = strings[label.get(2) ?? 0];
-      labels[strings[label.get(1)]] = text === '' ? label.get(3) ?? 0 : text;
+      const label = one(value);
+      labels[strings[label.get(1)]] = strings[label.get(2) ?? 0] || (label.get(3) ?? 0);
     }
   }
   const frames = stack.flatMap((location) => locations.get(location) ?? []);
-  const values = Object.fromEntries(types.map((type, index) => [type, numbersOfSample[index]]));
-  return { frames, values, labels };
+  return { frames, values: Object.fromEntries(types.map((type, at) => [type, values[at]])), labels };
 }
 
-function message(bytes) {
-  return new Map(fields(bytes));
+function one(message) {
+  return new Map(fields(message));
 }
 
-/** The fields of a protocol buffer: [number, value], where a value is a number or bytes. */
-function* fields(bytes) {
-  let at = 0;
-  while (at < bytes.length) {
-    let key, value;
-    [key, at] = varint(bytes, at);
-    const kind = key & 7;
-    if (kind === 0) {
-      [value, at] = varint(bytes, at);
-    } else {
-      let length = { 1: 8, 5: 4 }[kind];
-      if (kind === 2) [length, at] = varint(bytes, at);
-      value = Buffer.from(bytes.buffer, bytes.byteOffset + at, length);
-      at += length;
-    }
-    // Not a shift, which would leave no more than 32 bits.
-    yield [Math.floor(key / 8), value];
-  }
-}
-
-/** Exact up to 2^53, which is enough for times in nanoseconds; addresses beyond it are rounded. */
-function varint(bytes, start) {
-  let [value, scale, at] = [0, 1, start];
-  for (;;) {
-    const byte = bytes[at];
-    at += 1;
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return [value, at];
-    scale *= 128;
-  }
-}
-
-/** A repeated number, packed or not. */
+/** A packed field's numbers, or the one number of a field that is not packed. */
 function numbers(value) {
   if (typeof value === 'number') return [value];
   const found = [];
-  let at = 0;
-  while (at < value.length) {
-    let number;
-    [number, at] = varint(value, at);
+  for (let at = 0; at < value.length;) {
+    const [number, next] = varint(value, at);
     found.push(number);
+    at = next;
   }
   return found;
+}
+
+/** The fields of a protocol buffer: number and value, which is a number or bytes. */
+function* fields(message) {
+  for (let at = 0; at < message.length;) {
+    const [key, begin] = varint(message, at);
+    const kind = key & 7;
+    if (kind === 0) {
+      const [value, next] = varint(message, begin);
+      yield [key >>> 3, value];
+      at = next;
+    } else if (kind === 2) {
+      const [length, from] = varint(message, begin);
+      yield [key >>> 3, message.subarray(from, from + length)];
+      at = from + length;
+    } else {
+      at = begin + (kind === 1 ? 8 : 4);
+    }
+  }
+}
+
+function varint(bytes, at) {
+  let value = 0;
+  let factor = 1;
+  let next = at;
+  for (;;) {
+    const byte = bytes[next];
+    next += 1;
+    value += (byte & 127) * factor;
+    if (byte < 128) return [value, next];
+    factor *= 128;
+  }
 }

@@ -14,5 +14,6 @@ pub(crate) fn command(
     library: Option<PathBuf>,
     python: Option<PathBuf>,
 ) -> u8 {
-    py.detach(|| sondage_cli::run(arguments, &Surroundings { library, python }))
+    let surroundings = Surroundings { library, python, ..Surroundings::default() };
+    py.detach(|| sondage_cli::run(arguments, &surroundings))
 }

@@ -15,6 +15,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
+use super::injected::Injected;
 use super::session::Session;
 use crate::error::Error;
 use crate::output;
@@ -24,6 +25,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Signals that end a program by default and that we outlive.
 const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// `si_code` of a signal that was queued with a value.
+const SI_QUEUE: i32 = -1;
 
 /// The running program.
 #[derive(Debug)]
@@ -46,31 +50,18 @@ pub(crate) enum Event {
 }
 
 impl Child {
-    /// Starts the program with `library` preloaded, if given, into it and its children, and with
-    /// Python's own profiler from the folder `python`, if given.
+    /// Starts the program, with what records it and its children.
     pub(crate) fn start(
         command: &[OsString],
         session: &Session,
-        library: Option<&Path>,
-        python: Option<&Path>,
+        injected: &Injected<'_>,
     ) -> Result<Self, Error> {
         let Some((program, arguments)) = command.split_first() else {
             return Err(Error::usage("no program is given"));
         };
         let mut command = Command::new(program);
-        command.args(arguments).env("SONDAGE_RECORD_DIR", session.directory());
-        if let Some(library) = library {
-            let mut preload = session.preloadable(library)?.into_os_string();
-            if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty())
-            {
-                preload.push(":");
-                preload.push(others);
-            }
-            command.env("LD_PRELOAD", preload);
-        }
-        if let Some(folder) = python {
-            command.env("SONDAGE_RECORD_PYTHON", folder).env("PYTHONPATH", before_others(folder));
-        }
+        command.args(arguments);
+        injected.put_into(&mut command, session)?;
         let cpu_before = children_cpu();
         let mut process = command.spawn().map_err(|error| {
             let code = if error.kind() == ErrorKind::NotFound { 127 } else { 126 };
@@ -139,16 +130,6 @@ impl Child {
     }
 }
 
-/// `PYTHONPATH` with one folder more, which comes first.
-fn before_others(folder: &Path) -> OsString {
-    let mut path = folder.as_os_str().to_owned();
-    if let Some(others) = std::env::var_os("PYTHONPATH").filter(|others| !others.is_empty()) {
-        path.push(":");
-        path.push(others);
-    }
-    path
-}
-
 /// Signals as readable events. The mask is given back when dropped.
 #[derive(Debug)]
 struct Signals {
@@ -182,7 +163,10 @@ impl Signals {
     fn next(&self) -> Option<(Signal, bool)> {
         let event = self.events.read_signal().ok()??;
         let signal = Signal::try_from(i32::try_from(event.ssi_signo).ok()?).ok()?;
-        Some((signal, event.ssi_code <= 0))
+        // A thread that does not block it has handed it over, with the code that it came with.
+        let handed_over = event.ssi_code == SI_QUEUE && event.ssi_pid == process::id();
+        let code = if handed_over { event.ssi_int } else { event.ssi_code };
+        Some((signal, code <= 0))
     }
 }
 

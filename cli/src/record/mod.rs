@@ -2,6 +2,7 @@
 
 mod child;
 mod collect;
+mod injected;
 mod library;
 mod program;
 mod session;
@@ -9,7 +10,7 @@ mod summary;
 
 pub(crate) use library::Library;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use crate::format::Format;
 use crate::output;
 use child::{Child, Event};
 use collect::Collected;
+use injected::Injected;
 use program::Program;
 use session::Session;
 
@@ -42,6 +44,25 @@ const INTERRUPTED: u8 = 130;
 const PYTHON_ADVICE: &str = "the interpreter is recorded, and not the Python code that it runs: \
                              for that, use the command of the package (pip install sondage)";
 
+/// What a command without the package for Node.js says of its programs.
+const NODE_ADVICE: &str = "Node.js is recorded, and not the JavaScript that it runs: for that, use \
+                           the command of the package (npm install sondage)";
+
+/// What is said of a program that would fail if it were to load a file of ours.
+const NODE_RESTRICTED: &str = "Node.js is recorded, and not the JavaScript that it runs: \
+                               --permission keeps the program from loading the profiler";
+
+/// Whether Node.js is told to read no file but those that are named. The program's own options may
+/// say the same; then less is recorded than could be.
+fn restricts_itself(command: &[OsString]) -> bool {
+    let in_options = std::env::var_os("NODE_OPTIONS").unwrap_or_default();
+    let in_options = in_options.as_bytes().split(|byte| *byte == b' ');
+    let given = command.iter().map(|word| word.as_bytes());
+    given
+        .chain(in_options)
+        .any(|word| [&b"--permission"[..], b"--experimental-permission"].contains(&word))
+}
+
 /// Runs the program to its end and answers with its exit code.
 pub(crate) fn run(options: &args::Record, surroundings: &Surroundings) -> Result<u8, Error> {
     let output = options.output.as_deref();
@@ -56,11 +77,20 @@ pub(crate) fn run(options: &args::Record, surroundings: &Surroundings) -> Result
     }
     let session = Session::create(options)?;
     let preload = program.can_preload().then(|| library.path());
-    if program.is_python() && surroundings.python.is_none() {
+    let (python, node) = (surroundings.python.as_deref(), surroundings.node.as_deref());
+    if program.is_python() && python.is_none() {
         output::say(PYTHON_ADVICE);
     }
-    let python = surroundings.python.as_deref();
-    let child = Child::start(&options.command, &session, preload, python)?;
+    if program.is_node() && node.is_none() {
+        output::say(NODE_ADVICE);
+    }
+    let restricted = program.is_node() && restricts_itself(&options.command);
+    if restricted {
+        output::say(NODE_RESTRICTED);
+    }
+    let node = node.filter(|_| !restricted);
+    let injected = Injected { library: preload, python, node };
+    let child = Child::start(&options.command, &session, &injected)?;
     let recording = Recording { options, format, program, pid: child.pid(), session };
     recording.attend(child, push)
 }

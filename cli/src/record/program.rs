@@ -32,7 +32,8 @@ const PT_INTERP: u32 = 3;
 pub(crate) struct Program {
     path: PathBuf,
     kind: Kind,
-    is_python: bool,
+    /// The name of the file that runs in the end: that of a script's interpreter.
+    runs: OsString,
 }
 
 /// What stands in the way of preloading.
@@ -63,8 +64,8 @@ impl Program {
             return Err(Error { code: NOT_EXECUTABLE, ..error });
         }
         let kind = kind(&path, MAX_SCRIPTS);
-        let is_python = is_python(&path, MAX_SCRIPTS);
-        Ok(Self { path, kind, is_python })
+        let runs = runs(&path, MAX_SCRIPTS);
+        Ok(Self { path, kind, runs })
     }
 
     /// The last part of its path.
@@ -72,9 +73,17 @@ impl Program {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Whether it is a Python interpreter, or a script for one.
+    /// Whether it is a Python interpreter, or a script for one: `python`, `python3.12`.
     pub(crate) fn is_python(&self) -> bool {
-        self.is_python
+        self.runs.as_bytes().starts_with(b"python")
+    }
+
+    /// Whether it is Node.js, or a script for it: `node`, `nodejs`, `node24`.
+    pub(crate) fn is_node(&self) -> bool {
+        let version = self.runs.as_bytes().strip_prefix(b"node");
+        version.is_some_and(|version| {
+            version == b"js" || version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        })
     }
 
     /// Whether preloading does no harm.
@@ -148,11 +157,13 @@ fn start_of(path: &Path) -> Option<Vec<u8>> {
     read.is_ok().then_some(start)
 }
 
-/// `python`, `python3.12`, or a script for one of them.
-fn is_python(path: &Path, scripts_left: usize) -> bool {
+/// The name of the file, or of the interpreter that runs it; of none where scripts run scripts
+/// without end.
+fn runs(path: &Path, scripts_left: usize) -> OsString {
     match start_of(path).as_deref().and_then(interpreter) {
-        Some(interpreter) => scripts_left > 0 && is_python(&interpreter, scripts_left - 1),
-        None => path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"python")),
+        Some(_) if scripts_left == 0 => OsString::new(),
+        Some(interpreter) => runs(&interpreter, scripts_left - 1),
+        None => path.file_name().unwrap_or_default().to_owned(),
     }
 }
 
@@ -214,19 +225,33 @@ mod tests {
     }
 
     #[test]
-    fn a_python_program_is_one_by_its_name_or_by_that_of_its_interpreter() {
-        let folder = std::env::temp_dir().join(format!("sondage-python-{}", std::process::id()));
+    fn a_program_of_a_language_is_one_by_its_name_or_by_that_of_its_interpreter() {
+        let folder = std::env::temp_dir().join(format!("sondage-named-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let write = |name: &str, text: &str| {
             let path = folder.join(name);
             std::fs::write(&path, text).unwrap();
             path
         };
+        let program = |path: &PathBuf| {
+            let (path, runs) = (path.clone(), runs(path, MAX_SCRIPTS));
+            Program { path, kind: Kind::Dynamic, runs }
+        };
         let python = write("python3.12", "\x7fELF");
         let served = write("served", &format!("#!{}\nprint()\n", python.display()));
-        let shell = write("shell", "#!/bin/sh\npython3 served\n");
-        assert!(is_python(&python, 0) && is_python(&served, 1));
-        assert!(!is_python(&served, 0) && !is_python(&shell, MAX_SCRIPTS));
+        let node = write("node", "\x7fELF");
+        let npm = write("npm", &format!("#!{}\nstart()\n", node.display()));
+        let shell = write("shell", "#!/bin/sh\npython3 served; node npm\n");
+        let endless = write("node22", &format!("#!{}\n", folder.join("node22").display()));
+        assert!(program(&python).is_python() && program(&served).is_python());
+        assert!(program(&node).is_node() && program(&npm).is_node());
+        for other in [&shell, &endless, &write("nodemon", "\x7fELF")] {
+            assert!(!program(other).is_python() && !program(other).is_node());
+        }
+        assert!(
+            program(&write("node20.1", "")).is_node() && program(&write("nodejs", "")).is_node()
+        );
+        assert!(!program(&python).is_node() && !program(&node).is_python());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

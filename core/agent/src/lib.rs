@@ -20,6 +20,7 @@ pub mod python;
 mod random;
 pub mod resolve;
 mod stats;
+pub mod v8;
 
 pub use agent::Agent;
 pub use agent::BurstStatus;

@@ -40,12 +40,12 @@ fn capture_inside(pool: &Pool, words: &mut [u64]) -> Captured {
         put(words, index, frame);
     });
     let mut captured = Captured { frames: walked.frames, end: walked.end, labels: None };
-    let Some(python) = &pool.python else { return captured };
+    let (Some(python), Some(known)) = (&pool.python, &pool.known) else { return captured };
     // SAFETY: as above.
-    if let Some(mut running) = unsafe { Running::here(&python.interpreter, blocked) } {
+    if let Some(mut running) = unsafe { Running::here(python, blocked) } {
         captured.labels = running.labels();
         let room = words.len().saturating_sub(walked.frames).saturating_sub(1);
-        let frames = running.walk(&python.codes, &[], depth.min(room), |index, frame| {
+        let frames = running.walk(known, &[], depth.min(room), |index, frame| {
             put(words, walked.frames.wrapping_add(index), frame);
         });
         captured.frames = walked.frames.saturating_add(frames.frames).min(words.len());

@@ -21,7 +21,7 @@ use crate::stranger;
 use crate::timer::TimerInfo;
 use crate::waiting;
 use crate::walk::python::{Running, thread_state};
-use crate::walk::{Walked, walk};
+use crate::walk::{Walked, v8, walk_with};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -129,18 +129,22 @@ fn is_late(signal: &TimerInfo) -> bool {
     }
 }
 
-/// Walks the thread's stacks into the slot's ring: first the native one, then Python's.
+/// Walks the thread's stacks into the slot's ring: first the native one, with V8's frames in it, then
+/// Python's.
 #[inline(always)]
 fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     let (slot, expirations) = (origin.slot, origin.expirations);
     let weight = expirations.min(pool.weight_cap.load(Ordering::Relaxed));
     Tally::add(&slot.tally.missed, u64::from(expirations.wrapping_sub(weight)));
 
-    let python = pool.python.as_ref();
     // SAFETY: the mask that this handler runs with blocks neither signal beyond what was blocked.
-    let mut running = python
-        .and_then(|python| unsafe { Running::here(&python.interpreter, interrupted.blocked) });
+    let mut running = pool
+        .python
+        .as_ref()
+        .and_then(|python| unsafe { Running::here(python, interrupted.blocked) });
+    let mut v8 = runs_v8(pool, &origin, interrupted);
     let labels = running.as_mut().and_then(Running::labels);
+    let labels = labels.or_else(|| v8.as_mut().and_then(v8::Running::labels));
     let labels = labels.unwrap_or_else(|| {
         // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
         unsafe { origin.labels.as_ref() }.map_or(Labels::NONE, LabelCell::get)
@@ -156,12 +160,14 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     // SAFETY: the range is part of this thread's own stack (`learn_stack`), which stays mapped.
     let mut memory = unsafe { SelfMemory::trusting(proven) };
     let registers = interrupted.registers;
-    let walked = walk(pool.modules(), registers, &mut memory, depth.min(room), |index, frame| {
+    let (modules, limit) = (pool.modules(), depth.min(room));
+    let walked = walk_with(&mut v8, modules, registers, &mut memory, limit, |index, frame| {
         record.put(index.wrapping_add(HEADER_WORDS), frame);
     });
+    Tally::add(&slot.tally.unreadable, u64::from(v8.is_some_and(|v8| v8.lost > 0)));
     let mut full = walked.end == End::Depth && room < depth;
     let mut frames = walked.frames;
-    if let (Some(python), Some(running)) = (python, &mut running) {
+    if let (Some(known), Some(running)) = (&pool.known, &mut running) {
         if origin.certain {
             waiting::note(slot, running.state(), thread_state::identity());
         }
@@ -169,7 +175,7 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
         let room = room.saturating_sub(walked.frames).saturating_sub(1);
         // SAFETY: the handler to which the context was passed is still running.
         let contents = unsafe { arch::contents(interrupted.context) };
-        let walked = running.walk(&python.codes, &contents, depth.min(room), |index, frame| {
+        let walked = running.walk(known, &contents, depth.min(room), |index, frame| {
             record.put(index.wrapping_add(first), frame);
         });
         full |= walked.truncated && room < depth;
@@ -187,6 +193,25 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     let (frames, end) = (frames as u16, walked.end);
     let (source, tid) = (origin.source, origin.tid);
     publish(slot, record, Header { frames, end, source, weight, labels, tid });
+}
+
+/// The isolate that the thread runs, if its frames are read.
+#[inline(always)]
+fn runs_v8<'pool>(
+    pool: &'pool Pool,
+    origin: &Origin<'pool>,
+    interrupted: &Interrupted,
+) -> Option<v8::Running<'pool, SelfMemory>> {
+    let (Some(layout), Some(known)) = (&pool.v8, &pool.known) else { return None };
+    let isolate = match origin.tid {
+        Some(tid) => v8::find(tid),
+        None => origin.slot.isolate.load(Ordering::Acquire).cast_const(),
+    };
+    // SAFETY: null, or an isolate of this thread, whose memory is never unmapped.
+    let isolate = unsafe { isolate.as_ref() }?;
+    // SAFETY: the mask that this handler runs with blocks neither signal beyond what was blocked.
+    let memory = unsafe { SelfMemory::guarding(interrupted.blocked) };
+    Some(v8::Running::new(layout, isolate, known, memory))
 }
 
 /// Writes what belongs around the frames, and makes the sample visible.

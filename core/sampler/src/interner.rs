@@ -9,6 +9,7 @@
 //! handler that meets an entry which another thread is filling in passes it over: the same thing
 //! may then get two numbers, which does no harm, and nobody waits.
 
+use crate::memory::MemoryReader;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -72,6 +73,15 @@ pub(crate) struct Interner {
     tables: *const Interned,
     /// How often a table became current; its parity says which one is.
     generation: AtomicU32,
+    /// See [`Interner::serial`].
+    serial: AtomicU32,
+}
+
+/// The last serial number of a current table, in this process.
+static LAST_SERIAL: AtomicU32 = AtomicU32::new(0);
+
+fn next_serial() -> u32 {
+    LAST_SERIAL.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
 }
 
 /// Room for one copy, written from its start.
@@ -90,6 +100,25 @@ pub(crate) struct Filling {
 }
 
 impl Room<'_> {
+    /// Appends `bytes` bytes from `start` on; `false` if they cannot be read.
+    pub(crate) fn copy<M: MemoryReader>(
+        &mut self,
+        memory: &mut M,
+        start: u64,
+        bytes: usize,
+    ) -> bool {
+        let mut copied = 0usize;
+        while copied < bytes {
+            let at = start.wrapping_add(copied as u64);
+            let Some(word) = memory.bytes_from(at) else { return false };
+            let in_word = 8usize.wrapping_sub((at & 7) as usize);
+            let count = in_word.min(bytes.wrapping_sub(copied));
+            self.put(word.to_le(), count);
+            copied = copied.wrapping_add(count);
+        }
+        true
+    }
+
     /// Appends the first `bytes` bytes, at most 8, of a word as it lies in memory; what finds no
     /// room is left out.
     #[inline(always)]
@@ -202,7 +231,7 @@ impl Interner {
 
     /// An interner over two tables that are all zero.
     pub(crate) fn new(tables: *const Interned) -> Self {
-        Self { tables, generation: AtomicU32::new(0) }
+        Self { tables, generation: AtomicU32::new(0), serial: AtomicU32::new(next_serial()) }
     }
 
     fn table(&self, generation: u32) -> &Interned {
@@ -213,6 +242,11 @@ impl Interner {
     /// How often a table became current.
     pub(crate) fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Tells the current table from every other one of this process: for who remembers numbers.
+    pub(crate) fn serial(&self) -> u32 {
+        self.serial.load(Ordering::Relaxed)
     }
 
     /// The number of a thing that the current table has.
@@ -266,6 +300,7 @@ impl Interner {
     /// Makes the other table current, which must have been zeroed while no handler ran that had
     /// begun before the last turn.
     pub(crate) fn turn(&self) {
+        self.serial.store(next_serial(), Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 }

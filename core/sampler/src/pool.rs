@@ -12,6 +12,7 @@ use crate::marker::Marker;
 use crate::slot::{SHARED_SLOTS, Slot};
 use crate::table::{ModuleEntry, Rule, Table};
 use crate::walk::python::Interpreter;
+use crate::walk::v8;
 use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -61,15 +62,25 @@ pub(crate) struct Pool {
     arena: *mut u8,
     arena_used: AtomicUsize,
     /// The interpreter of the process, if there is one.
-    pub(crate) python: Option<Python>,
+    pub(crate) python: Option<Interpreter>,
+    /// The layout of the V8 of the process, if there is one.
+    pub(crate) v8: Option<v8::Layout>,
+    /// What samples name of either.
+    pub(crate) known: Option<Interner>,
 }
 
-/// What the pool has for a process with an interpreter.
-#[derive(Debug)]
-pub(crate) struct Python {
-    pub(crate) interpreter: Interpreter,
-    /// Its code objects.
-    pub(crate) codes: Interner,
+/// The runtimes of the process whose frames are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Runtimes {
+    pub(crate) python: Option<Interpreter>,
+    pub(crate) v8: Option<v8::Layout>,
+}
+
+impl Runtimes {
+    /// Whether there is one.
+    pub(crate) fn any(&self) -> bool {
+        self.python.is_some() || self.v8.is_some()
+    }
 }
 
 impl Pool {
@@ -87,7 +98,7 @@ impl Pool {
     pub(crate) fn create(
         limits: Limits,
         main_stack: Range<u64>,
-        python: Option<Interpreter>,
+        runtimes: Runtimes,
     ) -> Result<*mut Pool, Errno> {
         let mut layout = Layout::default();
         layout.take::<Pool>(1);
@@ -98,7 +109,7 @@ impl Pool {
         ];
         let tables = layout.take::<Table<'static>>(MAX_TABLES);
         let arena = layout.take::<[u64; 8]>(limits.table_bytes / 64);
-        let interned = layout.take::<Interned>(python.map_or(0, |_| Interner::TABLES));
+        let interned = layout.take::<Interned>(if runtimes.any() { Interner::TABLES } else { 0 });
         let base = map(layout.len)?;
         let at = |offset: usize| base.wrapping_byte_add(offset);
         let pool = Pool {
@@ -115,10 +126,9 @@ impl Pool {
             table_count: AtomicUsize::new(0),
             arena: at(arena),
             arena_used: AtomicUsize::new(0),
-            python: python.map(|interpreter| Python {
-                interpreter,
-                codes: Interner::new(at(interned).cast()),
-            }),
+            python: runtimes.python,
+            v8: runtimes.v8,
+            known: runtimes.any().then(|| Interner::new(at(interned).cast())),
         };
         let pointer: *mut Pool = base.cast();
         // SAFETY: the mapping starts with room for a Pool and is page aligned.
@@ -304,21 +314,21 @@ impl Pool {
         true
     }
 
-    /// Empties the table of code objects that is not current and makes it current. Returns
-    /// `false`, and changes nothing, when a visitor may still write into it.
-    pub(crate) fn turn_codes(&self) -> bool {
-        let Some(python) = &self.python else { return false };
+    /// Empties the table of definitions that is not current and makes it current. Returns `false`,
+    /// and changes nothing, when a visitor may still write into it.
+    pub(crate) fn turn_definitions(&self) -> bool {
+        let Some(known) = &self.known else { return false };
         if !GATE.is_empty() {
             return false;
         }
-        let (start, len) = python.codes.other();
+        let (start, len) = known.other();
         // SAFETY: whole pages of the pool that nobody uses: whoever entered the gate since the
         // last turn uses the current table, and whoever entered before has left.
         let result = unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) };
         if result != 0 {
             return false;
         }
-        python.codes.turn();
+        known.turn();
         true
     }
 }
@@ -358,7 +368,7 @@ pub(crate) fn map(len: usize) -> Result<*mut u8, Errno> {
     Ok(base.cast())
 }
 
-fn unmap(base: *mut u8, len: usize) {
+pub(crate) fn unmap(base: *mut u8, len: usize) {
     let args = [base as usize, len, 0, 0];
     // SAFETY: the caller passes a whole mapping of ours that nobody uses.
     let result = unsafe { arch::syscall(libc::SYS_munmap, args) };

@@ -5,6 +5,7 @@ use crate::errno::Errno;
 use crate::labels::LabelCell;
 use crate::pool::{GATE, Pool};
 use crate::slot::SlotIndex;
+use crate::walk::v8::Isolate;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 /// More threads than this are never sampled at once, whatever the limits say.
@@ -120,6 +121,19 @@ fn add_inside(pool: &Pool, tid: i32, labels: *mut LabelCell) -> Result<SlotIndex
     entry.store(tid, Ordering::Release);
     USED.fetch_max(index.wrapping_add(1), Ordering::AcqRel);
     Ok(SlotIndex(index))
+}
+
+/// Notes the isolate that a thread runs, or none, in the thread's slot if it has one. Where the
+/// table cannot be had, a new slot finds it, and one that has an old one is of a thread that ends.
+pub(crate) fn set_isolate(tid: i32, isolate: *const Isolate) {
+    GATE.enter();
+    if let Some(_held) = hold_patiently()
+        && let Some(pool) = Pool::current()
+        && let Some(slot) = find(tid).and_then(|index| pool.slot(index.0))
+    {
+        slot.isolate.store(isolate.cast_mut(), Ordering::Release);
+    }
+    GATE.exit();
 }
 
 /// The slot of a thread, if it has one. At most [`MAX_SLOTS`] loads.

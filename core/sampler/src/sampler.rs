@@ -5,9 +5,10 @@ use crate::errno::Errno;
 use crate::guarded;
 use crate::handler::FOREIGN;
 use crate::inherited;
+use crate::interner::Interner;
 use crate::labels::{LabelCell, Labels};
 use crate::perf;
-use crate::pool::{GATE, Limits, Pool};
+use crate::pool::{GATE, Limits, Pool, Runtimes};
 use crate::process::current_tid;
 use crate::registration::{self, AddError, MAX_SLOTS};
 use crate::signal;
@@ -16,6 +17,7 @@ use crate::table::{ModuleEntry, Table};
 use crate::timer::Timer;
 use crate::waiting;
 use crate::walk::python::Interpreter;
+use crate::walk::v8;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -44,6 +46,10 @@ pub struct Options {
     /// The CPython of this process, after its [`check`](Interpreter::check): its frames become part
     /// of the samples, and SIGSEGV and SIGBUS get a handler (`docs/signal-safety.md`).
     pub python: Option<Interpreter>,
+    /// The layout of the V8 of this process, after the self-test of a binding: frames of the
+    /// isolates that are attached ([`Attached`](crate::walk::v8::Attached)) become part of the
+    /// samples, with the same handler.
+    pub v8: Option<v8::Layout>,
 }
 
 /// Why sampling could not start.
@@ -85,11 +91,11 @@ pub struct Counters {
     pub refused_loads: u64,
 }
 
-/// The code objects that samples have named; see [`Sampler::python_codes`].
+/// What samples have named of an interpreter or of V8; see [`Sampler::definitions`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PythonCodes {
-    /// Code objects since the last turn.
-    pub codes: u64,
+pub struct Definitions {
+    /// Definitions since the last turn.
+    pub count: u64,
     /// Bytes of their copies.
     pub bytes: u64,
     /// How often the table was turned.
@@ -117,7 +123,8 @@ impl Sampler {
             table_bytes: options.table_bytes,
             max_depth: options.max_depth.clamp(1, 512),
         };
-        let pool = match Pool::create(limits, options.main_stack.clone(), options.python) {
+        let runtimes = Runtimes { python: options.python, v8: options.v8 };
+        let pool = match Pool::create(limits, options.main_stack.clone(), runtimes) {
             Ok(pool) => pool,
             Err(Errno(libc::EBUSY)) => return Err(StartError::AlreadyRunning),
             Err(errno) => return Err(StartError::Memory(errno)),
@@ -135,7 +142,7 @@ impl Sampler {
 
     fn take_signal(&self, options: &Options) -> Result<(), StartError> {
         signal::avoid(options.avoided_signals);
-        if options.python.is_some() {
+        if self.pool().known.is_some() {
             guarded::install();
         }
         let signal = signal::install().ok_or(StartError::NoFreeSignal)?;
@@ -325,14 +332,15 @@ impl Sampler {
         pool.publish_modules(entries)
     }
 
-    /// The copy of a code object, by the number in a frame's word
-    /// ([`PythonFrame`](crate::walk::python::PythonFrame)); in the form of a
-    /// [`CodeDefinition`](crate::walk::python::CodeDefinition).
+    /// The copy of what a frame's word names by its number: of a
+    /// [`PythonFrame`](crate::walk::python::PythonFrame) a
+    /// [`CodeDefinition`](crate::walk::python::CodeDefinition), of a
+    /// [`V8Frame`](crate::walk::v8::V8Frame) a [`Definition`](crate::walk::v8::Definition).
     ///
     /// Numbers are never given twice within 2,048 turns; a number is valid until the second turn
     /// after it was given.
-    pub fn python_code(&self, number: u32) -> Option<&[u8]> {
-        self.pool().python.as_ref()?.codes.copy(number)
+    pub fn definition(&self, number: u32) -> Option<&[u8]> {
+        self.pool().known.as_ref()?.copy(number)
     }
 
     /// Hands the words of the Python frames of a thread that does not run, leaf first, to `put`,
@@ -344,27 +352,23 @@ impl Sampler {
         waiting::read(self.pool(), self.slot(slot)?, put)
     }
 
-    /// How many code objects are known.
-    pub fn python_codes(&self) -> PythonCodes {
-        let Some(python) = &self.pool().python else { return PythonCodes::default() };
-        let filling = python.codes.filling();
-        PythonCodes {
-            codes: filling.things,
-            bytes: filling.bytes,
-            generation: python.codes.generation(),
-        }
+    /// How many definitions there are.
+    pub fn definitions(&self) -> Definitions {
+        let Some(known) = &self.pool().known else { return Definitions::default() };
+        let filling = known.filling();
+        Definitions { count: filling.things, bytes: filling.bytes, generation: known.generation() }
     }
 
-    /// Whether it is time to drain all rings, to name every frame of Python in what came from
-    /// there, and then to call [`Sampler::turn_python_codes`].
-    pub fn python_codes_fill(&self) -> bool {
-        self.pool().python.as_ref().is_some_and(|python| python.codes.is_half_full())
+    /// Whether it is time to drain all rings, to name every frame of a runtime in what came from
+    /// there, and then to call [`Sampler::turn_definitions`].
+    pub fn definitions_fill(&self) -> bool {
+        self.pool().known.as_ref().is_some_and(Interner::is_half_full)
     }
 
-    /// Makes room for code objects: the numbers given before the last turn become invalid.
+    /// Makes room for definitions: the numbers given before the last turn become invalid.
     /// Returns `false` when it must be tried again later, because a handler may still be running.
-    pub fn turn_python_codes(&mut self) -> bool {
-        self.pool().turn_codes()
+    pub fn turn_definitions(&mut self) -> bool {
+        self.pool().turn_definitions()
     }
 
     /// Whether loads from the interpreter's memory are guarded by a handler of ours, or, where the

@@ -2,6 +2,7 @@
 
 use crate::labels::LabelCell;
 use crate::ring::Ring;
+use crate::walk::v8::{self, Isolate};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Words of one ring: 64 KiB, which holds 15 samples of depth 512 or 221 of depth 32, and half as
@@ -77,6 +78,8 @@ pub(crate) struct Slot {
     /// The thread's label cell (a thread-local of the host thread), or null. Only the thread's
     /// own handler reads it, so it lives as long as it can be read.
     pub(crate) labels: AtomicPtr<LabelCell>,
+    /// The isolate that the thread runs, or null; its memory is never unmapped.
+    pub(crate) isolate: AtomicPtr<Isolate>,
     /// The part of the thread's own stack that complete walks have proven (see `handler.rs`).
     pub(crate) stack_low: AtomicU64,
     pub(crate) stack_high: AtomicU64,
@@ -119,6 +122,7 @@ impl Slot {
         self.tid.store(tid, Ordering::Relaxed);
         self.timer.store(-1, Ordering::Relaxed);
         self.labels.store(core::ptr::null_mut(), Ordering::Relaxed);
+        self.isolate.store(v8::find(tid).cast_mut(), Ordering::Relaxed);
         self.stack_low.store(0, Ordering::Relaxed);
         self.stack_high.store(0, Ordering::Relaxed);
         self.first_period.store(0, Ordering::Relaxed);

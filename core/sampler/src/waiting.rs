@@ -28,7 +28,7 @@ pub(crate) fn note_calling_thread(index: SlotIndex) {
     if let Some(pool) = Pool::current()
         && let Some(slot) = pool.slot(index.0)
         && let Some(python) = &pool.python
-        && let Some(state) = python.interpreter.own_state()
+        && let Some(state) = python.own_state()
     {
         note(slot, state, thread_state::identity());
     }
@@ -39,7 +39,7 @@ pub(crate) fn note_calling_thread(index: SlotIndex) {
 /// labels of its context. `None`, and `put` may have been called, if the thread runs no Python, has
 /// run meanwhile, or could not be read.
 pub(crate) fn read(pool: &Pool, slot: &Slot, put: impl FnMut(usize, u64)) -> Option<Labels> {
-    let python = pool.python.as_ref()?;
+    let (python, known) = (pool.python.as_ref()?, pool.known.as_ref()?);
     let state = slot.python_state.load(Ordering::Relaxed);
     let identity = slot.python_identity.load(Ordering::Relaxed);
     if state == 0 {
@@ -53,9 +53,9 @@ pub(crate) fn read(pool: &Pool, slot: &Slot, put: impl FnMut(usize, u64)) -> Opt
         if !memory.is_guarded() || !thread_state::is_of(&mut memory, state, identity) {
             return None;
         }
-        let mut waiting = Running::other(&python.interpreter, memory, state);
+        let mut waiting = Running::other(python, memory, state);
         let labels = waiting.labels().unwrap_or(Labels::NONE);
-        let walked = waiting.walk(&python.codes, &[], pool.limits.max_depth as usize, put);
+        let walked = waiting.walk(known, &[], pool.limits.max_depth as usize, put);
         (walked.frames > 0 && !walked.lost).then_some(labels)
     });
     if clock.now().ok()? == before { read } else { None }

@@ -61,7 +61,7 @@ const VARIABLES: &[Variable] = &[
 ];
 
 /// Variables of the `sondage` command, which the programs it runs see too.
-const OF_COMMAND: [&str; 3] = ["PRELOAD", "RECORD_DIR", "RECORD_PYTHON"];
+const OF_COMMAND: [&str; 4] = ["PRELOAD", "RECORD_DIR", "RECORD_NODE", "RECORD_PYTHON"];
 
 /// Variables that set credentials: one of them counts.
 const AUTH: [&str; 4] = [TOKEN, "TOKEN_FILE", "BASIC_AUTH", "BASIC_AUTH_FILE"];

@@ -112,6 +112,11 @@ impl LabelSet {
         Self(Labels { set: self.0.set, span, trace: trace.unwrap_or(0) })
     }
 
+    /// The set that a sample carries.
+    pub(crate) fn from_raw(labels: Labels) -> Self {
+        Self(labels)
+    }
+
     /// The ids of the set, its span and its trace, as samples carry them.
     pub(crate) fn raw(self) -> Labels {
         self.0

@@ -4,18 +4,28 @@ use super::amounts::{Amounts, Columns};
 use super::foreign::ForeignStack;
 use super::frames::{Frame, Frames, SourceFrame};
 use super::interpreted::Interpreted;
+use super::javascript::{Scripted, Shown, has_javascript};
 use super::mixed::{Native, merge, python_start};
 use super::stacks::{Stacks, ThreadNameId, room};
 use super::threads::Threads;
 use crate::labels::{Interned, id_pairs};
 use crate::profile::{LabelSetId, LossCause, Profile};
-use crate::resolve::{CodeSource, Detail, FileIndex, Modules, Symbols};
+use crate::resolve::{CodeSource, Detail, FileIndex, JavaScriptFrame, Modules, Symbols};
 use sondage_sampler::walk::python::PythonFrame;
 use sondage_sampler::{End, Labels};
 use std::collections::{HashMap, HashSet};
 
 /// The frame in place of Python frames that could not be read.
 const LOST: &str = "[python frames lost]";
+
+/// The frame in place of a frame of JavaScript that could not be read.
+const LOST_JAVASCRIPT: &str = "[javascript frame lost]";
+
+/// The frame in place of those of V8's garbage collector.
+const COLLECTS: &str = "(garbage collector)";
+
+/// The frame of a compiled regular expression.
+const REGEXP: &str = "(regular expression)";
 
 /// The leaf of stacks that wait for the interpreter's lock.
 const WAITS: &str = "[waiting for the GIL]";
@@ -36,6 +46,8 @@ struct Missing {
     root: bool,
     /// Python frames.
     python: bool,
+    /// Frames of JavaScript.
+    javascript: bool,
 }
 
 /// A stack as it was sampled.
@@ -53,6 +65,7 @@ pub(super) struct RawStack<'a> {
 pub(super) struct Reading<'a> {
     pub(super) modules: &'a mut Modules,
     pub(super) interpreted: &'a mut Interpreted,
+    pub(super) javascript: Option<&'a mut Scripted>,
     pub(super) codes: &'a dyn CodeSource,
 }
 
@@ -101,6 +114,9 @@ impl Assembly {
     /// the modules, or the numbers of code objects, change.
     pub(super) fn settle(&mut self, stacks: &mut Stacks, reading: &mut Reading<'_>) {
         reading.interpreted.find_code(reading.modules);
+        if let Some(javascript) = &mut reading.javascript {
+            javascript.find_code(reading.modules);
+        }
         let mut seen = Seen::new();
         for (entry, frames) in stacks.iter() {
             let amounts = Amounts::Time {
@@ -170,7 +186,7 @@ impl Assembly {
             self.frames.number(Frame::Source(SourceFrame { name, file, start_line, line }))
         });
         let frames = frames.collect();
-        let missing = Missing { root: stack.frames.len() > max_depth, python: false };
+        let missing = Missing { root: stack.frames.len() > max_depth, ..Missing::default() };
         let (cpu, waited) = (super::cpu::nanos(stack.cpu), super::cpu::nanos(stack.waited));
         let key = StackKey { frames, labels: stack.labels.raw(), thread, missing };
         let samples = u64::from(cpu > 0);
@@ -197,6 +213,10 @@ impl Assembly {
             reading.modules.want_table(file);
         }
         let (labels, thread) = (stack.labels, stack.thread);
+        if has_javascript(native) && reading.javascript.is_some() {
+            let (frames, missing) = self.scripted(stack, reading, seen);
+            return StackKey { frames, labels, thread, missing };
+        }
         if !python.is_empty() {
             let (frames, missing) = self.mixed(stack, python.len(), reading, seen);
             return StackKey { frames, labels, thread, missing };
@@ -212,7 +232,7 @@ impl Assembly {
             frames,
             labels,
             thread,
-            missing: Missing { root: !stack.complete, python: false },
+            missing: Missing { root: !stack.complete, ..Missing::default() },
         }
     }
 
@@ -253,6 +273,44 @@ impl Assembly {
             }
         }
         (frames.into(), missing)
+    }
+
+    /// The frames of a stack with frames of V8.
+    fn scripted(
+        &mut self,
+        stack: &RawStack<'_>,
+        reading: &mut Reading<'_>,
+        seen: &mut Seen,
+    ) -> (Box<[u32]>, Missing) {
+        let mut missing = Missing { root: !stack.complete, ..Missing::default() };
+        let javascript = reading.javascript.as_deref_mut();
+        let shown = javascript.map(|it| it.shown(stack.frames, reading.codes)).unwrap_or_default();
+        let mut frames = Vec::with_capacity(shown.len());
+        for part in shown {
+            frames.push(match part {
+                Shown::Named(address) => {
+                    self.frames.native(address, reading.modules, Detail::Names)
+                }
+                Shown::Native(address) => self.seen(address, reading, seen).number,
+                Shown::GarbageCollector => self.frames.number(Frame::Placeholder(COLLECTS)),
+                Shown::Regexp => self.frames.number(Frame::Placeholder(REGEXP)),
+                Shown::Lost => {
+                    missing.javascript = true;
+                    self.frames.number(Frame::Placeholder(LOST_JAVASCRIPT))
+                }
+                Shown::JavaScript(inlined) => {
+                    frames.extend(inlined.iter().map(|frame| self.javascript(frame)));
+                    continue;
+                }
+            });
+        }
+        (frames.into(), missing)
+    }
+
+    fn javascript(&mut self, frame: &JavaScriptFrame) -> u32 {
+        let (name, file) = (frame.name.clone(), frame.file.clone());
+        let (start_line, line) = (frame.start_line, frame.line);
+        self.frames.number(Frame::Source(SourceFrame { name, file, start_line, line }))
     }
 
     fn seen(&mut self, word: u64, reading: &mut Reading<'_>, seen: &mut Seen) -> SeenFrame {
@@ -333,6 +391,9 @@ impl Assembly {
             if key.missing.python {
                 profile.add_loss(LossCause::PythonLost, amounts.weight());
             }
+            if key.missing.javascript {
+                profile.add_loss(LossCause::JavaScriptLost, amounts.weight());
+            }
             let (labels, overflow) = *label_sets
                 .entry((key.labels, key.thread))
                 .or_insert_with(|| label_set(&mut profile, key, threads));
@@ -386,7 +447,10 @@ fn add_placeholder(profile: &mut Profile, cause: LossCause, amounts: Amounts) {
         LossCause::Missed => "[missed]",
         LossCause::Dropped => "[dropped]",
         LossCause::StackOverflow => "[overflow]",
-        LossCause::LabelOverflow | LossCause::Truncated | LossCause::PythonLost => return,
+        LossCause::LabelOverflow
+        | LossCause::Truncated
+        | LossCause::PythonLost
+        | LossCause::JavaScriptLost => return,
     };
     let values = amounts.values();
     if values.iter().any(|value| *value > 0) {

@@ -15,6 +15,7 @@ use super::interval::{
     MIN_DRAIN_INTERVAL, deepest_sample, longest_drain_interval, next_drain_interval, possible,
     weight_cap,
 };
+use super::javascript::Scripted;
 use super::limits::blocked_signals;
 use super::stacks::Stacks;
 use super::threads::Threads;
@@ -53,6 +54,7 @@ pub(crate) struct Collector {
     assembly: Assembly,
     symbols: Symbols,
     interpreted: Interpreted,
+    javascript: Option<Scripted>,
     foreign: Foreign,
     memory: Memory,
     reconciler: Reconciler,
@@ -86,6 +88,7 @@ impl Collector {
         }
         let choice = engine::choose(options.engine, options.prefers_exact, options.interval);
         let python = crate::python::announced().filter(|_| choice.engine != Engine::None);
+        let v8 = crate::v8::announced().filter(|_| choice.engine != Engine::None);
         let interval = possible(options.interval, choice.engine);
         let mut sampler = Sampler::start(&sondage_sampler::Options {
             interval,
@@ -97,10 +100,13 @@ impl Collector {
             engine: choice.engine,
             avoided_signals: blocked_signals(),
             python,
+            v8: v8.map(|v8| v8.layout),
         })?;
         let mut interpreted =
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);
+        let mut javascript = v8.map(|v8| Scripted::new(v8, options.showing.internals));
+        javascript.iter_mut().for_each(|javascript| javascript.find_code(&mut modules));
         if choice.engine != Engine::None || options.heap.is_some() {
             while modules.build_next(&mut sampler) {}
             modules.publish(&mut sampler);
@@ -122,6 +128,7 @@ impl Collector {
             assembly: options.assembly(interval),
             symbols: Symbols::new(options.symbols.clone()),
             interpreted,
+            javascript,
             foreign: Foreign::default(),
             memory: Memory::start(options.heap, options.max_stacks / 4),
             reconciler,
@@ -263,7 +270,7 @@ impl Collector {
             last_refusal: self.threads.last_refusal.clone(),
             module_error: self.picture.modules.last_error.clone(),
             table_bytes: self.sampler.table_bytes() as u64,
-            python_codes: self.sampler.python_codes().codes,
+            python_codes: self.sampler.definitions().count,
             interval: self.interval,
             slowdowns: self.governor.slowdowns,
             lowered: self.governor.has_lowered(self.interval),
@@ -275,10 +282,10 @@ impl Collector {
 
     /// Makes room for code objects when it is time: what was sampled must be read before.
     fn refresh_codes(&mut self) {
-        if self.sampler.python_codes_fill() {
+        if self.sampler.definitions_fill() {
             self.drain_all(Instant::now());
             self.settle();
-            self.sampler.turn_python_codes();
+            self.sampler.turn_definitions();
         }
     }
 
@@ -342,6 +349,7 @@ impl Collector {
         let mut reading = Reading {
             modules: &mut self.picture.modules,
             interpreted: &mut self.interpreted,
+            javascript: self.javascript.as_mut(),
             codes: &self.sampler,
         };
         self.assembly.settle(&mut self.stacks, &mut reading);

@@ -12,6 +12,7 @@ mod governor;
 mod heap;
 mod interpreted;
 mod interval;
+mod javascript;
 mod limits;
 mod mixed;
 mod stacks;

@@ -21,11 +21,14 @@ pub enum LossCause {
     /// Samples with Python frames that could not be read. The rest of their stacks is kept; the
     /// frame `[python frames lost]` stands for what is missing.
     PythonLost,
+    /// Samples with frames of JavaScript that could not be read. The rest of their stacks is kept;
+    /// the frame `[javascript frame lost]` stands for each.
+    JavaScriptLost,
 }
 
 impl LossCause {
     /// Every cause, in the order used for output.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unsampled,
         Self::Missed,
         Self::Dropped,
@@ -33,6 +36,7 @@ impl LossCause {
         Self::LabelOverflow,
         Self::Truncated,
         Self::PythonLost,
+        Self::JavaScriptLost,
     ];
 
     /// The name used in files, metrics and the page.
@@ -45,6 +49,7 @@ impl LossCause {
             Self::LabelOverflow => "label_overflow",
             Self::Truncated => "truncated",
             Self::PythonLost => "python_lost",
+            Self::JavaScriptLost => "javascript_lost",
         }
     }
 

@@ -4,6 +4,9 @@ mod native;
 #[cfg(test)]
 mod native_tests;
 pub mod python;
+pub(crate) mod runtime;
+pub mod v8;
 
 pub use native::Walked;
 pub use native::walk;
+pub(crate) use native::walk_with;

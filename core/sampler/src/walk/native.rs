@@ -4,6 +4,7 @@ use crate::arch::{self, Registers};
 use crate::memory::MemoryReader;
 use crate::sample::End;
 use crate::table::{ModuleEntry, Rule, find_module};
+use crate::walk::runtime::Runtime;
 
 /// Addresses below this cannot be code.
 const LOWEST_CODE: u64 = 4096;
@@ -34,14 +35,39 @@ pub fn walk<M: MemoryReader>(
     registers: Registers,
     memory: &mut M,
     limit: usize,
+    emit: impl FnMut(usize, u64),
+) -> Walked {
+    walk_with(&mut (), modules, registers, memory, limit, emit)
+}
+
+/// As [`walk`], where frames of a runtime lie between the others: it hands out their words.
+#[inline(always)]
+pub(crate) fn walk_with<M: MemoryReader, R: Runtime>(
+    runtime: &mut R,
+    modules: &[ModuleEntry<'_>],
+    registers: Registers,
+    memory: &mut M,
+    limit: usize,
     mut emit: impl FnMut(usize, u64),
 ) -> Walked {
     let mut cursor = Cursor { registers, interrupted: true, crossed_signal: false, module: None };
     let mut frames = 0usize;
     while frames < limit {
+        if runtime.covers(cursor.inside()) {
+            let stepped = cursor.step_in(runtime, memory, |word| {
+                if frames < limit {
+                    emit(frames, word);
+                    frames = frames.wrapping_add(1);
+                }
+            });
+            if let Err(end) = stepped {
+                return Walked { frames, end, root: None };
+            }
+            continue;
+        }
         emit(frames, cursor.registers.pc);
         frames = frames.wrapping_add(1);
-        if let Err(end) = cursor.step(modules, memory) {
+        if let Err(end) = cursor.step(runtime, modules, memory) {
             let root = (end == End::Root && !cursor.crossed_signal).then_some(cursor.registers.sp);
             return Walked { frames, end, root };
         }
@@ -58,19 +84,46 @@ struct Cursor<'m, 't> {
 }
 
 impl<'m, 't> Cursor<'m, 't> {
+    /// An address in the instruction that runs, or in the call that is returned from.
+    #[inline(always)]
+    fn inside(&self) -> u64 {
+        let Registers { pc, .. } = self.registers;
+        if self.interrupted { pc } else { pc.wrapping_sub(1) }
+    }
+
+    /// Moves to the caller's frame from one of a runtime.
+    #[inline(always)]
+    fn step_in<M: MemoryReader, R: Runtime>(
+        &mut self,
+        runtime: &mut R,
+        memory: &mut M,
+        mut put: impl FnMut(u64),
+    ) -> Result<(), End> {
+        let sp = self.registers.sp;
+        let interrupted = core::mem::replace(&mut self.interrupted, false);
+        runtime.step(&mut self.registers, interrupted, memory, &mut put)?;
+        // So a walk ends.
+        if self.registers.sp > sp { Ok(()) } else { Err(End::Corrupt) }
+    }
+
     /// Moves to the caller's frame.
     #[inline(always)]
-    fn step<M: MemoryReader>(
+    fn step<M: MemoryReader, R: Runtime>(
         &mut self,
+        runtime: &R,
         modules: &'m [ModuleEntry<'t>],
         memory: &mut M,
     ) -> Result<(), End> {
+        let inside = self.inside();
         let Registers { pc, sp, fp, .. } = self.registers;
-        let inside = if self.interrupted { pc } else { pc.wrapping_sub(1) };
         self.interrupted = false;
         let module = match self.module {
             Some(module) if (module.start..module.end).contains(&inside) => module,
-            _ => find_module(modules, inside).ok_or(End::UnknownCode)?,
+            _ => match find_module(modules, inside) {
+                Some(module) => module,
+                None if runtime.has_frame_pointers() => return self.step_by_frame_pointer(memory),
+                None => return Err(End::UnknownCode),
+            },
         };
         self.module = Some(module);
         let rule = module

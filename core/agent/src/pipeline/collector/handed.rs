@@ -26,11 +26,11 @@ impl Foreign {
 
 impl CodeSource for Sampler {
     fn code(&self, id: u32) -> Option<&[u8]> {
-        self.python_code(id)
+        self.definition(id)
     }
 
     fn generation(&self) -> u64 {
-        u64::from(self.python_codes().generation)
+        u64::from(self.definitions().generation)
     }
 }
 

@@ -107,20 +107,6 @@ impl Parts {
     pub(crate) fn copy<M: MemoryReader>(&self, memory: &mut M, room: &mut Room<'_>) -> bool {
         self.shape.header().into_iter().for_each(|word| room.put(word, 8));
         let runs = [self.name, self.file, self.line_table];
-        runs.into_iter().all(|run| copy(memory, run, room))
+        runs.into_iter().all(|run| room.copy(memory, run.start, run.bytes as usize))
     }
-}
-
-/// Copies a run, which starts at a multiple of 8 as all that follows an object's header does.
-fn copy<M: MemoryReader>(memory: &mut M, run: Run, room: &mut Room<'_>) -> bool {
-    let mut copied = 0;
-    while copied < run.bytes {
-        let Some(word) = memory.word(run.start.wrapping_add(u64::from(copied))) else {
-            return false;
-        };
-        let bytes = run.bytes.wrapping_sub(copied).min(8);
-        room.put(word, bytes as usize);
-        copied = copied.wrapping_add(8);
-    }
-    true
 }

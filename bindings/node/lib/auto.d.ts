@@ -1,0 +1,2 @@
+/** `import 'sondage/auto'` profiles the program as the `SONDAGE_*` variables say. */
+export {};

@@ -1,0 +1,4 @@
+import * as sondage from './index.js';
+
+export * from './index.js';
+export default sondage;

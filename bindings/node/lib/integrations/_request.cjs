@@ -1,0 +1,84 @@
+// What the labels of a request are, whichever framework answers it.
+'use strict';
+
+const { current, enter, extended, runUnder } = require('../labels.cjs');
+
+// The route of a request that no route matches, and of one whose route is not known yet.
+const UNMATCHED = '[none]';
+
+// Any client can invent methods; the others are `[other]`.
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']);
+
+/** The labels of a request; what has no method gets no such label. */
+function requestLabels(route, method) {
+  const labels = { route: route || UNMATCHED };
+  if (method) labels.method = METHODS.has(method) ? method : '[other]';
+  return labels;
+}
+
+// The labels of requests that are being answered, by Node.js' request object.
+const exchanges = new WeakMap();
+
+/**
+ * Runs `fn(...args)` under the labels of a request. Listeners of the request and the response have
+ * them too: Node.js calls these where the connection was made, and not where they were added.
+ */
+function answer(request, response, route, fn, ...args) {
+  const outside = current();
+  const store = extended(outside, requestLabels(route, request.method));
+  const exchange = { outside, store, method: request.method };
+  exchanges.set(request, exchange);
+  follow(request, exchange);
+  follow(response, exchange);
+  return runUnder(store, fn, args);
+}
+
+/** Whether `answer` was asked about this request before. */
+function isKnown(request) {
+  return exchanges.has(request);
+}
+
+function follow(emitter, exchange) {
+  const { emit } = emitter;
+  emitter.emit = function (...args) {
+    // Labels that the program has added since are kept.
+    const now = current();
+    const store = now === exchange.outside ? exchange.store : now;
+    return runUnder(store, () => emit.apply(this, args), []);
+  };
+}
+
+/** The route of a request is known now, or known better: labels what comes after this call. */
+function setRoute(request, route) {
+  const exchange = exchanges.get(request);
+  if (exchange === undefined) return;
+  const now = current();
+  // A parser of bodies that lost the context has lost it for the handler, too.
+  const base = now === exchange.outside ? exchange.store : now;
+  exchange.store = extended(base, requestLabels(route, exchange.method));
+  enter(exchange.store);
+}
+
+/** Calls `heard(value)` after each assignment of `target[name]`, which else is as it was. */
+function onAssignment(target, name, heard) {
+  let value = target[name];
+  Object.defineProperty(target, name, {
+    configurable: true,
+    enumerable: true,
+    get: () => value,
+    set(next) {
+      value = next;
+      heard(next);
+    },
+  });
+}
+
+/** A path as a framework's route has it: text, a regular expression, or several. */
+function template(path) {
+  if (Array.isArray(path)) return path.map(template).join('|');
+  return path instanceof RegExp ? path.source : String(path ?? '');
+}
+
+module.exports = {
+  UNMATCHED, answer, isKnown, onAssignment, requestLabels, setRoute, template,
+};

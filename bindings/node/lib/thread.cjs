@@ -1,0 +1,27 @@
+// Where an isolate introduces itself: the main thread's and each worker's, once.
+'use strict';
+
+const addon = require('./addon.cjs');
+const labels = require('./labels.cjs');
+const { findsLabels, wrongly } = require('./selftest/index.cjs');
+
+let reason;
+let introduced = false;
+
+/**
+ * Has samples of this thread read frames of JavaScript, and labels from where V8 keeps them. Returns
+ * why frames cannot be read, or `undefined`.
+ */
+function attachThread() {
+  if (introduced) return reason;
+  introduced = true;
+  reason = addon.attachIsolate() ?? undefined;
+  if (reason === undefined && !addon.readsJavascript()) {
+    reason = wrongly();
+    if (reason === undefined) addon.announceLayout();
+  }
+  if (reason === undefined) labels.areFound(findsLabels(labels.storage));
+  return reason;
+}
+
+module.exports = { attachThread };

@@ -1,0 +1,345 @@
+//! Where V8 keeps things: offsets in its objects, and the numbers of its types.
+//!
+//! Most come from the constants that V8 exports for debuggers (`v8dbg_…`), so that a new version
+//! brings its own. What those leave out stands here as rules by version, read from V8's sources
+//! and seen in Node.js 20 to 26. The self-test of a binding is what decides whether they fit.
+
+/// The version of V8: 13.6.233 is `Version(13, 6, 233)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+/// Why V8's frames cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsupported {
+    /// The processor is not x86-64.
+    Processor,
+    /// V8 is older than 11.3, which Node.js 20 has.
+    Version(Version),
+    /// A constant is not exported.
+    Missing(&'static str),
+    /// Pointers are compressed, or small integers are not in the upper half of a word.
+    Pointers,
+    /// A value is out of all reason.
+    Unreasonable(&'static str),
+}
+
+impl core::fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Processor => f.write_str("frames of V8 can be read on x86-64 only"),
+            Self::Version(Version(a, b, c)) => write!(f, "V8 {a}.{b}.{c} is not known"),
+            Self::Missing(name) => write!(f, "V8 does not export v8dbg_{name}"),
+            Self::Pointers => f.write_str("V8 was built with compressed pointers"),
+            Self::Unreasonable(name) => write!(f, "v8dbg_{name} makes no sense"),
+        }
+    }
+}
+
+macro_rules! layout {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        /// Offsets are in bytes from the start of an object, types are values of a map's instance
+        /// type.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Layout {
+            $($(#[$doc])* pub $name: $type,)*
+        }
+
+        impl Layout {
+            /// Every number by its name: so a test can change each and see it refused.
+            pub fn each(&mut self) -> [(&'static str, &mut dyn Number); Self::COUNT] {
+                [$((stringify!($name), &mut self.$name),)*]
+            }
+
+            /// How many numbers there are.
+            pub const COUNT: usize = [$(stringify!($name)),*].len();
+        }
+    };
+}
+
+/// A field of a [`Layout`], for tests that change it.
+pub trait Number {
+    /// The value.
+    fn get(&self) -> i64;
+    /// Sets it, cut to its width.
+    fn set(&mut self, value: i64);
+}
+
+macro_rules! number {
+    ($($type:ty)*) => {
+        $(impl Number for $type {
+            fn get(&self) -> i64 {
+                i64::from(*self)
+            }
+
+            fn set(&mut self, value: i64) {
+                *self = value as $type;
+            }
+        })*
+    };
+}
+
+number!(u16 i16 u32);
+
+impl Number for bool {
+    fn get(&self) -> i64 {
+        i64::from(*self)
+    }
+
+    fn set(&mut self, value: i64) {
+        *self = value != 0;
+    }
+}
+
+layout! {
+    /// In a frame: what it runs on (a context), or which kind of frame it is.
+    frame_context: i16,
+    /// In a frame of JavaScript: the function.
+    frame_function: i16,
+    /// In a frame of the interpreter or of baseline code: the bytecode.
+    frame_bytecode: i16,
+    /// In a frame of the interpreter: where in the bytecode it is.
+    frame_bytecode_offset: i16,
+    /// The kind of frame that compiled regular expressions have.
+    frame_of_regexp: u16,
+
+    map_instance_type: u16,
+    function_shared: u16,
+    shared_name: u16,
+    shared_script: u16,
+    script_name: u16,
+    script_source: u16,
+    script_id: u16,
+
+    code_instruction_start: u16,
+    code_instruction_size: u16,
+    code_flags: u16,
+    /// The table of positions, and in baseline code that of bytecode offsets.
+    code_positions: u16,
+    /// What deoptimising needs, and in baseline code the bytecode.
+    code_deoptimization: u16,
+    stream_code: u16,
+    /// What is before the first instruction.
+    stream_header: u16,
+    /// Bits of a code's flags that say which compiler made it.
+    code_kind_mask: u32,
+    /// The kind of baseline code; Maglev is the next one, and TurboFan the one after that.
+    code_kind_baseline: u16,
+
+    bytecode_length: u16,
+    bytecode_positions: u16,
+    bytecode_data: u16,
+
+    /// Elements of the deoptimisation data.
+    inlined_count: u16,
+    literals: u16,
+    optimized_shared: u16,
+    /// Whether the function of optimised code is in a wrapper, and where in that.
+    shared_is_wrapped: bool,
+    wrapper_shared: u16,
+    inlining_positions: u16,
+
+    /// Elements of a scope's description: how many variables there are, and the first of them.
+    scope_locals: u16,
+    scope_first: u16,
+    /// Whether the two elements after the number of variables are where the function begins and
+    /// ends (from 12.8), instead of a pair further behind.
+    scope_has_positions: bool,
+
+    /// Of every string: below this are the types of strings.
+    first_nonstring: u16,
+    string_length: u16,
+    string_shape_mask: u16,
+    string_sequential: u16,
+    string_cons: u16,
+    string_external: u16,
+    string_sliced: u16,
+    string_thin: u16,
+    string_encoding_mask: u16,
+    string_one_byte: u16,
+    /// The characters of a sequential string, and the first pointer of any other.
+    string_data: u16,
+    /// The second pointer of a string: the other half, the offset, the characters outside.
+    string_second: u16,
+
+    array_length: u16,
+    array_data: u16,
+    byte_array_data: u16,
+
+    /// In a map of JavaScript: the table, whose elements begin with three counts.
+    js_map_table: u16,
+
+    type_function_first: u16,
+    type_function_last: u16,
+    type_shared: u16,
+    type_scope: u16,
+    type_script: u16,
+    type_code: u16,
+    type_stream: u16,
+    type_bytecode: u16,
+    type_js_map: u16,
+
+    /// Whether tables of positions are written as they are from 14.0 on.
+    positions_are_unsigned: bool,
+}
+
+/// Finds constants by their names without `v8dbg_`.
+struct Constants<'a> {
+    find: &'a dyn Fn(&str) -> Option<i32>,
+}
+
+impl Constants<'_> {
+    fn any(&self, names: &[&'static str]) -> Result<u16, Unsupported> {
+        let first = names.first().copied().unwrap_or_default();
+        let found = names.iter().find_map(|name| (self.find)(name));
+        let found = found.ok_or(Unsupported::Missing(first))?;
+        u16::try_from(found).map_err(|_| Unsupported::Unreasonable(first))
+    }
+
+    fn one(&self, name: &'static str) -> Result<u16, Unsupported> {
+        self.any(&[name])
+    }
+
+    fn frame(&self, name: &'static str, usual: i16) -> i16 {
+        (self.find)(name).and_then(|found| i16::try_from(found).ok()).unwrap_or(usual)
+    }
+}
+
+impl Layout {
+    /// The layout of a version, given the constants that it exports: `find` gets a name without
+    /// `v8dbg_`.
+    ///
+    /// # Errors
+    /// See [`Unsupported`].
+    pub fn new(version: Version, find: &dyn Fn(&str) -> Option<i32>) -> Result<Self, Unsupported> {
+        if !cfg!(target_arch = "x86_64") {
+            return Err(Unsupported::Processor);
+        }
+        if version < Version(11, 3, 0) {
+            return Err(Unsupported::Version(version));
+        }
+        let constants = Constants { find };
+        if find("TaggedSize") != Some(8)
+            || find("SmiValueShift") != Some(1)
+            || find("SmiShiftSize") != Some(31)
+        {
+            return Err(Unsupported::Pointers);
+        }
+        let mut layout = Self {
+            string_data: 16,
+            string_second: 24,
+            array_data: 16,
+            byte_array_data: 16,
+            js_map_table: 24,
+            positions_are_unsigned: version >= Version(14, 0, 0),
+            ..Self::default()
+        };
+        layout.take_frames(&constants)?;
+        layout.take_functions(&constants)?;
+        layout.take_code(&constants, version)?;
+        layout.take_strings(&constants)?;
+        layout.take_types(&constants)?;
+        Ok(layout)
+    }
+
+    fn take_frames(&mut self, constants: &Constants<'_>) -> Result<(), Unsupported> {
+        self.frame_context = constants.frame("off_fp_context_or_frame_type", -8);
+        self.frame_function = constants.frame("off_fp_function", -16);
+        self.frame_bytecode = constants.frame("off_fp_bytecode_array", -32);
+        self.frame_bytecode_offset = constants.frame("off_fp_bytecode_offset", -40);
+        self.frame_of_regexp = constants.one("frametype_IrregexpFrame")?;
+        Ok(())
+    }
+
+    fn take_functions(&mut self, constants: &Constants<'_>) -> Result<(), Unsupported> {
+        self.map_instance_type = constants.one("class_Map__instance_type__uint16_t")?;
+        self.function_shared = constants.one("class_JSFunction__shared__SharedFunctionInfo")?;
+        self.shared_script = constants.any(&[
+            "class_SharedFunctionInfo__script__Tagged_HeapObject_",
+            "class_SharedFunctionInfo__script_or_debug_info__HeapObject",
+        ])?;
+        self.shared_name = constants.any(&[
+            "class_SharedFunctionInfo__name_or_scope_info__Tagged_NameOrScopeInfoT_",
+            "class_SharedFunctionInfo__name_or_scope_info__Tagged_Object_",
+            "class_SharedFunctionInfo__name_or_scope_info__Object",
+        ])?;
+        self.script_name = constants.one("class_Script__name__Object")?;
+        self.script_source = constants.one("class_Script__source__Object")?;
+        // Not exported; it follows the ends of lines.
+        self.script_id = constants.one("class_Script__line_ends__Object")?.wrapping_add(8);
+        self.scope_locals = constants.one("scopeinfo_idx_ncontextlocals")?;
+        self.scope_first = constants.one("scopeinfo_idx_first_vars")?;
+        self.scope_has_positions = self.scope_first == self.scope_locals.wrapping_add(3);
+        Ok(())
+    }
+
+    fn take_code(
+        &mut self,
+        constants: &Constants<'_>,
+        version: Version,
+    ) -> Result<(), Unsupported> {
+        if version >= Version(12, 0, 0) {
+            self.code_instruction_start =
+                constants.one("class_Code__instruction_start__Address")?;
+            self.code_instruction_size = constants.one("class_Code__instruction_size__int")?;
+            self.code_flags = constants.one("class_Code__flags__uint32_t")?;
+            self.code_positions = self.code_instruction_start.wrapping_sub(24);
+        } else {
+            // 11.3 has the same order with another end.
+            self.code_positions = constants.one("class_Code__source_position_table__ByteArray")?;
+            self.code_instruction_start = self.code_positions.wrapping_add(16);
+            self.code_flags = self.code_instruction_start.wrapping_add(8);
+            self.code_instruction_size = self.code_flags.wrapping_add(8);
+        }
+        self.code_deoptimization = self.code_positions.wrapping_sub(8);
+        self.stream_code = 8;
+        self.stream_header =
+            constants.one("class_InstructionStream__instruction_start__uintptr_t")?;
+        self.code_kind_mask = u32::from(constants.one("CodeKindFieldMask")?);
+        self.code_kind_baseline = constants.one("CodeKindBaseline")?;
+        self.bytecode_length = 8;
+        self.bytecode_positions = if version >= Version(12, 0, 0) { 24 } else { 32 };
+        self.bytecode_data = constants.one("class_BytecodeArray__data__uintptr_t")?;
+        self.inlined_count = constants.one("DeoptimizationDataInlinedFunctionCountIndex")?;
+        self.literals = constants.one("DeoptimizationDataLiteralArrayIndex")?;
+        self.inlining_positions = constants.one("DeoptimizationDataInliningPositionsIndex")?;
+        let plain = constants.one("DeoptimizationDataSharedFunctionInfoIndex");
+        self.shared_is_wrapped = plain.is_err();
+        self.optimized_shared = match plain {
+            Ok(index) => index,
+            Err(_) => constants.one("DeoptimizationDataWrappedSharedFunctionInfoIndex")?,
+        };
+        self.wrapper_shared = 8;
+        Ok(())
+    }
+
+    fn take_strings(&mut self, constants: &Constants<'_>) -> Result<(), Unsupported> {
+        self.first_nonstring = constants.one("FirstNonstringType")?;
+        self.string_length = constants.one("class_String__length__int32_t")?;
+        self.string_shape_mask = constants.one("StringRepresentationMask")?;
+        self.string_sequential = constants.one("SeqStringTag")?;
+        self.string_cons = constants.one("ConsStringTag")?;
+        self.string_external = constants.one("ExternalStringTag")?;
+        self.string_sliced = constants.one("SlicedStringTag")?;
+        self.string_thin = constants.one("ThinStringTag")?;
+        self.string_encoding_mask = constants.one("StringEncodingMask")?;
+        self.string_one_byte = constants.one("OneByteStringTag")?;
+        self.array_length = constants.one("class_FixedArrayBase__length__SMI")?;
+        Ok(())
+    }
+
+    fn take_types(&mut self, constants: &Constants<'_>) -> Result<(), Unsupported> {
+        let function = constants.one("type_JSFunction__JS_FUNCTION_TYPE")?;
+        self.type_function_first = constants.one("FirstJSFunctionType").unwrap_or(function);
+        // 11.3 exports the first of its fifteen types of functions only.
+        self.type_function_last =
+            constants.one("LastJSFunctionType").unwrap_or(function.wrapping_add(14));
+        self.type_shared = constants.one("type_SharedFunctionInfo__SHARED_FUNCTION_INFO_TYPE")?;
+        self.type_scope = constants.one("type_ScopeInfo__SCOPE_INFO_TYPE")?;
+        self.type_script = constants.one("type_Script__SCRIPT_TYPE")?;
+        self.type_code = constants.one("type_Code__CODE_TYPE")?;
+        self.type_stream = constants.one("type_InstructionStream__INSTRUCTION_STREAM_TYPE")?;
+        self.type_bytecode = constants.one("type_BytecodeArray__BYTECODE_ARRAY_TYPE")?;
+        self.type_js_map = constants.one("type_JSMap__JS_MAP_TYPE")?;
+        Ok(())
+    }
+}
