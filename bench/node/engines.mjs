@@ -246,8 +246,8 @@ function fail(error) {
 }
 
 /**
- * Engines by name: their title in tables, the clock of their values, whether labels are theirs,
- * whether they tell lines, and whether a worker thread starts one of its own.
+ * Engines by name: their title in tables, the clock of their values, whether labels are theirs, and
+ * whether they tell lines. A `variant` is compared in tables of labels only, where it is true.
  */
 export const ENGINES = {
   none: { title: 'none', make: (settings) => new Nothing(settings) },
@@ -258,6 +258,11 @@ export const ENGINES = {
   'sondage-wall': {
     title: 'Sondage, wall', clock: 'wall', labels: true, lines: true,
     make: (settings) => new Sondage(settings, { wall: true }),
+  },
+  // Where V8 does not keep the context, labels follow it by hooks only where that is asked for.
+  'sondage-hooks': {
+    title: 'Sondage, asyncHooks', clock: 'cpu', labels: true, lines: true, variant: !keepsContext,
+    make: (settings) => new Sondage(settings, { asyncHooks: true }),
   },
   datadog: {
     title: '@datadog/pprof', clock: 'wall', labels: true, lines: true,

@@ -8,22 +8,22 @@ import os from 'node:os';
 import { ENGINES } from './engines.mjs';
 import { openSink } from './sink.mjs';
 
+const EVERY = Object.keys(ENGINES).filter((name) => !('variant' in ENGINES[name]));
+const PROFILERS = EVERY.filter((name) => name !== 'none');
+const WITH_VARIANTS = Object.keys(ENGINES).filter((name) => ENGINES[name].variant ?? true);
+
 // Rounds that each table takes by default, of the engines that it compares.
 const TABLES = {
-  shares: { rounds: 5, engines: profiling() },
-  lines: { rounds: 3, engines: profiling().filter((name) => ENGINES[name].lines) },
-  labels: { rounds: 2, engines: profiling().filter((name) => ENGINES[name].labels) },
-  cost: { rounds: 12, engines: Object.keys(ENGINES) },
-  http: { rounds: 8, engines: Object.keys(ENGINES) },
-  memory: { rounds: 2, engines: Object.keys(ENGINES) },
-  stalls: { rounds: 3, engines: Object.keys(ENGINES) },
-  await: { rounds: 5, engines: Object.keys(ENGINES) },
-  start: { rounds: 20, engines: Object.keys(ENGINES) },
+  shares: { rounds: 5, engines: PROFILERS },
+  lines: { rounds: 3, engines: PROFILERS.filter((name) => ENGINES[name].lines) },
+  labels: { rounds: 2, engines: WITH_VARIANTS.filter((name) => ENGINES[name].labels) },
+  cost: { rounds: 12, engines: EVERY },
+  http: { rounds: 8, engines: EVERY },
+  memory: { rounds: 2, engines: EVERY },
+  stalls: { rounds: 3, engines: EVERY },
+  await: { rounds: 5, engines: WITH_VARIANTS },
+  start: { rounds: 20, engines: EVERY },
 };
-
-function profiling() {
-  return Object.keys(ENGINES).filter((name) => name !== 'none');
-}
 
 async function main() {
   const names = process.argv.slice(2).filter((name) => !name.includes('='));
