@@ -48,7 +48,7 @@ page: ## Rebuilds viewer/dist/page.html
 TABLES = sample-cost memory accuracy label-change overhead payload survive backends wire storage
 ENGINES = none sondage pprof pprof-framehop pyroscope
 
-.PHONY: bench bench-build bench-python bench-unwind $(TABLES:%=bench-%)
+.PHONY: bench bench-build bench-node bench-python bench-unwind $(TABLES:%=bench-%)
 
 bench: $(TABLES:%=bench-%) bench-unwind ## Every table
 
@@ -66,3 +66,6 @@ bench-unwind: bench-build
 
 bench-python: ## Sondage for Python beside pyroscope-io, ddtrace and py-spy: half an hour
 	bench/python/run shares cost memory $(if $(ROUNDS),rounds=$(ROUNDS))
+
+bench-node: ## Sondage for Node.js beside Datadog's, Pyroscope's and V8's own profiler: two hours
+	bench/node/run shares lines labels cost http memory stalls await start $(if $(ROUNDS),rounds=$(ROUNDS))
