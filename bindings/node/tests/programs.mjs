@@ -92,3 +92,13 @@ export function profiles(place) {
   }
   return byProcess;
 }
+
+/** Runs a program under the profiler, at the highest rate, and returns the samples. */
+export async function profile(t, file, { flags = [] } = {}) {
+  const place = folder(t, 'profile-');
+  const env = { SONDAGE_PUSH: `file:${place}`, SONDAGE_HZ: '1000', SONDAGE_BUDGET: '1' };
+  const args = [...flags, '--import', 'sondage/auto', file];
+  const { code, stderr } = await node(args, { env });
+  if (code !== 0) throw new Error(`${file} ended with ${code}: ${stderr}`);
+  return [...profiles(place).values()].flat();
+}

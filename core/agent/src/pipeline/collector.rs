@@ -267,7 +267,10 @@ impl Collector {
             threads: self.sampler.threads().count() as u64,
             refused_threads: self.threads.refused,
             last_refusal: self.threads.last_refusal.clone(),
-            module_error: self.picture.modules.last_error.clone(),
+            module_error: self.picture.modules.last_error.clone().or_else(|| {
+                let error = self.javascript.as_ref().and_then(Scripted::error);
+                error.map(str::to_owned)
+            }),
             table_bytes: self.sampler.table_bytes() as u64,
             python_codes: self.sampler.definitions().count,
             interval: self.interval,

@@ -82,6 +82,11 @@ impl Scripted {
         }
     }
 
+    /// What went wrong with the sources of scripts.
+    pub(crate) fn error(&self) -> Option<&str> {
+        self.javascript.last_error()
+    }
+
     fn is_own(&self, address: u64) -> bool {
         self.own.iter().any(|range| range.contains(&address))
     }

@@ -25,7 +25,6 @@ mod perf_map;
 mod python;
 mod source;
 #[cfg(feature = "node")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the binding for Node is to call it"))]
 mod source_maps;
 mod strings;
 mod stubs;
@@ -66,16 +65,8 @@ pub use python::line_at;
 pub use python::read_text;
 pub use source::FileIdentity;
 #[cfg(feature = "node")]
-#[expect(unused_imports, reason = "the binding for Node is to call it")]
-pub(crate) use source_maps::LineIndex;
-#[cfg(feature = "node")]
-#[expect(unused_imports, reason = "the binding for Node is to call it")]
-pub(crate) use source_maps::Original;
-#[cfg(feature = "node")]
-#[expect(unused_imports, reason = "the binding for Node is to call it")]
 pub(crate) use source_maps::ScriptText;
 #[cfg(feature = "node")]
-#[expect(unused_imports, reason = "the binding for Node is to call it")]
 pub(crate) use source_maps::SourceMaps;
 pub use symbols::Budget;
 pub(crate) use symbols::Detail;

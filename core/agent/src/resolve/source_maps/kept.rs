@@ -53,12 +53,14 @@ impl Kept {
         Some(Known::Map(&entry.map))
     }
 
-    /// Keeps the map of a script, unless it alone is more than is kept of all.
-    pub(super) fn keep(&mut self, url: &str, seen: Seen, map: Map) {
+    /// Keeps the map of a script. One that alone is more than is kept of all counts as none, and
+    /// `false` says so: reading it again for each question would be too dear.
+    pub(super) fn keep(&mut self, url: &str, seen: Seen, map: Map) -> bool {
         self.forget(url);
         let bytes = ENTRY_BYTES + url.len() + seen.bytes() + map.bytes();
         if bytes > MAX_BYTES {
-            return;
+            self.keep_mapless(url, seen);
+            return false;
         }
         while self.maps.len() >= MAX_MAPS || self.map_bytes + bytes > MAX_BYTES {
             let Some(oldest) = self.maps.iter().min_by_key(|(_, entry)| entry.used) else { break };
@@ -67,6 +69,7 @@ impl Kept {
         }
         self.map_bytes += bytes;
         self.maps.insert(url.into(), Entry { seen, map, bytes, used: self.round });
+        true
     }
 
     /// Remembers that a script has no usable map. Beyond the bound all such are forgotten.
@@ -82,6 +85,7 @@ impl Kept {
     }
 
     /// About what all of it takes in memory: at most 18 MiB.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.map_bytes + self.mapless_bytes
     }

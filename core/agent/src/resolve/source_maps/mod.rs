@@ -9,7 +9,6 @@ mod comment;
 mod data_url;
 mod document;
 mod kept;
-mod lines;
 mod load;
 mod location;
 mod map;
@@ -20,7 +19,5 @@ mod stamp;
 mod tests;
 mod tokens;
 
-pub(crate) use lines::LineIndex;
-pub(crate) use map::Original;
 pub(crate) use originals::SourceMaps;
 pub(crate) use script::ScriptText;

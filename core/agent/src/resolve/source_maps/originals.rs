@@ -13,7 +13,7 @@ const MAX_URL: usize = 4096;
 ///
 /// Maps are read when they are first asked for, and again when the script or the map changes.
 /// Kept are at most 64 of them and 16 MiB, and up to 2 MiB on scripts that have none. A bigger map
-/// serves one batch and is dropped: ask for all positions of a script at once. Not for the host's
+/// serves the positions that are asked first, and no others. Not for the host's
 /// threads: a map of 32 MiB takes long to read, and up to 200 MiB while it is.
 #[derive(Debug, Default)]
 pub(crate) struct SourceMaps {
@@ -57,7 +57,9 @@ impl SourceMaps {
         match loaded.map {
             Ok(Some(map)) => {
                 let originals = map.originals(positions);
-                self.kept.keep(url, seen, map);
+                if !self.kept.keep(url, seen, map) {
+                    self.last_error = Some(format!("{url}: its source map is too large to keep"));
+                }
                 return originals;
             }
             Ok(None) => {}
@@ -67,13 +69,14 @@ impl SourceMaps {
         nothing()
     }
 
+    /// About what is kept takes in memory: at most 18 MiB.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.kept.bytes()
+    }
+
     /// Why the last map that could not be used could not, in a sentence that names it.
     pub(crate) fn last_error(&self) -> Option<&str> {
         self.last_error.as_deref()
-    }
-
-    /// About what is kept takes in memory: at most 18 MiB.
-    pub(crate) fn bytes(&self) -> usize {
-        self.kept.bytes()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use super::LineIndex;
+use crate::resolve::v8::LineIndex;
 use super::Original;
 use super::ScriptText;
 use super::SourceMaps;

@@ -9,6 +9,8 @@ use super::baseline::{MAX_SIZES, SIZES_SYMBOL, Sizes};
 use super::positions::{Position, last_offset, position_at};
 use super::script::Script;
 use crate::resolve::own_memory::read_own;
+#[cfg(feature = "node")]
+use crate::resolve::{ScriptText, SourceMaps};
 use crate::resolve::{CodeSource, Image, ResolveError, variable};
 
 /// Inlined calls within each other that are followed.
@@ -20,6 +22,10 @@ const MAX_TAIL: i64 = 8 << 10;
 /// Functions and scripts that are remembered.
 const MAX_FUNCTIONS: usize = 1 << 16;
 const MAX_SCRIPTS: usize = 1 << 12;
+
+/// Names of so many characters may have been given by a minifier.
+#[cfg(feature = "node")]
+const MINIFIED: usize = 3;
 
 /// A function without a name.
 const ANONYMOUS: &str = "(anonymous)";
@@ -53,6 +59,8 @@ pub struct JavaScript {
     generation: u64,
     functions: HashMap<u32, Function>,
     scripts: HashMap<u32, Script>,
+    #[cfg(feature = "node")]
+    maps: SourceMaps,
 }
 
 impl JavaScript {
@@ -114,6 +122,14 @@ impl JavaScript {
         }
     }
 
+    /// Why the last source map that could not be used could not.
+    pub(crate) fn last_error(&self) -> Option<&str> {
+        #[cfg(feature = "node")]
+        return self.maps.last_error();
+        #[cfg(not(feature = "node"))]
+        None
+    }
+
     /// Whether optimised code is described in a way that can be true: all functions that it has
     /// inlined are known, and its last position is not far from its end.
     pub(crate) fn makes_sense(&self, definition: &Definition<'_>) -> bool {
@@ -167,13 +183,43 @@ impl JavaScript {
             JavaScriptFrame { name: function.name, file: Arc::default(), start_line: 0, line: 0 };
         let Some(script) = function.script else { return Some(nowhere) };
         let Some(script) = self.script(source, script) else { return Some(nowhere) };
-        let line = |character: Option<u32>| character.map_or(0, |at| script.line(at));
-        Some(JavaScriptFrame {
-            file: script.file.clone(),
-            start_line: line(function.start),
-            line: line(at.and_then(Position::character)),
-            ..nowhere
-        })
+        let script = script.clone();
+        let start = function.start.and_then(|start| script.position(start));
+        let here = at.and_then(Position::character).and_then(|at| script.position(at));
+        let line = |position: Option<(u32, u32)>| position.map_or(0, |(line, _)| line + 1);
+        let (file, start_line, line) = (script.file.clone(), line(start), line(here));
+        let mut frame = JavaScriptFrame { file, start_line, line, ..nowhere };
+        #[cfg(feature = "node")]
+        self.as_written(&script, &mut frame, start, here);
+        Some(frame)
+    }
+
+    /// Makes a frame one of the source that a person wrote, if the script has a source map. Where it
+    /// says nothing of a position, as of what a compiler has added, the frame is that of the script.
+    #[cfg(feature = "node")]
+    fn as_written(
+        &mut self,
+        script: &Script,
+        frame: &mut JavaScriptFrame,
+        start: Option<(u32, u32)>,
+        here: Option<(u32, u32)>,
+    ) {
+        let Some(url) = script.url() else { return };
+        let script = ScriptText { url, text: None };
+        let mut original = |at: (u32, u32)| self.maps.original(&script, at.0, at.1);
+        let Some(written) = here.or(start).and_then(&mut original) else { return };
+        frame.file = written.file.clone();
+        frame.line = if here.is_some() { written.line } else { 0 };
+        let start = start.and_then(|(line, column)| {
+            // The name comes before the position at which V8 has a function begin.
+            let short = frame.name.len() <= MINIFIED;
+            let named = short.then(|| column.checked_sub(frame.name.len() as u32)).flatten();
+            let name = named.and_then(|column| original((line, column))?.name);
+            frame.name = name.unwrap_or_else(|| frame.name.clone());
+            original((line, column))
+        });
+        let in_file = start.filter(|start| start.file == written.file);
+        frame.start_line = in_file.map_or(0, |start| start.line);
     }
 
     fn function(&mut self, source: &dyn CodeSource, number: u32) -> Option<Function> {

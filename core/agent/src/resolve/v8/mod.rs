@@ -2,8 +2,11 @@
 
 mod baseline;
 mod javascript;
+mod lines;
 mod positions;
 mod script;
 
 pub use javascript::JavaScript;
 pub use javascript::JavaScriptFrame;
+#[cfg(all(test, feature = "node"))]
+pub(crate) use lines::LineIndex;

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use sondage_sampler::walk::v8::{Source, source_hash};
 
+use super::lines::LineIndex;
 use crate::resolve::own_memory::read_own;
 
 /// A source that is larger has no lines.
@@ -18,8 +20,9 @@ const MAX_BYTES: u64 = 32 << 20;
 pub(super) struct Script {
     /// Its path, or what V8 calls it.
     pub(super) file: Arc<str>,
-    /// The characters at which lines after the first begin.
-    lines: Option<Vec<u32>>,
+    /// What V8 calls it, if its lines are those of its file.
+    url: Option<Arc<str>>,
+    lines: Option<Rc<LineIndex>>,
 }
 
 impl Script {
@@ -27,20 +30,26 @@ impl Script {
     /// says, and where V8 has it.
     pub(super) fn find(name: &str, source: Source) -> Self {
         let path = path_of(name);
-        let read = |units: Vec<u16>| is_of(&units, source, path.as_deref()).then(|| starts(&units));
-        let lines = path
-            .as_deref()
-            .and_then(read_file)
-            .and_then(read)
-            .or_else(|| outside(source).and_then(read));
+        let lines = |text: String| {
+            is_of(&text, source, path.as_deref()).then(|| Rc::new(LineIndex::new(&text)))
+        };
+        let in_file = path.as_deref().and_then(read_file).and_then(lines);
         let file = path.as_ref().map_or(name, |path| path);
-        Self { file: Arc::from(file), lines }
+        Self {
+            file: Arc::from(file),
+            url: in_file.is_some().then(|| Arc::from(name)),
+            lines: in_file.or_else(|| outside(source).and_then(lines)),
+        }
     }
 
-    /// The line of a character, counted from 1; 0 if lines are not known.
-    pub(super) fn line(&self, character: u32) -> u32 {
-        let Some(lines) = &self.lines else { return 0 };
-        lines.partition_point(|start| *start <= character) as u32 + 1
+    /// The line and the column of a character, both counted from 0; `None` if lines are not known.
+    pub(super) fn position(&self, character: u32) -> Option<(u32, u32)> {
+        self.lines.as_ref()?.position(character)
+    }
+
+    /// The name by which the script's source map is looked for, if it is a file's.
+    pub(super) fn url(&self) -> Option<&Arc<str>> {
+        self.url.as_ref()
     }
 }
 
@@ -72,8 +81,8 @@ fn path_of(name: &str) -> Option<String> {
     path.starts_with('/').then(|| path.to_owned())
 }
 
-/// The characters of a file, if it is one and not too large.
-fn read_file(path: &str) -> Option<Vec<u16>> {
+/// The text of a file, if it is one and not too large.
+fn read_file(path: &str) -> Option<String> {
     // Opening a pipe would wait for its other end.
     let mut options = File::options();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
@@ -85,46 +94,41 @@ fn read_file(path: &str) -> Option<Vec<u16>> {
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
     file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes);
-    Some(text.strip_prefix('\u{feff}').unwrap_or(&text).encode_utf16().collect())
+    Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
 /// The characters that V8 has outside of its heap, such as those of its embedder's own scripts.
-fn outside(source: Source) -> Option<Vec<u16>> {
+fn outside(source: Source) -> Option<String> {
     let start = source.outside?;
     let count = u64::from(source.count);
     let bytes = count.checked_mul(u64::from(source.width)).filter(|bytes| *bytes <= MAX_BYTES)?;
     let bytes = read_own(start, usize::try_from(bytes).ok()?)?;
     Some(match source.width {
-        1 => bytes.into_iter().map(u16::from).collect(),
+        1 => bytes.into_iter().map(char::from).collect(),
         _ => {
             let (units, _) = bytes.as_chunks::<2>();
-            units.iter().map(|unit| u16::from_ne_bytes(*unit)).collect()
+            let units: Vec<_> = units.iter().map(|unit| u16::from_ne_bytes(*unit)).collect();
+            String::from_utf16_lossy(&units)
         }
     })
 }
 
-/// Whether these are the characters that V8 runs. Node.js puts blanks in place of the types of
-/// TypeScript, and leaves everything where it is.
-fn is_of(units: &[u16], source: Source, path: Option<&str>) -> bool {
-    if units.len() != source.count as usize {
-        return false;
-    }
+/// Whether this is the text that V8 runs. Node.js puts blanks in place of the types of TypeScript,
+/// and leaves everything where it is.
+fn is_of(text: &str, source: Source, path: Option<&str>) -> bool {
+    let hash = if text.is_ascii() {
+        let bytes = text.as_bytes();
+        (bytes.len() == source.count as usize)
+            .then(|| source_hash(source.count, |at| bytes.get(at as usize).copied().map(u16::from)))
+    } else {
+        let units: Vec<u16> = text.encode_utf16().collect();
+        (units.len() == source.count as usize)
+            .then(|| source_hash(source.count, |at| units.get(at as usize).copied()))
+    };
+    let Some(hash) = hash else { return false };
     let is_typed = path
         .is_some_and(|path| [".ts", ".mts", ".cts"].iter().any(|ending| path.ends_with(ending)));
-    let hash = source_hash(source.count, |at| units.get(at as usize).copied());
     is_typed || hash == Some(source.hash)
-}
-
-/// Where lines after the first begin, by what ends a line in JavaScript.
-fn starts(units: &[u16]) -> Vec<u32> {
-    const NEWLINE: u16 = b'\n' as u16;
-    const RETURN: u16 = b'\r' as u16;
-    let ends = |(at, unit): (usize, &u16)| match *unit {
-        NEWLINE | 0x2028 | 0x2029 => Some(at as u32 + 1),
-        RETURN if units.get(at + 1) != Some(&NEWLINE) => Some(at as u32 + 1),
-        _ => None,
-    };
-    units.iter().enumerate().filter_map(ends).collect()
 }
 
 #[cfg(test)]
@@ -147,14 +151,15 @@ mod tests {
         assert_eq!(&*script.file, path.to_str().unwrap());
         let line_of = |part: &str| {
             let before = &text[..text.find(part).unwrap()];
-            script.line(before.encode_utf16().count() as u32)
+            script.position(before.encode_utf16().count() as u32).unwrap().0
         };
-        assert_eq!((line_of("let a"), line_of("ä"), line_of("b"), line_of("c")), (1, 2, 3, 4));
-        assert_eq!(script.line(u32::MAX), 5);
+        assert_eq!((line_of("let a"), line_of("ä"), line_of("b"), line_of("c")), (0, 1, 2, 3));
+        assert_eq!(script.position(u32::MAX), None);
         let other = Script::find(&name, source(&text.replace('c', "d")));
-        assert_eq!(other.line(0), 0, "another source of the same length");
+        assert_eq!(other.position(0), None, "another source of the same length");
+        assert_eq!((other.url(), script.url().map(|url| &**url)), (None, Some(name.as_str())));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(Script::find(&name, source(text)).line(0), 0);
+        assert_eq!(Script::find(&name, source(text)).position(0), None);
     }
 
     #[test]
@@ -175,8 +180,8 @@ mod tests {
         let hash = source_hash(12, |at| units.get(at as usize).copied()).unwrap();
         let outside = Some(text.as_ptr() as u64);
         let source = Source { count: 12, width: 1, outside, hash };
-        assert_eq!(Script::find("node:x", source).line(7), 2);
+        assert_eq!(Script::find("node:x", source).position(7), Some((1, 1)));
         let gone = Source { outside: Some(4096), ..source };
-        assert_eq!(Script::find("node:x", gone).line(7), 0);
+        assert_eq!(Script::find("node:x", gone).position(7), None);
     }
 }
