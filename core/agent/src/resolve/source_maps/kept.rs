@@ -114,7 +114,7 @@ mod tests {
     }
 
     fn map(tokens: usize) -> Map {
-        let json = format!("{{\"mappings\":\"{}\"}}", ";".repeat(tokens));
+        let json = format!("{{\"mappings\":\"{}\"}}", "A,".repeat(tokens));
         Map::parse(json.as_bytes(), None).unwrap()
     }
 
