@@ -1,7 +1,7 @@
 // Runs the service under load and shows its profile. `make demo-node` calls it.
 //
-// usage: node demo.mjs PACKAGES OUT. Copies the service into OUT/service and installs it there, with
-// the packages from the folder PACKAGES.
+// usage: node demo.mjs PACKAGES OUT. Copies the service into OUT/service and installs it there,
+// with the packages from the folder PACKAGES.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';

@@ -145,9 +145,9 @@ function setLabels(labels) {
 /** Makes a store the current one for the rest of the current asynchronous context. */
 function enter(store) {
   storage.enterWith(store);
-  // Outside of every scope nobody would set the cell back when this context is left: no label is
-  // better there than another context's.
-  if (!found && scopes > 0) putInCell(store);
+  // Elsewhere nobody would set the cell back when this context is left: no label is better there
+  // than another context's.
+  if (!found && scopes + callbacks.length > 0) putInCell(store);
 }
 
 /** The current labels. */

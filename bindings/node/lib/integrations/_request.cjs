@@ -16,8 +16,8 @@ function requestLabels(route, method) {
   return labels;
 }
 
-// The labels of requests that are being answered, by Node.js' request object.
-const exchanges = new WeakMap();
+// Where a request has its labels. Not in a WeakMap, whose entries are dear to collect.
+const EXCHANGE = Symbol('sondage');
 
 /**
  * Runs `fn(...args)` under the labels of a request. Listeners of the request and the response have
@@ -27,7 +27,7 @@ function answer(request, response, route, fn, ...args) {
   const outside = current();
   const store = extended(outside, requestLabels(route, request.method));
   const exchange = { outside, store, method: request.method };
-  exchanges.set(request, exchange);
+  request[EXCHANGE] = exchange;
   follow(request, exchange);
   follow(response, exchange);
   return runUnder(store, fn, args);
@@ -35,7 +35,7 @@ function answer(request, response, route, fn, ...args) {
 
 /** Whether `answer` was asked about this request before. */
 function isKnown(request) {
-  return exchanges.has(request);
+  return request[EXCHANGE] !== undefined;
 }
 
 function follow(emitter, exchange) {
@@ -50,7 +50,7 @@ function follow(emitter, exchange) {
 
 /** The route of a request is known now, or known better: labels what comes after this call. */
 function setRoute(request, route) {
-  const exchange = exchanges.get(request);
+  const exchange = request[EXCHANGE];
   if (exchange === undefined) return;
   const now = current();
   // A parser of bodies that lost the context has lost it for the handler, too.
@@ -59,18 +59,27 @@ function setRoute(request, route) {
   enter(exchange.store);
 }
 
-/** Calls `heard(value)` after each assignment of `target[name]`, which else is as it was. */
-function onAssignment(target, name, heard) {
-  let value = target[name];
-  Object.defineProperty(target, name, {
+/**
+ * A function by which `heard(target, value)` is called after each assignment of `target[name]`,
+ * which else is as it was. The accessors are the same for all targets: V8 is slow with new ones.
+ */
+function onAssignment(name, heard) {
+  const slot = Symbol(name);
+  const accessors = {
     configurable: true,
     enumerable: true,
-    get: () => value,
-    set(next) {
-      value = next;
-      heard(next);
+    get() {
+      return this[slot];
     },
-  });
+    set(value) {
+      this[slot] = value;
+      heard(this, value);
+    },
+  };
+  return (target) => {
+    target[slot] = target[name];
+    Object.defineProperty(target, name, accessors);
+  };
 }
 
 /** A path as a framework's route has it: text, a regular expression, or several. */

@@ -18,27 +18,37 @@ function middleware() {
   };
 }
 
+// Where a request has the mounts that it is in, outermost first, and whether a route was found.
+const PLACE = Symbol('sondage');
+
 function watch(req) {
-  // The mounts that the request is in, outermost first. Those around the router that has this
-  // middleware are left out: nobody can say any more what in their paths is a parameter's value.
+  // What is around the router that has this middleware is left out: nobody can say any more what in
+  // its path is a parameter's value.
   const mounts = [{ url: req.baseUrl ?? '', params: {}, template: '' }];
-  let routed = false;
-  onAssignment(req, 'baseUrl', (url) => {
-    while (mounts.length > 1 && !isWithin(url, mounts.at(-1).url)) mounts.pop();
-    if (url.length <= mounts.at(-1).url.length) return;
-    mounts.push(mount(mounts.at(-1), url, req.params ?? {}));
-    // What is mounted may be a handler without routes. One that had a route keeps it until another
-    // is found, for handlers of its errors.
-    if (!routed) setRoute(req, `${mounts.at(-1).template}/*`);
-  });
-  onAssignment(req, 'route', (route) => {
-    if (route === undefined || route === null) return;
-    routed = true;
-    const path = template(route.path);
-    const base = mounts.at(-1).template;
-    setRoute(req, path === '/' && base ? base : base + path);
-  });
+  req[PLACE] = { mounts, routed: false };
+  watchBaseUrl(req);
+  watchRoute(req);
 }
+
+const watchBaseUrl = onAssignment('baseUrl', (req, url) => {
+  if (typeof url !== 'string') return;
+  const { mounts, routed } = req[PLACE];
+  while (mounts.length > 1 && !isWithin(url, mounts.at(-1).url)) mounts.pop();
+  if (url.length <= mounts.at(-1).url.length) return;
+  mounts.push(mount(mounts.at(-1), url, req.params ?? {}));
+  // What is mounted may be a handler without routes. One that had a route keeps it until another
+  // is found, for handlers of its errors.
+  if (!routed) setRoute(req, `${mounts.at(-1).template}/*`);
+});
+
+const watchRoute = onAssignment('route', (req, route) => {
+  if (route === undefined || route === null) return;
+  const place = req[PLACE];
+  place.routed = true;
+  const path = template(route.path);
+  const base = place.mounts.at(-1).template;
+  setRoute(req, path === '/' && base ? base : base + path);
+});
 
 function isWithin(url, base) {
   return url.startsWith(base) && (url.length === base.length || url[base.length] === '/');

@@ -3,15 +3,17 @@
 
 const { answer, isKnown, onAssignment, setRoute, template } = require('./_request.cjs');
 
+// The router tells by this property which route it has found, with the prefixes of the routers that
+// it is nested in.
+const watchRoute = onAssignment('_matchedRoute', (ctx, path) => {
+  if (path) setRoute(ctx.req, template(path));
+});
+
 /** A middleware that labels requests; to be used before every other. */
 function middleware() {
   return function sondage(ctx, next) {
     if (isKnown(ctx.req)) return next();
-    // The router tells by this property which route it has found, with the prefixes of the routers
-    // that it is nested in.
-    onAssignment(ctx, '_matchedRoute', (path) => {
-      if (path) setRoute(ctx.req, template(path));
-    });
+    watchRoute(ctx);
     return answer(ctx.req, ctx.res, undefined, next);
   };
 }

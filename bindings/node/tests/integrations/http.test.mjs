@@ -91,7 +91,8 @@ for (const later of [false, true]) {
       burn();
       response.end('{}');
     }, template), t);
-    const samples = await profile(() => Promise.all([get('/orders/1'), get('/else'), get('/orders/2')]));
+    const samples = await profile(() => (
+      Promise.all([get('/orders/1'), get('/else'), get('/orders/2')])));
     const orders = cpu(samples, { route: '/orders/:id', method: 'GET' });
     const others = cpu(samples, { route: '[none]', method: 'GET' });
     assert.ok(orders > 250 && orders < 400, `${orders} ms of 300`);

@@ -75,7 +75,8 @@ for (const [name, Koa, Router] of KINDS) {
       assert.deepEqual(await get(path), { route, method: 'GET' }, path);
     }
     const response = await fetch(`${get.origin}/plain/17`);
-    assert.deepEqual(JSON.parse(response.headers.get('before')), { route: '[none]', method: 'GET' });
+    assert.deepEqual(JSON.parse(response.headers.get('before')),
+      { route: '[none]', method: 'GET' });
   });
 
   test(`Koa ${name}: bodies, errors and labels of the program`, async (t) => {
@@ -89,9 +90,11 @@ for (const [name, Koa, Router] of KINDS) {
 
   test(`Koa ${name}: requests at the same time have each their own labels`, async (t) => {
     const get = await serve(application(Koa, Router).callback(), t);
-    const paths = Array.from({ length: 90 }, (_, n) => `/${['plain', 'awaited', 'steps'][n % 3]}/${n}`);
+    const kinds = ['plain', 'awaited', 'steps'];
+    const paths = Array.from({ length: 90 }, (_, n) => `/${kinds[n % 3]}/${n}`);
     const seen = await Promise.all(paths.map((path) => get(path)));
-    assert.deepEqual(seen.map(({ route }) => route), paths.map((path) => path.replace(/\d+/, ':id')));
+    assert.deepEqual(seen.map(({ route }) => route),
+      paths.map((path) => path.replace(/\d+/, ':id')));
     assert.deepEqual(currentLabels(), {});
   });
 

@@ -1,7 +1,7 @@
 // Reads pprof files: enough to judge what a profile says, written without the code under test.
 import { gunzipSync } from 'node:zlib';
 
-/** `{ samples: [{ frames: [{ name, file, line }], values: { type: number }, labels }] }`, leaf first. */
+/** `{ samples: [{ frames: [{ name, file, line }], values: { type: number }, labels }] }`. */
 export function readProfile(buffer) {
   const message = fields(buffer[0] === 0x1f ? gunzipSync(buffer) : buffer);
   const all = (number) => message.filter(([field]) => field === number).map(([, value]) => value);

@@ -38,7 +38,8 @@ instrument();
 
 init({ appName: 'shop', wall: { collectCpuTime: true } });
 start();
-const length: number = wrapWithLabels({ vehicle: 'bike', wheels: 2 }, (text: string) => text.length, 'a');
+const measure = (text: string) => text.length;
+const length: number = wrapWithLabels({ vehicle: 'bike', wheels: 2 }, measure, 'a');
 void stop();
 
 // Whatever a program does with the real package, it can do with this one.
