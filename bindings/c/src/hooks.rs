@@ -1,6 +1,7 @@
-//! What the loader calls when the library is loaded and when the process ends, and the two functions
-//! that end a process without that call: for a library that `sondage record` preloads. Two are such
-//! libraries, of this crate and of the package for Node.js, whose crate has this file too.
+//! What the loader calls when the library is loaded and when the process ends, and the two
+//! functions that end a process without that call: for a library that `sondage record` preloads.
+//! There are two such libraries, of this crate and of the package for Node.js, whose crate has this
+//! file too.
 #![allow(unsafe_code, reason = "hooks that the loader calls, and functions that it is asked for")]
 
 use std::ffi::{CStr, c_int, c_void};

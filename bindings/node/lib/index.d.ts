@@ -134,8 +134,8 @@ export function flush(): Promise<Buffer | null>;
 export function isRunning(): boolean;
 
 /**
- * Runs `fn(...args)` under the current labels and these, and returns what it returns. What it starts
- * has them too: promises, timers, streams.
+ * Runs `fn(...args)` under the current labels and these, and returns what it returns. What it
+ * starts has them too: promises, timers, streams.
  */
 export function withLabels<A extends unknown[], R>(
   labels: Labels,

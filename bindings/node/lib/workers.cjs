@@ -1,8 +1,8 @@
 // Workers: each loads worker.cjs before its program, although nobody has told it to.
 //
 // `--require sondage/auto` reaches a worker by itself, unless the program gives it options or an
-// environment of its own. For those, and where the profiler was started otherwise, the class `Worker`
-// is stood in for.
+// environment of its own. For those, and where the profiler was started otherwise, the class
+// `Worker` is stood in for.
 'use strict';
 
 const module_ = require('node:module');
@@ -16,8 +16,8 @@ const QUOTED = /[ "]/.test(PRELOAD) ? `"${PRELOAD.replace(/["\\]/g, '\\$&')}"` :
 const OPTION = `--require ${QUOTED}`;
 
 // Options of the process that no worker has of its own: Node.js says so when it is given them, and
-// they are in effect all the same. The worker's `process.execArgv` shows them: it finds the whole list
-// under this key.
+// they are in effect all the same. The worker's `process.execArgv` shows them: it finds the whole
+// list under this key.
 const ofProcess = new Set();
 const WHOLE = 'sondage:execArgv';
 

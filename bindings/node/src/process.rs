@@ -2,8 +2,8 @@
 //!
 //! The command reads signals as events, for which they must be blocked in every thread. Those of
 //! Node.js block none: whatever comes is handled there, where the default is to end the process, or
-//! to do nothing. So they hand over what comes to the command's thread, which blocks it. And Node.js
-//! marks its standard streams as closed in programs that it starts.
+//! to do nothing. So they hand over what comes to the command's thread, which blocks it. And
+//! Node.js marks its standard streams as closed in programs that it starts.
 #![allow(unsafe_code, reason = "a signal handler, and calls of the C library")]
 
 use std::ffi::{c_int, c_void};
@@ -17,8 +17,8 @@ const SIGNALS: [c_int; 5] =
 /// The command's thread.
 static THREAD: AtomicI32 = AtomicI32::new(0);
 
-/// What the kernel takes for a signal with a value: the beginning of `siginfo_t`, of which it copies
-/// 128 bytes.
+/// What the kernel takes for a signal with a value: the beginning of `siginfo_t`, of which it
+/// copies 128 bytes.
 #[repr(C)]
 struct Handed {
     signal: c_int,

@@ -122,9 +122,10 @@ test('starting twice, stopping twice, and each during the other, are fine', asyn
   await sondage.stop();
 });
 
-test('a hundred starts and stops leave nothing behind', async () => {
+test('many starts and stops leave nothing behind', async () => {
+  const rounds = process.env.SONDAGE_STORM === 'full' ? 100 : 25;
   const before = (await settled(), left());
-  for (let round = 0; round < 100; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     sondage.start({ push: [] });
     burn(1);
     await sondage.stop();
@@ -180,6 +181,16 @@ test('an exception, a promise and `this` pass through withLabels', async () => {
     return sondage.currentLabels();
   });
   assert.deepEqual(kept, { a: '1' });
+});
+
+test('a worker that starts the profiler may end, and the program goes on', async (t) => {
+  const place = folder(t);
+  const file = write(place, 'main.cjs', `const { Worker } = require('worker_threads');
+new Worker('require("sondage").start({ push: [] });', { eval: true }).on('exit', (code) => {
+  console.log(code, require('sondage').isRunning());
+});`);
+  const ended = await node([file]);
+  assert.deepEqual([ended.code, ended.stdout, ended.stderr], [0, '0 true\n', '']);
 });
 
 test('the profiler keeps no program alive, and the last profile is delivered', async (t) => {

@@ -12,8 +12,8 @@ const REQUIRE = ['--require', 'sondage/auto'];
 const QUIET = { SONDAGE_PUSH: 'none' };
 
 /**
- * Runs a program with the profiler and with an empty module in its place, which changes what Node.js
- * does too; both must do the same.
+ * Runs a program with the profiler and with an empty module in its place, which changes what
+ * Node.js does too; both must do the same.
  */
 async function alike([option, door], args, { env = {}, ...more } = {}) {
   const empty = option === '--import' ? 'data:text/javascript,' : '/dev/null';
@@ -32,7 +32,8 @@ for (const [door, options] of [['--import', IMPORT], ['--require', REQUIRE]]) {
   test(`${door} profiles programs of both kinds of modules`, async (t) => {
     for (const kind of ['cjs', 'mjs']) {
       const place = folder(t);
-      const file = write(place, `app.${kind}`, `${BURN} burn(300); console.log(process.pid, ${LOADED});`);
+      const file = write(place, `app.${kind}`, `${BURN}
+burn(300); console.log(process.pid, ${LOADED});`);
       const ended = await node([...options, file], { env: { SONDAGE_PUSH: `file:${place}/out` } });
       assert.equal(ended.stderr, '');
       const [pid, loaded] = ended.stdout.trim().split(' ');
@@ -108,7 +109,8 @@ console.log(sondage.isRunning());
 test('a wrong variable is one warning, and the program runs', async () => {
   const ended = await node([...IMPORT, '-p', '1'], { env: { SONDAGE_HZ: '0' } });
   assert.equal(ended.stdout, '1\n');
-  assert.match(ended.stderr, /^\(node:\d+\) SondageWarning: not profiled: SONDAGE_HZ.*\n\(Use.*\n$/);
+  const told = /^\(node:\d+\) SondageWarning: not profiled: SONDAGE_HZ.*\n\(Use.*\n$/;
+  assert.match(ended.stderr, told);
 });
 
 test('where profiling is refused the program runs with one warning', async (t) => {
@@ -127,7 +129,8 @@ test('a snapshot of a heap is built and run', async (t) => {
   const place = folder(t);
   const entry = write(place, 'entry.cjs', 'globalThis.made = 1;');
   const blob = path.join(place, 'snap.blob');
-  const built = await node([...REQUIRE, '--snapshot-blob', blob, '--build-snapshot', entry], { env: QUIET });
+  const build = ['--snapshot-blob', blob, '--build-snapshot', entry];
+  const built = await node([...REQUIRE, ...build], { env: QUIET });
   assert.deepEqual([built.code, built.stderr], [0, '']);
   assert.ok(existsSync(blob));
   const main = write(place, 'main.cjs', 'console.log(made)');

@@ -48,7 +48,8 @@ function sample(message, types, locations, strings) {
     }
   }
   const frames = stack.flatMap((location) => locations.get(location) ?? []);
-  return { frames, values: Object.fromEntries(types.map((type, at) => [type, values[at]])), labels };
+  const byType = Object.fromEntries(types.map((type, at) => [type, values[at]]));
+  return { frames, values: byType, labels };
 }
 
 function one(message) {

@@ -29,7 +29,8 @@ function samples(file) {
 
 /** CPU time of one process, or of all. */
 function seconds(byProcess, pid) {
-  const found = byProcess.get(pid) ?? byProcess.get('only') ?? (pid ? [] : [...byProcess.values()].flat());
+  const all = pid ? [] : [...byProcess.values()].flat();
+  const found = byProcess.get(pid) ?? byProcess.get('only') ?? all;
   return total(found, 'cpu') / 1e9;
 }
 
@@ -72,7 +73,7 @@ test('a profile comes out of every end, and the exit code stays', async (t) => {
     ['process.kill(process.pid, "SIGTERM")', 143],
     ['process.kill(process.pid, "SIGINT")', 130],
     [`const { Worker } = require('worker_threads');
-      new Worker('${BURN.replaceAll('\n', '')} console.log(1); burn(400); for (;;);', { eval: true });
+      new Worker('${BURN.replaceAll('\n', '')} burn(400); for (;;);', { eval: true });
       setTimeout(() => process.exit(6), 900)`, 6, 'a live worker'],
   ]) {
     const app = write(place, 'app.cjs', `${BURN} burn(400); ${end}`);
@@ -86,7 +87,8 @@ test('a profile comes out of every end, and the exit code stays', async (t) => {
 test('a signal from outside ends program and command with a profile', async (t) => {
   const place = folder(t);
   const file = path.join(place, 'out.pb.gz');
-  const app = write(place, 'app.cjs', `${BURN} console.log(1); burn(700); setTimeout(() => {}, 60_000)`);
+  const app = write(place, 'app.cjs', `${BURN}
+console.log(1); burn(700); setTimeout(() => {}, 60_000)`);
   for (const [signal, code] of [['SIGTERM', 143], ['SIGINT', 130]]) {
     const args = ['record', '-o', file, '--', process.execPath, app];
     const { child, ended } = await started(COMMAND, args);
@@ -107,7 +109,8 @@ burn(300);
 if (cluster.isPrimary && process.argv.length === 2) {
   fork(process.argv[1], ['child']);
   spawn(process.execPath, [process.argv[1], 'child'], { stdio: 'inherit' });
-  spawn('sh', ['-c', '"$0" "$@"; true', process.execPath, process.argv[1], 'child'], { stdio: 'inherit' });
+  const shell = ['-c', '"$0" "$@"; true', process.execPath, process.argv[1], 'child'];
+  spawn('sh', shell, { stdio: 'inherit' });
   cluster.fork();
 } else if (cluster.isWorker) {
   cluster.worker.disconnect();
@@ -124,7 +127,8 @@ if (cluster.isPrimary && process.argv.length === 2) {
 
 test('scripts for Node.js and `npm start` are recorded, and other programs as ever', async (t) => {
   const place = folder(t);
-  const script = write(place, 'script', `#!/usr/bin/env node\n${BURN} burn(300); console.log(process.pid)`);
+  const script = write(place, 'script', `#!/usr/bin/env node
+${BURN} burn(300); console.log(process.pid)`);
   const direct = await record(place, [script]);
   assert.ok(seconds(direct.byProcess) > 0.05, direct.stderr);
 

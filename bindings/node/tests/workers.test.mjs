@@ -68,19 +68,23 @@ test('workers see the options, the environment and the class that they would see
   const place = folder(t);
   write(place, 'show.cjs', `const { workerData, threadId } = require('worker_threads');
 console.log(JSON.stringify([process.execArgv, process.argv.slice(2), process.env.NODE_OPTIONS,
-  process.env.GIVEN, workerData, require.main === module, threadId, Object.keys(process.env).length]));`);
+  process.env.GIVEN, workerData, require.main === module, threadId,
+  Object.keys(process.env).length]));`);
   const show = "path.join(__dirname, 'show.cjs')";
   for (const given of [
-    '', ', {}', ', undefined', ', null', ', { env: { GIVEN: "yes" }, argv: ["a"] }', ', { execArgv: [] }',
+    '', ', {}', ', undefined', ', null', ', { execArgv: [] }',
+    ', { env: { GIVEN: "yes" }, argv: ["a"] }',
     ', { execArgv: ["--no-warnings"], workerData: { deep: [1] } }',
     ', Object.freeze({ env: process.env, name: "own" })',
     ', new (class { get workerData() { return 5; } })()',
-    ', { env: { NODE_OPTIONS: "--no-warnings" } }', ', { env: require("worker_threads").SHARE_ENV }',
+    ', { env: { NODE_OPTIONS: "--no-warnings" } }',
+    ', { env: require("worker_threads").SHARE_ENV }',
   ]) {
     await alike(place, `new Worker(${show}${given});`);
   }
   await alike(place, `new Worker(${show});`, ['--no-warnings', '--stack-trace-limit=20']);
-  await alike(place, `new Worker(${show});`, ['--expose-gc', '--max-old-space-size=200', '--title', 'x']);
+  const ofProcess = ['--expose-gc', '--max-old-space-size=200', '--title', 'x'];
+  await alike(place, `new Worker(${show});`, ofProcess);
   await alike(place, `new Worker(${show}, { execArgv: ['--expose-gc'] });`);
   await alike(place, 'new Worker();');
   await alike(place, 'new Worker("./none.cjs", { execArgv: "text" });');
@@ -88,14 +92,18 @@ console.log(JSON.stringify([process.execArgv, process.argv.slice(2), process.env
   await alike(place, 'try { Worker("x") } catch (error) { console.log(error.message) }');
   await alike(place, 'new Worker("nothing here", { eval: true, env: 5 });');
   await alike(place, `
-class Own extends Worker { constructor(file) { super(file, { argv: ['sub'] }); this.own = 1; } twice() { return 2; } }
+class Own extends Worker {
+  constructor(file) { super(file, { argv: ['sub'] }); this.own = 1; }
+  twice() { return 2; }
+}
 const own = new Own(${show});
-console.log(own instanceof Own, own instanceof Worker, own.own, own.twice(), Worker.name, Worker.length,
-  Object.getOwnPropertyNames(Worker).sort().join(), Object.getPrototypeOf(Worker) === require('events'),
+console.log(own instanceof Own, own instanceof Worker, own.own, own.twice(), Worker.name,
+  Worker.length, Object.getOwnPropertyNames(Worker).sort().join(),
+  Object.getPrototypeOf(Worker) === require('events'),
   own.constructor === Own, Worker.prototype.postMessage === own.postMessage);`);
 });
 
-test('option `workers: false`, and a program started by the door, leave the class as it is', async (t) => {
+test('option `workers: false` leaves the class as it is', async (t) => {
   const place = folder(t);
   const file = write(place, 'main.cjs', `const threads = require('worker_threads');
 const { Worker } = threads;
