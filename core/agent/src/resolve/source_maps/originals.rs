@@ -13,7 +13,6 @@ const MAX_URL: usize = 4096;
 ///
 /// Maps are read when they are first asked for, and again when the script or the map changes.
 /// Kept are at most 64 of them and 16 MiB, and up to 2 MiB on scripts that have none. A bigger map
-/// Kept are at most 64 of them and 16 MiB, and up to 2 MiB on scripts that have none. A bigger map
 /// serves the positions that are asked first, and no others. Not for the host's
 /// threads: a map of 32 MiB takes long to read, and up to 100 MiB while it is.
 #[derive(Debug, Default)]
