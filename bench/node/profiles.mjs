@@ -71,11 +71,12 @@ export function byFunction(all, pattern) {
 }
 
 /**
- * Those of the main thread, where a profile has other threads too. In Node.js 20 all threads have
- * the same name.
+ * Those of the main thread, where a profile has other threads too; their names differ with the
+ * version, and in Node.js 20 all threads have the same.
  */
 export function ofMainThread(all) {
-  return all.filter(({ labels }) => /^(MainThread|node)$/.test(labels.thread ?? 'node'));
+  if (!all.some(({ labels }) => labels.thread)) return all;
+  return all.filter(({ labels }) => /MainThread$|^node$/.test(labels.thread));
 }
 
 /** How many samples there are. */

@@ -55,8 +55,8 @@ const handlers = [];
 for (let n = 0; n < settings.flushes; n += 1) {
   compileFor(settings.seconds);
   flushes.push(await watch(() => profiler.flush()));
-  const { handler_time: time, samples } = profiler.stats();
+  const { handlerTime: time, samples } = profiler.stats();
   if (samples) handlers.push({ time, samples });
 }
 const stop = await watch(() => profiler.stop());
-tell({ start, flushes, stop, handlers });
+tell({ start, flushes, stop, handlers, stats: profiler.stats() });

@@ -26,9 +26,9 @@ export async function table(context) {
 /** What a profiler says of its own cost: its threads and its handlers, of all CPU time. */
 export function accounted(results) {
   const stats = good(results).map((one) => one.stats);
-  if (!stats.some((one) => one?.host_cpu)) return '–';
+  if (!stats.some((one) => one?.hostCpu)) return '–';
   const own = stats.map((one) => (
-    (one.agent_cpu + one.handler_time) / (one.host_cpu + one.agent_cpu)
+    (one.agentCpu + one.handlerTime) / (one.hostCpu + one.agentCpu)
   ));
   return spread(own.map((share) => share * 100), 2, ' %');
 }

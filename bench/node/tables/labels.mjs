@@ -23,7 +23,9 @@ function rowOf(engine, results) {
       for (const verdict in counts) kinds[kind][verdict] += counts[verdict];
     }
   }
-  const sum = (verdict) => Object.values(kinds).reduce((all, one) => all + one[verdict], 0);
+  const sum = (verdict) => (
+    Math.round(Object.values(kinds).reduce((all, one) => all + one[verdict], 0))
+  );
   const [right, wrong, missing] = ['right', 'wrong', 'missing'].map(sum);
   const n = right + wrong + missing;
   const errors = Object.entries(kinds).filter(([, one]) => one.wrong + one.missing > 0)
