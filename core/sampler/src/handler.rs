@@ -211,7 +211,9 @@ fn runs_v8<'pool>(
     let isolate = unsafe { isolate.as_ref() }?;
     // SAFETY: the mask that this handler runs with blocks neither signal beyond what was blocked.
     let memory = unsafe { SelfMemory::guarding(interrupted.blocked) };
-    Some(v8::Running::new(layout, isolate, known, memory))
+    // SAFETY: the handler to which the context was passed is still running.
+    let interpreter = unsafe { arch::interpreter(interrupted.context) };
+    Some(v8::Running::new(layout, isolate, known, memory).interrupted(interpreter))
 }
 
 /// Writes what belongs around the frames, and makes the sample visible.

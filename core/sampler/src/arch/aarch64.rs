@@ -106,6 +106,14 @@ pub(crate) unsafe fn contents(context: *const libc::ucontext_t) -> [u64; CONTENT
     words
 }
 
+/// As on x86-64; frames of V8 are not read here.
+///
+/// # Safety
+/// None is needed.
+pub(crate) unsafe fn interpreter(_context: *const libc::ucontext_t) -> [u64; 2] {
+    [0; 2]
+}
+
 /// Where a signal interrupted the thread.
 ///
 /// # Safety

@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use crate::resolve::v8::LineIndex;
 use super::Original;
 use super::ScriptText;
 use super::SourceMaps;
 use super::map::Map;
+use crate::resolve::v8::LineIndex;
 
 /// `tsc --inlineSourceMap` of TypeScript 5, target es2020. The original begins:
 /// ```text

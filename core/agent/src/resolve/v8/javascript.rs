@@ -9,9 +9,9 @@ use super::baseline::{MAX_SIZES, SIZES_SYMBOL, Sizes};
 use super::positions::{Position, last_offset, position_at};
 use super::script::Script;
 use crate::resolve::own_memory::read_own;
+use crate::resolve::{CodeSource, Image, ResolveError, variable};
 #[cfg(feature = "node")]
 use crate::resolve::{ScriptText, SourceMaps};
-use crate::resolve::{CodeSource, Image, ResolveError, variable};
 
 /// Inlined calls within each other that are followed.
 const MAX_INLINED: usize = 64;

@@ -43,6 +43,9 @@ pub(crate) struct Running<'p, M> {
     era: u64,
     /// Whether it was said that garbage is collected.
     told: bool,
+    /// What the interpreter's registers held where the thread was interrupted: the offset of the
+    /// running instruction, and the bytecode.
+    registers: [u64; 2],
     /// Frames that could not be read.
     pub(crate) lost: u32,
 }
@@ -82,7 +85,14 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         let moving = isolate.is_collecting();
         let heap = Heap { memory, layout, moving };
         let era = isolate.era(known.serial());
-        Self { isolate, known, heap, era, told: false, lost: 0 }
+        Self { isolate, known, heap, era, told: false, registers: [0; 2], lost: 0 }
+    }
+
+    /// Where the thread was interrupted, and what it held then in the registers of the interpreter:
+    /// the offset of the running instruction, and the bytecode.
+    #[inline(always)]
+    pub(crate) fn interrupted(self, registers: [u64; 2]) -> Self {
+        Self { registers, ..self }
     }
 
     /// The labels of what runs; `None` where they are not kept in the isolate.
@@ -283,6 +293,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
                 None => self.lost(),
             };
         };
+        let offset = self.running_offset(bytecode).unwrap_or(offset);
         let known = match self.heap.moving {
             true => None,
             false => self.isolate.remembered(frame.function, bytecode, self.era),
@@ -294,6 +305,20 @@ impl<'p, M: MemoryReader> Running<'p, M> {
             }
             _ => word,
         }
+    }
+
+    /// The offset of the instruction that ran when the thread was interrupted, if that was in the
+    /// interpreter: it writes it down in the frame only before it calls something.
+    #[inline(always)]
+    fn running_offset(&mut self, bytecode: u64) -> Option<u32> {
+        let [offset, running] = core::mem::take(&mut self.registers);
+        if untag(running) != bytecode {
+            return None;
+        }
+        let length = self.heap.small(bytecode, self.heap.layout.bytecode_length)?;
+        let first = u64::from(self.heap.layout.bytecode_data).wrapping_sub(1);
+        let offset = offset.checked_sub(first)?;
+        (offset < u64::try_from(length).ok()?).then_some(offset as u32)
     }
 
     #[cold]
