@@ -33,6 +33,8 @@ pub struct ForeignStack {
     pub labels: LabelSet,
     /// The thread's name, or the empty string.
     pub thread: Arc<str>,
+    /// Samples that it stands for; 0 counts as one where it has CPU time.
+    pub samples: u32,
     /// CPU time. What is told here no longer counts as unsampled: the sampler must not have
     /// counted it too.
     pub cpu: Duration,
