@@ -2,7 +2,11 @@
 'use strict';
 
 const path = require('node:path');
+const { isMainThread } = require('node:worker_threads');
 const addon = require('./addon.cjs');
+const fallback = require('./fallback.cjs');
+const gauges = require('./gauges.cjs');
+const isolate = require('./isolate.cjs');
 const { currentLabels, setLabels, withLabels } = require('./labels.cjs');
 const { settings } = require('./settings.cjs');
 
@@ -12,9 +16,16 @@ function start(options = {}) {
 }
 
 function begin(options, byDoor) {
-  const { started, warnings } = addon.start(settings(options), program(), byDoor);
+  const { started, warnings } = addon.start(
+    settings(options),
+    program(),
+    byDoor,
+    fallback.degraded(),
+  );
   warnings.forEach(warn);
-  if (started) deliverAtEnd();
+  if (!started) return;
+  deliverAtEnd();
+  isolate.follow();
 }
 
 /** The program's name, where it has one that tells more than the interpreter's. */
@@ -34,22 +45,27 @@ let delivers = false;
 function deliverAtEnd() {
   if (delivers) return;
   delivers = true;
-  process.on('exit', () => addon.finish());
+  process.on('exit', () => {
+    isolate.handOver();
+    addon.finish();
+  });
 }
 
 /** Stops profiling: the last profile goes to the targets. */
 async function stop() {
-  await addon.stop();
+  isolate.handOver();
+  if (await addon.stop()) isolate.leave();
 }
 
 /** The profile since the last flush, as gzipped pprof; `null` where no profiler runs. */
 async function flush() {
+  isolate.handOver();
   return (await addon.flush()) ?? null;
 }
 
 /** What the profiler has done, lost and cost; empty where none runs. */
 function stats() {
-  return JSON.parse(addon.stats() ?? '{}');
+  return gauges.merged(JSON.parse(addon.stats() ?? '{}'));
 }
 
 /** Whether this process is profiled. */
@@ -59,8 +75,13 @@ function isRunning() {
 
 /** The profiler of a program that does not know of it. */
 function startByDoor() {
-  if (!addon.record()) begin({}, true);
+  if (!addon.record(fallback.degraded())) return begin({}, true);
+  deliverAtEnd();
+  isolate.follow();
 }
+
+// A worker does what the profiler of the process wants, whenever that starts.
+if (!isMainThread) isolate.follow();
 
 module.exports = {
   currentLabels,

@@ -12,4 +12,8 @@ mod agent;
 mod command;
 mod fence;
 mod foreign;
+mod heap;
+mod isolates;
 mod labels;
+mod pulse;
+mod tree;
