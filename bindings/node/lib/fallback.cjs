@@ -1,5 +1,5 @@
-// CPU profiles where V8's frames cannot be read from outside: V8's own profiler takes the stacks, by
-// a private session of the inspector in each isolate, and they are handed over.
+// CPU profiles where V8's frames cannot be read from outside: V8's own profiler takes the stacks,
+// by a private session of the inspector in each isolate, and they are handed over.
 //
 // V8 walks the whole heap each time that a profiler starts: 100 ms for a large program, seconds
 // where there are hundreds of megabytes. So it is started once. From then on each profile begins
@@ -144,8 +144,8 @@ class Recording {
   }
 
   /**
-   * Begins a profile. Where others would hear of it by `console.profile`, by the protocol: then each
-   * costs a start.
+   * Begins a profile. Where others would hear of it by `console.profile`, by the protocol: then
+   * each costs a start.
    */
   #begin() {
     if (isHeard()) {
@@ -185,9 +185,9 @@ const NODE_PROFILES =
     /--(cpu-prof|experimental-test-coverage)\b/.test(given));
 
 /**
- * Whether a debugger, or Node.js itself, may profile by the inspector too: `console.profile` reaches
- * every session that does. A debugger would show each profile as one of its own, and Node.js would
- * print it.
+ * Whether a debugger, or Node.js itself, may profile by the inspector too: `console.profile`
+ * reaches every session that does. A debugger would show each profile as one of its own, and
+ * Node.js would print it.
  */
 function isHeard() {
   return NODE_PROFILES || require('node:inspector').url() !== undefined;

@@ -1,5 +1,5 @@
-// Memory in use by stack: V8 samples its heap in each isolate, and the last snapshot of each is what
-// the next profile of memory shows.
+// Memory in use by stack: V8 samples its heap in each isolate, and the last snapshot of each is
+// what the next profile of memory shows.
 'use strict';
 
 const { performance } = require('node:perf_hooks');
@@ -9,7 +9,8 @@ const { ask, connect, disconnect } = require('./inspection.cjs');
 const { threadName } = require('./thread-name.cjs');
 const { Tree } = require('./tree.cjs');
 
-// Snapshots use at most this part of a thread: each is taken after as many times the last one's cost.
+// Snapshots use at most this part of a thread: each is taken after as many times the last one's
+// cost.
 const SHARE = 100;
 
 // Snapshots are taken so many times for each profile, but not more often than each second.

@@ -1,5 +1,5 @@
-// What runs in every isolate (the main thread, each worker) while a profiler does: once a second it is
-// asked what is wanted, and V8's own profiles and the gauges are handed over.
+// What runs in every isolate (the main thread, each worker) while a profiler does: once a second it
+// is asked what is wanted, and V8's own profiles and the gauges are handed over.
 'use strict';
 
 const { AsyncResource } = require('node:async_hooks');
@@ -37,15 +37,24 @@ function follow() {
 }
 
 function beat() {
-  const pulse = addon.pulse();
-  for (const part of PARTS) part.beat(pulse);
+  each('beat', addon.pulse());
+}
+
+/** Has every part do something. What goes wrong in one is no reason to end the program. */
+function each(what, pulse) {
+  for (const part of PARTS) {
+    try {
+      part[what](pulse);
+    } catch {
+      // Its values are missing. What matters to people, the part has told itself.
+    }
+  }
 }
 
 /** Hands over what there is, before a profile is finished. */
 function handOver() {
   if (timer === undefined) return;
-  const pulse = addon.pulse();
-  for (const part of PARTS) part.handOver(pulse);
+  each('handOver', addon.pulse());
 }
 
 /** Leaves nothing behind: no timer, no session of the inspector, no observer. */
@@ -53,7 +62,7 @@ function leave() {
   if (timer === undefined) return;
   clearInterval(timer);
   timer = undefined;
-  for (const part of PARTS) part.end();
+  each('end');
 }
 
 module.exports = { follow, handOver, leave };

@@ -9,7 +9,7 @@ class Tree {
   texts = [];
   nodes = [];
 
-  /** Adds a node under `parent`, a number that this has returned, and returns its own; 0 is none. */
+  /** Adds a node under `parent`, a number that this has returned or 0; returns its own. */
   add(parent, { functionName, url, lineNumber }) {
     // V8 counts lines from 0, and knows none of functions of its own.
     const line = lineNumber + 1;

@@ -16,8 +16,8 @@ use crate::tree::{Calls, Tree};
 pub(crate) const SOURCE: &str = "v8-inspector";
 
 /// Hands stacks of `thread` over and returns how many found room. `leaves` has three numbers for
-/// each: its node in the tree, the line there, 0 for the node's own, and its samples; `times` two: CPU
-/// time and waiting time, in nanoseconds.
+/// each: its node in the tree, the line there, 0 for the node's own, and its samples; `times` two:
+/// CPU time and waiting time, in nanoseconds.
 #[napi]
 pub fn add_stacks(
     tree: Tree,

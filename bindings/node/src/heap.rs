@@ -15,8 +15,8 @@ use crate::tree::{Calls, Tree};
 /// How these snapshots are made, in profiles.
 const SOURCE: &str = "v8-heap";
 
-/// Samples the calling isolate's heap, one in `rate` bytes, until its end at the latest. False where
-/// somebody does already; null where V8 cannot be asked this way.
+/// Samples the calling isolate's heap, one in `rate` bytes, until its end at the latest. False
+/// where somebody does already; null where V8 cannot be asked this way.
 #[napi]
 pub fn start_heap_sampling(env: Env, isolate: u32, rate: f64) -> napi::Result<Option<bool>> {
     fenced(None, || {

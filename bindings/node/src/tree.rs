@@ -15,7 +15,8 @@ pub struct Tree {
     /// Names of functions and of files.
     pub texts: Vec<String>,
     /// Five numbers for each node: its parent's number plus one, or 0 for a root; the function's
-    /// name and its file as numbers of texts; the line, and where the function begins, 0 if unknown.
+    /// name and its file as numbers of texts; the line, and where the function begins, 0 if
+    /// unknown.
     pub nodes: Uint32Array,
 }
 

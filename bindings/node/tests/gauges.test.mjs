@@ -33,7 +33,7 @@ if (isMainThread) {
     assert.deepEqual(sondage.stats(), {});
   });
 
-  test('an event loop that sleeps is not woken up to see how late it is, and nothing is lost', async () => {
+  test('an event loop that sleeps is not woken up for it, and nothing is lost', async () => {
     sondage.start({ push: [] });
     await pause(100);
     block(300);

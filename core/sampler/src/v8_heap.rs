@@ -19,8 +19,8 @@ type Stop = unsafe extern "C" fn(*mut c_void);
 /// where somebody samples it already; `None` where this process has no V8 that can be asked, or the
 /// thread runs none of its isolates.
 ///
-/// The caller sees to it that [`stop_v8_heap_sampling`] is called before the isolate is disposed of:
-/// V8 13.6 crashes if it still samples then.
+/// The caller sees to it that [`stop_v8_heap_sampling`] is called before the isolate is disposed
+/// of: V8 13.6 crashes if it still samples then.
 pub fn start_v8_heap_sampling(rate: u64) -> Option<bool> {
     let start = symbol(c"_ZN2v812HeapProfiler25StartSamplingHeapProfilerEmiNS0_13SamplingFlagsE")?;
     // Without it nothing is started.
@@ -32,7 +32,8 @@ pub fn start_v8_heap_sampling(rate: u64) -> Option<bool> {
     Some(unsafe { start(profiler, rate.max(1), DEPTH, NO_FLAGS) })
 }
 
-/// Ends the sampling of the calling thread's isolate, whoever has begun it; does nothing without one.
+/// Ends the sampling of the calling thread's isolate, whoever has begun it; does nothing without
+/// one.
 pub fn stop_v8_heap_sampling() {
     let (Some(stop), Some(profiler)) = (symbol(STOP), profiler()) else { return };
     // SAFETY: the name is that of a method without arguments that returns nothing.

@@ -1,7 +1,7 @@
 //! From addresses to a profile: stacks under labels, and what they have collected.
 
 use super::amounts::{Amounts, Columns};
-use super::foreign::ForeignFrame;
+use super::foreign::NamedStack;
 use super::frames::{Frame, Frames, SourceFrame};
 use super::interpreted::Interpreted;
 use super::mixed::{Native, merge, python_start};
@@ -45,14 +45,6 @@ pub(super) struct RawStack<'a> {
     pub(super) frames: &'a [u64],
     /// Whether the native walk reached the thread's root.
     pub(super) complete: bool,
-    pub(super) labels: Labels,
-    pub(super) thread: ThreadNameId,
-}
-
-/// A stack as a binding handed it over, leaf first.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NamedStack<'a> {
-    pub(super) frames: &'a [ForeignFrame],
     pub(super) labels: Labels,
     pub(super) thread: ThreadNameId,
 }

@@ -31,10 +31,13 @@ pub struct ForeignHeapStack {
     pub bytes: u64,
 }
 
+/// Snapshots by source and part.
+type Parts = BTreeMap<(&'static str, u64), Arc<ForeignHeap>>;
+
 /// The last snapshot of every part; what is cloned is the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ForeignHeaps {
-    parts: Arc<Mutex<BTreeMap<(&'static str, u64), Arc<ForeignHeap>>>>,
+    parts: Arc<Mutex<Parts>>,
 }
 
 impl ForeignHeaps {
@@ -64,7 +67,7 @@ impl ForeignHeaps {
         drop(std::mem::take(&mut *self.lock()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(&'static str, u64), Arc<ForeignHeap>>> {
+    fn lock(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,9 +2,9 @@
 
 use super::Collector;
 use crate::pipeline::amounts::{Amounts, Columns};
-use crate::pipeline::assemble::{Assembly, NamedStack};
+use crate::pipeline::assemble::Assembly;
 use crate::pipeline::cpu::nanos;
-use crate::pipeline::foreign::ForeignStacks;
+use crate::pipeline::foreign::{ForeignStacks, NamedStack};
 use crate::pipeline::foreign_heap::ForeignHeap;
 use crate::profile::{Meta, Profile, ValueType};
 use crate::resolve::CodeSource;
