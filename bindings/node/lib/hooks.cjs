@@ -3,12 +3,14 @@
 
 const threads = require('node:worker_threads');
 const addon = require('./addon.cjs');
+const isolate = require('./isolate.cjs');
 const labels = require('./labels.cjs');
 const workers = require('./workers.cjs');
 
 let installed = false;
 
 function finish() {
+  isolate.handOver();
   addon.finish();
 }
 
@@ -19,6 +21,7 @@ function install(options) {
     labels.follow(true);
     threads.setEnvironmentData(labels.FOLLOWED, true);
   }
+  isolate.follow();
   // The end of a worker is not that of the process.
   if (installed || !threads.isMainThread) return;
   installed = true;
@@ -30,6 +33,7 @@ function install(options) {
 
 /** Takes everything back. */
 function remove() {
+  isolate.leave();
   workers.remove();
   labels.follow(false);
   threads.setEnvironmentData(labels.FOLLOWED);

@@ -2,11 +2,15 @@
 'use strict';
 
 const path = require('node:path');
+const { isMainThread } = require('node:worker_threads');
 const addon = require('./addon.cjs');
+const fallback = require('./fallback.cjs');
+const gauges = require('./gauges.cjs');
 const hooks = require('./hooks.cjs');
+const isolate = require('./isolate.cjs');
 const { currentLabels, setLabels, withLabels } = require('./labels.cjs');
 const { isOfEnvironment, refused, settings, wrongType } = require('./settings.cjs');
-const { attachThread } = require('./thread.cjs');
+const { attachThread, joinProfiler } = require('./thread.cjs');
 
 // Options that are this package's and not the core's.
 const OWN = new Set(['asyncHooks', 'workers']);
@@ -41,7 +45,7 @@ function begin(options, byDoor) {
 function run(given, options, byDoor) {
   let answer;
   try {
-    answer = addon.start(given, program(), byDoor, attachThread());
+    answer = addon.start(given, program(), byDoor, degraded());
   } catch (error) {
     if (error.code !== 'InvalidArg') throw error;
     if (!isOfEnvironment(error, options)) throw refused(error, options);
@@ -51,6 +55,12 @@ function run(given, options, byDoor) {
   }
   answer.warnings.forEach(warn);
   if (answer.started) hooks.install(options);
+}
+
+/** Why V8's own profiler takes the stacks, if it does. */
+function degraded() {
+  fallback.run(attachThread());
+  return fallback.degraded();
 }
 
 /** The program's name, where it has one that tells more than the interpreter's. */
@@ -68,6 +78,7 @@ function warn(message) {
 /** Stops profiling: the last profile goes to the targets. */
 async function stop() {
   next = undefined;
+  isolate.handOver();
   stopping ??= addon.stop().finally(stopped);
   await stopping;
 }
@@ -86,19 +97,21 @@ function stopped() {
 
 /** The profile since the last flush, as gzipped pprof; `null` where no profiler runs. */
 async function flush() {
+  isolate.handOver();
   return (await addon.flush()) ?? null;
 }
 
 /** What the profiler has done, lost and cost; empty where none runs. */
 function stats() {
-  return JSON.parse(addon.stats() ?? '{}', inCamelCase);
+  return inCamelCase(gauges.merged(JSON.parse(addon.stats() ?? '{}')));
 }
 
-function inCamelCase(_, value) {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+function inCamelCase(value) {
+  if (Array.isArray(value)) return value.map(inCamelCase);
+  if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value);
   const name = (text) => text.replace(/_(.)/g, (_whole, letter) => letter.toUpperCase());
-  return Object.fromEntries(entries.map(([key, part]) => [name(key), part]));
+  return Object.fromEntries(entries.map(([key, part]) => [name(key), inCamelCase(part)]));
 }
 
 /** Whether this process is profiled. */
@@ -109,9 +122,12 @@ function isRunning() {
 /** The profiler of a program that does not know of it. */
 function startByDoor() {
   if (addon.isRunning()) return;
-  if (addon.record(attachThread())) hooks.install({});
+  if (addon.record(degraded())) hooks.install({});
   else begin({}, true);
 }
+
+// A worker that was made before its parent had the profiler started joins when it loads the package.
+if (!isMainThread) joinProfiler();
 
 module.exports = {
   currentLabels,

@@ -1,7 +1,10 @@
 // Where an isolate introduces itself: the main thread's and each worker's, once.
 'use strict';
 
+const { getEnvironmentData } = require('node:worker_threads');
 const addon = require('./addon.cjs');
+const fallback = require('./fallback.cjs');
+const isolate = require('./isolate.cjs');
 const labels = require('./labels.cjs');
 const { findsLabels, wrongly } = require('./selftest/index.cjs');
 
@@ -24,4 +27,11 @@ function attachThread() {
   return reason;
 }
 
-module.exports = { attachThread };
+/** Has a worker do what the profiler of its process wants, whenever that starts. */
+function joinProfiler() {
+  fallback.run(attachThread());
+  isolate.follow();
+  if (getEnvironmentData(labels.FOLLOWED)) labels.follow(true);
+}
+
+module.exports = { attachThread, joinProfiler };

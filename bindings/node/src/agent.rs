@@ -20,6 +20,21 @@ struct Host {
     agent: Arc<Agent>,
     /// Whether it was started for the program and not by it: then the program's own start wins.
     by_door: bool,
+    plan: Plan,
+}
+
+/// What of the configuration the isolates need to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Plan {
+    /// Bytes between two samples of memory, if it is profiled.
+    pub(crate) memory: Option<u64>,
+    /// Time between two profiles.
+    pub(crate) interval: Duration,
+}
+
+/// The plan of the profiler that the program has; nothing where none runs.
+pub(crate) fn plan() -> Plan {
+    slot().as_ref().map(|host| host.plan).unwrap_or_default()
 }
 
 static HOST: Mutex<Option<Host>> = Mutex::new(None);
@@ -83,8 +98,10 @@ pub fn start(
             return Ok(Started { started: false, warnings });
         }
         config.engine = policy(degraded).unwrap_or(config.engine);
+        let plan = Plan { memory: config.heap, interval: config.interval };
+        sondage::heap::announce_handed();
         let agent = Agent::start(config).map_err(|error| exception(&error))?;
-        *slot() = Some(Host { agent: Arc::new(agent), by_door });
+        *slot() = Some(Host { agent: Arc::new(agent), by_door, plan });
         Ok(Started { started: true, warnings })
     })
 }
@@ -216,15 +233,6 @@ pub fn stats() -> napi::Result<Option<String>> {
     fenced(None, || {
         let Some(agent) = running() else { return Ok(None) };
         Ok(serde_json::to_string(&agent.stats()).ok())
-    })
-}
-
-/// Samples a second at this moment, where stacks are wanted; 0 where they are not.
-#[napi]
-pub fn wanted_hz() -> napi::Result<f64> {
-    fenced(0.0, || {
-        let status = ask(|agent| Ok(agent.status())).filter(|status| status.sampling);
-        Ok(status.map_or(0.0, |status| status.current_hz))
     })
 }
 

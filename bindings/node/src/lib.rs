@@ -12,12 +12,16 @@ mod agent;
 mod command;
 mod fence;
 mod foreign;
+mod heap;
 #[path = "../../c/src/hooks.rs"]
 mod hooks;
+mod isolates;
 mod labels;
 mod preloaded;
 mod process;
+mod pulse;
 mod selftest;
+mod tree;
 mod v8;
 
 use preloaded::is_preloaded as is_recorder;

@@ -4,6 +4,10 @@
 //! announces it. Where [`Config::heap`](crate::Config::heap) asks for it, each flush then makes a
 //! second profile, with the types `alloc_objects`, `alloc_space`, `inuse_objects` and
 //! `inuse_space`, which goes to every target; also in a forked child.
+//!
+//! A binding whose runtime samples its memory itself announces that with [`announce_handed`], and
+//! hands snapshots over by [`Agent::replace_foreign_heap`](crate::Agent::replace_foreign_heap): the
+//! profile then has the type `inuse_space` alone.
 
 pub use sondage_sampler::heap::Resized;
 pub use sondage_sampler::heap::allocated;
@@ -14,12 +18,27 @@ pub use sondage_sampler::heap::resizing;
 pub use sondage_sampler::heap::sample;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes between two samples, on average, unless configured otherwise: 512 KiB.
 pub const DEFAULT_RATE: u64 = 512 << 10;
 
 /// Not behind a lock, which a forked child could find held for good.
 static ANNOUNCED: OnceLock<fn() -> bool> = OnceLock::new();
+
+/// Whether snapshots are handed over.
+static HANDED: AtomicBool = AtomicBool::new(false);
+
+/// Says that memory is not to be sampled here: the runtime does, and its snapshots are handed over.
+/// To be called before an agent starts.
+pub fn announce_handed() {
+    HANDED.store(true, Ordering::Relaxed);
+}
+
+/// Whether snapshots of memory are handed over.
+pub(crate) fn is_handed() -> bool {
+    HANDED.load(Ordering::Relaxed)
+}
 
 /// Says that the runtime's allocator tells of its blocks, or will soon.
 ///

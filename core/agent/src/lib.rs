@@ -47,6 +47,8 @@ pub use labels::Labeled;
 pub use labels::labels;
 pub use labels::register_thread;
 pub use pipeline::ForeignFrame;
+pub use pipeline::ForeignHeap;
+pub use pipeline::ForeignHeapStack;
 pub use pipeline::ForeignStack;
 pub use pipeline::OwnThread;
 pub use pipeline::exclude_this_thread;

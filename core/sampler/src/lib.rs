@@ -59,6 +59,7 @@ mod stranger;
 mod table;
 mod termination;
 mod timer;
+mod v8_heap;
 mod waiting;
 pub mod walk;
 
@@ -105,3 +106,5 @@ pub use table::ModuleEntry;
 pub use table::Rule;
 pub use table::Table;
 pub use termination::Termination;
+pub use v8_heap::start_v8_heap_sampling;
+pub use v8_heap::stop_v8_heap_sampling;

@@ -26,7 +26,7 @@ pub(crate) use window::Window;
 
 use crate::config::{Config, EnginePolicy, SignalPolicy};
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::{ForeignStack, exclude_this_thread};
+use crate::pipeline::{ForeignHeap, ForeignStack, exclude_this_thread};
 use crate::profile::Profile;
 use crate::stats::Stats;
 use running::{Command, Running};
@@ -200,6 +200,28 @@ impl Agent {
         stacks: impl IntoIterator<Item = ForeignStack>,
     ) -> Result<usize, Error> {
         self.with(|running| Ok(running.handle().add_foreign(stacks)))
+    }
+
+    /// Puts a snapshot of memory in the place of the last one of the same source and part; each
+    /// flush shows them as they are then, as a profile of the type `inuse_space`. Returns whether
+    /// there was room, which is for 1,024 parts. Waits for nobody. For bindings that have
+    /// [announced](crate::heap::announce_handed) it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where no agent runs.
+    pub fn replace_foreign_heap(&self, heap: ForeignHeap) -> Result<bool, Error> {
+        self.with(|running| Ok(running.handle().replace_foreign_heap(heap)))
+    }
+
+    /// Forgets the snapshot of a part that is gone. Waits for nobody.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where no agent runs.
+    pub fn remove_foreign_heap(&self, source: &'static str, part: u64) -> Result<(), Error> {
+        self.with(|running| {
+            running.handle().remove_foreign_heap(source, part);
+            Ok(())
+        })
     }
 
     /// Asks the agent of this process: in a forked child its own.

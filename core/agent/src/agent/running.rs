@@ -12,7 +12,9 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::export::{self, Exporter};
 use crate::labels;
-use crate::pipeline::{ForeignSender, ForeignStack, Options, foreign_queue};
+use crate::pipeline::{
+    ForeignHeap, ForeignHeaps, ForeignSender, ForeignStack, Options, foreign_queue,
+};
 use crate::profile::Profile;
 use crate::stats::Stats;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,6 +49,7 @@ pub(crate) struct Handle {
     thread: Arc<OnceLock<Thread>>,
     board: Arc<Board>,
     foreign: ForeignSender,
+    heaps: ForeignHeaps,
 }
 
 impl Handle {
@@ -93,6 +96,16 @@ impl Handle {
         self.foreign.send(stacks)
     }
 
+    /// Replaces a snapshot of memory; whether there was room. Waits for nobody.
+    pub(crate) fn replace_foreign_heap(&self, heap: ForeignHeap) -> bool {
+        self.heaps.replace(heap)
+    }
+
+    /// Forgets a snapshot of memory.
+    pub(crate) fn remove_foreign_heap(&self, source: &'static str, part: u64) {
+        self.heaps.remove(source, part);
+    }
+
     /// Has the profile of the next seconds delivered. Waits for nobody.
     #[cfg(feature = "pull")]
     pub(crate) fn watch(&self, window: Window) {
@@ -137,8 +150,14 @@ impl Running {
         let (commands, received) = channel();
         let agent = Arc::new(OnceLock::new());
         let (sender, foreign) = foreign_queue();
-        let handle =
-            Handle { commands, thread: agent.clone(), board: board.clone(), foreign: sender };
+        let heaps = ForeignHeaps::default();
+        let handle = Handle {
+            commands,
+            thread: agent.clone(),
+            board: board.clone(),
+            foreign: sender,
+            heaps: heaps.clone(),
+        };
         let doors = Arc::new(Mutex::new(Doors::default()));
         let setup = Setup {
             collect: Options::from_config(config),
@@ -149,6 +168,7 @@ impl Running {
             exit_timeout: config.exit_timeout,
             board: board.clone(),
             foreign,
+            heaps,
         };
         let (ready, started) = sync_channel(1);
         let open = {

@@ -12,7 +12,7 @@ use super::window::{Window, Windows};
 use crate::error::Error;
 use crate::export::Exporter;
 use crate::labels;
-use crate::pipeline::{Collected, Collector, ForeignStacks, Options};
+use crate::pipeline::{Collected, Collector, ForeignHeaps, ForeignStacks, Options};
 use crate::profile::{LossCause, Meta, Profile};
 use crate::stats::Earlier;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub(super) struct Setup {
     pub(super) board: Arc<Board>,
     /// What a binding hands over.
     pub(super) foreign: ForeignStacks,
+    pub(super) heaps: ForeignHeaps,
 }
 
 /// The agent thread's state.
@@ -249,6 +250,7 @@ impl Work {
                 let collector = Collector::start(collect.clone())?;
                 // Of the time in which profiling was off.
                 self.setup.foreign.discard();
+                self.setup.heaps.discard();
                 if collector.samples() {
                     labels::sampler_started();
                 }
@@ -305,11 +307,12 @@ impl Work {
         self.setup.participation.weigh(&mut profile);
         let profile = Arc::new(profile);
         // First, so that the counters tell what became of it.
-        self.hand_out_memory(&profile.meta, cpu.host, collector);
+        let is_handed = self.hand_out_memory(&profile.meta, cpu.host, collector);
         {
             let stats = &mut self.setup.board.lock().status.stats;
             stats.update(collector, &cpu, &self.earlier);
             stats.python_lost_cpu += lost.map_or(0, |loss| loss.value);
+            stats.memory.sampling |= is_handed;
             stats.exports = self.setup.exporter.stats();
         }
         self.bursts.add(&profile);
@@ -318,14 +321,19 @@ impl Work {
         profile
     }
 
-    /// Hands out the profile of memory of the same time, if there is one.
-    fn hand_out_memory(&mut self, meta: &Meta, host_cpu: u64, collector: &mut Collector) {
+    /// Hands out the profiles of memory of the same time, if there are any. Whether the runtime tells
+    /// of its memory itself.
+    fn hand_out_memory(&mut self, meta: &Meta, host_cpu: u64, collector: &mut Collector) -> bool {
         // What was said of the other profile's values is not said of these.
         let meta = Meta { comments: Vec::new(), ..meta.clone() };
-        if let Some(mut profile) = collector.memory_profile(&meta, host_cpu) {
+        let sampled = collector.memory_profile(&meta, host_cpu);
+        let handed = collector.handed_memory(&meta, &self.setup.heaps.current());
+        let is_handed = handed.is_some();
+        for mut profile in sampled.into_iter().chain(handed) {
             self.setup.participation.weigh(&mut profile);
             self.setup.exporter.submit(&Arc::new(profile));
         }
+        is_handed
     }
 
     /// The labels that every profile carries.

@@ -13,6 +13,8 @@ pub(crate) enum Columns {
     },
     /// Objects and bytes that were allocated, and those that still are.
     Heap,
+    /// Bytes that are in use.
+    InUse,
 }
 
 /// What a stack has collected.
@@ -29,6 +31,8 @@ pub(crate) enum Amounts {
     },
     /// Objects and bytes.
     Heap(HeapValues),
+    /// Bytes in use.
+    InUse(u64),
 }
 
 impl Columns {
@@ -48,6 +52,7 @@ impl Columns {
                 ("inuse_objects", "count"),
                 ("inuse_space", "bytes"),
             ]),
+            Self::InUse => of(&[("inuse_space", "bytes")]),
         }
     }
 
@@ -56,6 +61,7 @@ impl Columns {
         match self {
             Self::Time { .. } => Amounts::cpu(0),
             Self::Heap => Amounts::Heap(HeapValues::default()),
+            Self::InUse => Amounts::InUse(0),
         }
     }
 }
@@ -83,8 +89,9 @@ impl Amounts {
                 *waited = waited.saturating_add(more_waited);
             }
             (Self::Heap(values), Self::Heap(more)) => values.add(more),
+            (Self::InUse(bytes), Self::InUse(more)) => *bytes = bytes.saturating_add(more),
             // A profile has columns of one kind.
-            (Self::Time { .. }, Self::Heap(_)) | (Self::Heap(_), Self::Time { .. }) => {}
+            (Self::Time { .. } | Self::Heap(_) | Self::InUse(_), _) => {}
         }
     }
 
@@ -93,16 +100,18 @@ impl Amounts {
         match self {
             Self::Time { cpu, .. } => cpu,
             Self::Heap(values) => values.inuse_space,
+            Self::InUse(bytes) => bytes,
         }
     }
 
-    /// In the order of the profile's sample types; a profile without wall time ignores the last.
+    /// In the order of the profile's sample types; a profile ignores what is beyond its own.
     pub(super) fn values(self) -> [i64; 4] {
         let values = match self {
             Self::Time { samples, cpu, waited } => [samples, cpu, cpu.saturating_add(waited), 0],
             Self::Heap(values) => {
                 [values.alloc_objects, values.alloc_space, values.inuse_objects, values.inuse_space]
             }
+            Self::InUse(bytes) => [bytes, 0, 0, 0],
         };
         values.map(|value| i64::try_from(value).unwrap_or(i64::MAX))
     }

@@ -1,7 +1,7 @@
 //! From addresses to a profile: stacks under labels, and what they have collected.
 
 use super::amounts::{Amounts, Columns};
-use super::foreign::ForeignStack;
+use super::foreign::NamedStack;
 use super::frames::{Frame, Frames, SourceFrame};
 use super::interpreted::Interpreted;
 use super::javascript::{Scripted, Shown, has_javascript};
@@ -169,13 +169,12 @@ impl Assembly {
         true
     }
 
-    /// Adds a stack whose frames are named already, of at most `max_depth` frames. One that only
-    /// waited is no sample.
+    /// Adds a stack whose frames are named already, of at most `max_depth` frames.
     pub(super) fn add_foreign(
         &mut self,
-        stack: &ForeignStack,
-        thread: ThreadNameId,
+        stack: &NamedStack<'_>,
         max_depth: usize,
+        amounts: Amounts,
     ) {
         let frames = stack.frames.iter().take(max_depth).map(|frame| {
             let (name, file) = (frame.name.clone(), frame.file.clone());
@@ -184,10 +183,8 @@ impl Assembly {
         });
         let frames = frames.collect();
         let missing = Missing { root: stack.frames.len() > max_depth, ..Missing::default() };
-        let (cpu, waited) = (super::cpu::nanos(stack.cpu), super::cpu::nanos(stack.waited));
-        let key = StackKey { frames, labels: stack.labels.raw(), thread, missing };
-        let samples = u64::from(cpu > 0);
-        self.add(key, Amounts::Time { samples, cpu, waited });
+        let key = StackKey { frames, labels: stack.labels, thread: stack.thread, missing };
+        self.add(key, amounts);
     }
 
     /// Changes what one period stands for, in nanoseconds, for stacks settled from now on.
@@ -420,7 +417,9 @@ impl Assembly {
                     profile.add(stack, LabelSetId::default(), &waited);
                 }
             }
-            heap @ Amounts::Heap(_) => add_placeholder(profile, LossCause::StackOverflow, heap),
+            memory @ (Amounts::Heap(_) | Amounts::InUse(_)) => {
+                add_placeholder(profile, LossCause::StackOverflow, memory);
+            }
         }
     }
 }

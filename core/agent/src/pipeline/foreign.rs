@@ -1,6 +1,8 @@
 //! Stacks that a binding took itself, where no signal can: a queue before the agent thread.
 
+use super::stacks::ThreadNameId;
 use crate::labels::LabelSet;
+use sondage_sampler::Labels;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -33,11 +35,21 @@ pub struct ForeignStack {
     pub labels: LabelSet,
     /// The thread's name, or the empty string.
     pub thread: Arc<str>,
+    /// Samples that it stands for; 0 counts as one where it has CPU time.
+    pub samples: u32,
     /// CPU time. What is told here no longer counts as unsampled: the sampler must not have
     /// counted it too.
     pub cpu: Duration,
     /// Waiting time, shown in profiles of wall time.
     pub waited: Duration,
+}
+
+/// A stack as a binding handed it over, leaf first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NamedStack<'a> {
+    pub(super) frames: &'a [ForeignFrame],
+    pub(super) labels: Labels,
+    pub(super) thread: ThreadNameId,
 }
 
 /// The sending end; what is cloned reaches the same queue.

@@ -1,9 +1,9 @@
 //! What a binding hands over: stacks that it took itself.
 
 use crate::labels::{ONE_AGENT, quiet};
-use sondage::config::{EnginePolicy, SignalPolicy};
-use sondage::profile::{LossCause, Profile};
-use sondage::{Agent, Config, ForeignFrame, ForeignStack};
+use sondage::config::{EnginePolicy, SignalPolicy, Target};
+use sondage::profile::{LossCause, Profile, pprof};
+use sondage::{Agent, Config, ForeignFrame, ForeignHeap, ForeignHeapStack, ForeignStack};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ fn stack(frames: Vec<ForeignFrame>) -> ForeignStack {
         frames,
         labels: sondage::labels([("route", "/pay")]),
         thread: "worker-1".into(),
+        samples: 0,
         cpu: Duration::from_millis(3),
         waited: Duration::from_millis(7),
     }
@@ -131,4 +132,54 @@ fn a_stack_that_only_waited_is_no_sample() {
     let waited =
         (0..profile.samples().len()).find(|it| shown(&profile, *it).0[0].0 == "f").unwrap();
     assert_eq!(profile.samples()[waited].values, [0, 0, 7_000_000]);
+}
+
+/// The newest profile of memory in a folder: its columns, and for each sample the name at the leaf,
+/// the labels and the values.
+fn newest_heap(folder: &std::path::Path) -> (Profile, Vec<(String, Vec<String>, Vec<i64>)>) {
+    let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let heaps = files.filter(|path| path.to_str().unwrap().contains("-heap"));
+    let read = |path: std::path::PathBuf| pprof::decode(&std::fs::read(path).unwrap()).unwrap();
+    let newest = heaps.map(read).max_by_key(|profile| profile.meta.start_unix_nanos).unwrap();
+    let samples = newest.samples().iter().enumerate().map(|(number, sample)| {
+        let (frames, labels) = shown(&newest, number);
+        (frames[0].0.clone(), labels, sample.values.clone())
+    });
+    let mut samples: Vec<_> = samples.collect();
+    samples.sort();
+    (newest, samples)
+}
+
+#[test]
+fn each_profile_shows_the_last_snapshot_of_every_part_s_memory() {
+    let _alone = ONE_AGENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = std::env::temp_dir().join(format!("sondage-handed-{}", std::process::id()));
+    let targets = vec![Target::File(folder.clone())];
+    let agent = Agent::start(Config { targets, ..quiet() }).unwrap();
+    let snapshot = |part, name: &str, bytes| ForeignHeap {
+        source: "v8-heap",
+        part,
+        thread: format!("worker {part}").into(),
+        rate: 512 << 10,
+        stacks: vec![ForeignHeapStack { frames: vec![frame(name, 12)], bytes }],
+    };
+    for (part, name, bytes) in [(1, "cart", 10), (2, "cart", 20), (1, "cache", 30)] {
+        assert!(agent.replace_foreign_heap(snapshot(part, name, bytes)).unwrap());
+    }
+    let cache = ("cache".to_owned(), vec!["thread=worker 1".to_owned()], vec![30]);
+    // Also in the next profile: what is in use stays in use until somebody says otherwise.
+    for _ in 0..2 {
+        agent.flush().unwrap();
+    }
+    assert!(agent.stats().memory.sampling);
+    agent.remove_foreign_heap("v8-heap", 2).unwrap();
+    agent.stop().unwrap();
+    let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let heaps = files.filter(|path| path.to_str().unwrap().contains("-heap")).count();
+    assert_eq!(heaps, 3);
+    let (profile, samples) = newest_heap(&folder);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let types: Vec<_> = profile.sample_types().iter().map(|it| it.kind.as_str()).collect();
+    assert_eq!(types, ["inuse_space"]);
+    assert_eq!(samples, [cache]);
 }

@@ -10,6 +10,7 @@ mod imp;
 pub(crate) use imp::SIGNAL_FRAME;
 pub(crate) use imp::contents;
 pub(crate) use imp::current;
+pub(crate) use imp::interpreter;
 pub(crate) use imp::load;
 pub(crate) use imp::program_counter;
 pub(crate) use imp::refuse;

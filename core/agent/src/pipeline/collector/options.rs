@@ -1,6 +1,7 @@
 //! How to collect, as far as the configuration says.
 
 use crate::config::{Config, EnginePolicy};
+use crate::heap;
 use crate::pipeline::amounts::Columns;
 use crate::pipeline::assemble::Assembly;
 use crate::pipeline::cpu::nanos;
@@ -44,7 +45,7 @@ pub(crate) struct Options {
     pub(crate) showing: Showing,
     /// The share of the host's CPU time that profiling may use.
     pub(crate) budget: f64,
-    /// Bytes between two samples of memory, if it is profiled.
+    /// Bytes between two samples of memory, if it is sampled here.
     pub(crate) heap: Option<u64>,
 }
 
@@ -66,7 +67,7 @@ impl Options {
                 hidden: config.python_hidden.clone(),
             },
             budget: config.budget,
-            heap: config.heap,
+            heap: config.heap.filter(|_| !heap::is_handed()),
         }
     }
 
