@@ -59,7 +59,8 @@ function run(given, options, byDoor) {
 
 /** Why V8's own profiler takes the stacks, if it does. */
 function degraded() {
-  fallback.run(attachThread());
+  const reason = attachThread();
+  if (reason !== undefined) fallback.run(reason);
   return fallback.degraded();
 }
 

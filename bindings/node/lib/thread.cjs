@@ -29,7 +29,8 @@ function attachThread() {
 
 /** Has a worker do what the profiler of its process wants, whenever that starts. */
 function joinProfiler() {
-  fallback.run(attachThread());
+  const why = attachThread();
+  if (why !== undefined) fallback.run(why);
   isolate.follow();
   if (getEnvironmentData(labels.FOLLOWED)) labels.follow(true);
 }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use napi::bindgen_prelude::{Env, JsValue, Object, Unknown};
 use napi_derive::napi;
-use sondage::v8::{Layout, announced, look};
+use sondage::v8::{Layout, SeenFrame, announced, look};
 
 use crate::fence::fenced;
 use crate::v8;
@@ -29,6 +29,8 @@ pub struct ReadFrame {
     pub line: u32,
     /// What made the code: `ignition`, `sparkplug`, `maglev`, `turbofan` or `builtin`.
     pub tier: String,
+    /// Whether a frame of the interpreter is at a call of its function, as it must be.
+    pub exact: bool,
 }
 
 /// What is read of the calling thread.
@@ -82,8 +84,9 @@ pub fn look_here(changed: Option<String>, value: Option<i64>) -> napi::Result<Op
         let Some(layout) = layout(changed, value) else { return Ok(None) };
         let seen = v8::with_attached(|attached, at| look(&layout, attached, at)).flatten();
         Ok(seen.map(|seen| {
-            let frames = seen.frames.iter().map(|(frame, tier)| ReadFrame {
+            let frames = seen.frames.iter().map(|SeenFrame { frame, tier, exact }| ReadFrame {
                 tier: (*tier).to_owned(),
+                exact: *exact,
                 name: frame.name.to_string(),
                 file: frame.file.to_string(),
                 start_line: frame.start_line,

@@ -56,7 +56,7 @@ if (isMainThread) {
       const { frames, labels } = held.find(has('retain'));
       const frame = frames.find(({ name }) => name === 'retain');
       assert.equal(frame.file, fileURLToPath(import.meta.url));
-      assert.equal(frame.startLine, 15);
+      assert.equal(frame.startLine, 14);
       assert.equal(labels.thread, 'main');
       assert.equal(sondage.stats().memory.sampling, true);
       assert.equal(kept.length, 2486);

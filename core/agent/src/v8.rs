@@ -48,12 +48,23 @@ pub fn announced() -> Option<Announced> {
 /// V8 was left, to the first native frame.
 #[derive(Debug)]
 pub struct Seen {
-    /// What is read, each with what made the code of the frame of V8 that it is or was inlined into.
-    pub frames: Vec<(JavaScriptFrame, &'static str)>,
+    /// What is read.
+    pub frames: Vec<SeenFrame>,
     /// How much could not be read, or makes no sense.
     pub lost: usize,
     /// The labels of what runs.
     pub labels: LabelSet,
+}
+
+/// A frame that is read.
+#[derive(Debug)]
+pub struct SeenFrame {
+    /// The function and the line.
+    pub frame: JavaScriptFrame,
+    /// What made the code of the frame of V8 that it is, or was inlined into.
+    pub tier: &'static str,
+    /// Whether a frame of the interpreter is at a call of its function, as it must be.
+    pub exact: bool,
 }
 
 impl CodeSource for Capture {
@@ -88,7 +99,9 @@ pub fn look(layout: &Layout, attached: &Attached, registers: Registers) -> Optio
         lost += usize::from(!definition.is_some_and(|it| javascript.makes_sense(&it)));
         let read = javascript.resolve(&capture, code, offset);
         lost += usize::from(read.is_none());
-        frames.extend(read.into_iter().flatten().map(|frame| (frame, tier)));
+        let exact = definition.is_some_and(|it| javascript.is_exact(&it, offset));
+        let read = read.into_iter().flatten();
+        frames.extend(read.map(|frame| SeenFrame { frame, tier, exact }));
     }
     let labels = LabelSet::from_raw(current_labels(layout, attached));
     Some(Seen { frames, lost, labels })

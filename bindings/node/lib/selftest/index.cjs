@@ -76,6 +76,7 @@ function compare(seen, files) {
     if (frame.startLine !== expected.startLine) {
       return `${frame.name} is read as beginning at line ${frame.startLine}`;
     }
+    if (!frame.exact) return `${frame.name} is read as being at no call`;
     if (frame.line !== expected.line && !isBaseline(frame)) {
       return `${frame.name} is read as running line ${frame.line}`;
     }

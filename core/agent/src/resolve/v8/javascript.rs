@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sondage_sampler::walk::v8::{Definition, Parts};
 
 use super::baseline::{MAX_SIZES, SIZES_SYMBOL, Sizes};
-use super::positions::{Position, last_offset, position_at};
+use super::positions::{Position, has_offset, last_offset, position_at};
 use super::script::Script;
 use crate::resolve::own_memory::read_own;
 use crate::resolve::{CodeSource, Image, ResolveError, variable};
@@ -102,13 +102,15 @@ impl JavaScript {
         match Definition::parse(source.code(code)?)? {
             Definition::Script { .. } => None,
             Definition::Function { .. } => single(self.frame(source, code, None)),
-            Definition::Bytecode { function, positions } => {
+            Definition::Bytecode { function, positions, .. } => {
                 let at = offset.and_then(|at| position_at(positions, at, self.unsigned));
                 single(self.frame(source, function, at))
             }
             Definition::Baseline { bytecode, offsets, instructions } => {
                 let bytecode = Definition::parse(source.code(bytecode)?)?;
-                let Definition::Bytecode { function, positions } = bytecode else { return None };
+                let Definition::Bytecode { function, positions, .. } = bytecode else {
+                    return None;
+                };
                 let at = self.sizes.as_ref().zip(offset).and_then(|(sizes, at)| {
                     let at = sizes.bytecode_offset(offsets, instructions, at)?;
                     position_at(positions, at, self.unsigned)
@@ -128,6 +130,16 @@ impl JavaScript {
         return self.maps.last_error();
         #[cfg(not(feature = "node"))]
         None
+    }
+
+    /// Whether a frame of the interpreter that has called is exactly where the table has a position,
+    /// as it has for calls, and the table ends with the last instruction, as for functions that end
+    /// with a return. Other frames are said to be.
+    pub(crate) fn is_exact(&self, definition: &Definition<'_>, offset: Option<u32>) -> bool {
+        let Definition::Bytecode { length, positions, .. } = *definition else { return true };
+        let has = |wanted: i64| has_offset(positions, wanted, self.unsigned);
+        let last = last_offset(positions, self.unsigned);
+        offset.is_some_and(|offset| has(offset.into())) && last == Some(i64::from(length) - 1)
     }
 
     /// Whether optimised code is described in a way that can be true: all functions that it has

@@ -39,6 +39,11 @@ pub(super) fn last_offset(table: &[u8], unsigned: bool) -> Option<i64> {
     entries(table, unsigned).last().map(|(at, _)| at)
 }
 
+/// Whether there is an entry for exactly this offset.
+pub(super) fn has_offset(table: &[u8], offset: i64, unsigned: bool) -> bool {
+    entries(table, unsigned).any(|(at, _)| at == offset)
+}
+
 /// Offsets with positions, in order, as far as the table can be read.
 fn entries(table: &[u8], unsigned: bool) -> impl Iterator<Item = (i64, Position)> {
     let mut rest = table;

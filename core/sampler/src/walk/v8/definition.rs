@@ -13,7 +13,8 @@
 //!          then the name
 //! function bits 8–23 as above; word 1 the script or ones, 0; word 2 as above; word 3 where it begins
 //!          and ends in the source; then the name
-//! bytecode word 1 the function, bytes of its positions; then these
+//! bytecode word 1 the function, bytes of its positions; word 2 bytes of instructions, 0; then the
+//!          positions
 //! baseline word 1 the bytecode, bytes of the offsets; word 2 bytes of the instructions; then both
 //! optimised bits 8–15 which compiler; word 1 the function, bytes of the positions; word 2 bytes of the
 //!          inlining positions, number of inlined functions; word 3 bytes of machine code, 0; then
@@ -91,6 +92,8 @@ pub enum Definition<'a> {
     Bytecode {
         /// The number of the function.
         function: u32,
+        /// Bytes of instructions.
+        length: u32,
         /// From bytecode offsets to positions in the source.
         positions: &'a [u8],
     },
@@ -148,8 +151,9 @@ pub(crate) fn function_header(name: Widths, script: u32, range: Option<(u32, u32
 }
 
 /// As [`script_header`].
-pub(crate) fn bytecode_header(function: u32, positions: u32) -> [u64; 2] {
-    [u64::from(BYTECODE), u64::from(function) | u64::from(positions) << 32]
+pub(crate) fn bytecode_header(function: u32, length: u32, positions: u32) -> [u64; 3] {
+    let second = u64::from(function) | u64::from(positions) << 32;
+    [u64::from(BYTECODE), second, u64::from(length)]
 }
 
 /// As [`script_header`].
@@ -240,7 +244,8 @@ impl<'a> Definition<'a> {
             FUNCTION => Self::function(first, rest),
             BYTECODE => {
                 let (function, positions) = rest.halves()?;
-                Some(Self::Bytecode { function, positions: rest.bytes(positions)? })
+                let (length, _) = rest.halves()?;
+                Some(Self::Bytecode { function, length, positions: rest.bytes(positions)? })
             }
             BASELINE => {
                 let (bytecode, offsets) = rest.halves()?;

@@ -85,7 +85,8 @@ impl<M: MemoryReader> Identify<'_, '_, M> {
         // Without a table no position is known, as before V8 has made one.
         let table = self.heap.object(bytecode, offset).and_then(|table| self.bytes(table));
         let table = table.unwrap_or_default();
-        let header = definition::bytecode_header(number, table.count);
+        let length = self.heap.small(bytecode, self.heap.layout.bytecode_length)?;
+        let header = definition::bytecode_header(number, u32::try_from(length).ok()?, table.count);
         let bytes = header_bytes(&header).saturating_add(table.bytes());
         let memory = &mut self.heap.memory;
         self.known.add(key, bytes, |room| {
@@ -293,7 +294,7 @@ fn scope<M: MemoryReader>(heap: &mut Heap<'_, M>, scope: u64) -> (u64, Option<(u
     let names =
         if locals < MAX_INLINE_LOCALS { locals.wrapping_mul(2) } else { locals.wrapping_add(1) };
     let first = layout.scope_first.wrapping_add(names);
-    let mut name = 0;
+    let (mut name, mut named) = (0, false);
     // Small integers in a row; the last two of them are the range.
     let mut run: (u32, i32, i32) = (0, -1, -1);
     for index in first..first.wrapping_add(SCOPE_TAIL) {
@@ -308,13 +309,13 @@ fn scope<M: MemoryReader>(heap: &mut Heap<'_, M>, scope: u64) -> (u64, Option<(u
         }
         run = (0, -1, -1);
         let object = heap.current(untag(word));
-        if name == 0 && heap.is_string(object) && heap.length(object) != Some(0) {
-            name = object;
-            if range.is_some() {
-                break;
-            }
+        if !heap.is_string(object) {
+            // What comes then, such as the variables of a module, are no names of the function.
+            named = true;
+        } else if !named && heap.length(object) != Some(0) {
+            (name, named) = (object, true);
         }
-        if word & 1 == 0 {
+        if named && range.is_some() {
             break;
         }
     }
