@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-node demo-python test lint wheel npm storm storm-python page backends test-backends
+.PHONY: demo demo-node demo-python test lint wheel npm storm storm-node storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -33,6 +33,9 @@ storm: ## The proofs at the sizes that are published: 19 minutes on an idle mach
 
 storm-python: ## The same for Python, on each version: 20 minutes
 	SONDAGE_STORM=full bindings/python/check tests.test_proofs
+
+storm-node: ## The same for Node.js, on each version: 40 minutes
+	SONDAGE_STORM=full bindings/node/check proofs
 
 backends: ## Builds Pyroscope, Parca and the OpenTelemetry Collector once (22 minutes, needs Go)
 	tools/servers/build

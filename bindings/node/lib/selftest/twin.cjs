@@ -34,9 +34,10 @@ module.exports = function makeChain(next) {
   // prettier-ignore
   return function run(times) { // run begins
     let sum = 0;
-    for (let index = 0; index < times; index++) {
-      sum += index & 3;
-    }
+    const add = (value) => {
+      sum += value;
+    };
+    for (let index = 0; index < times; index++) add(index & 3);
     return new Outer(sum).seen; // run calls
   };
 };

@@ -75,6 +75,8 @@ struct Picture {
     modules: Modules,
     loader_generation: u64,
     published: bool,
+    /// Tables are to be built at once when the agent has started, and not one at a time.
+    tables_later: bool,
 }
 
 impl Collector {
@@ -106,8 +108,14 @@ impl Collector {
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);
         let javascript = v8.map(|v8| Scripted::new(v8, options.showing.internals));
-        if choice.engine != Engine::None || options.heap.is_some() {
+        let walks = choice.engine != Engine::None || options.heap.is_some();
+        // The host waits for the start: where its own code has frame pointers, as V8's, tables come
+        // right after it.
+        let tables_later = walks && v8.is_some();
+        if walks && !tables_later {
             while modules.build_next(&mut sampler) {}
+        }
+        if walks {
             modules.publish(&mut sampler);
         }
         let longest = longest_drain_interval(interval, deepest_sample(options.max_depth));
@@ -121,7 +129,7 @@ impl Collector {
             choice,
             interval,
             sources: 0,
-            picture: Picture { modules, loader_generation, published: true },
+            picture: Picture { modules, loader_generation, published: true, tables_later },
             threads,
             stacks: Stacks::new(options.max_stacks),
             assembly: options.assembly(interval),
@@ -300,12 +308,15 @@ impl Collector {
             self.settle();
             self.picture.published &= !self.picture.modules.refresh();
         }
-        // Not at the start, for which the host waits: V8's file is the largest of all.
         if let Some(javascript) = &mut self.javascript {
             javascript.find_code(&mut self.picture.modules);
         }
-        if self.picture.modules.build_next(&mut self.sampler) {
+        let all = std::mem::take(&mut self.picture.tables_later);
+        while self.picture.modules.build_next(&mut self.sampler) {
             self.picture.published = false;
+            if !all {
+                break;
+            }
         }
         if !self.picture.published {
             self.picture.published = self.picture.modules.publish(&mut self.sampler);

@@ -134,9 +134,11 @@ fn a_stack_that_only_waited_is_no_sample() {
     assert_eq!(profile.samples()[waited].values, [0, 0, 7_000_000]);
 }
 
-/// The newest profile of memory in a folder: its columns, and for each sample the name at the leaf,
-/// the labels and the values.
-fn newest_heap(folder: &std::path::Path) -> (Profile, Vec<(String, Vec<String>, Vec<i64>)>) {
+/// The name at a sample's leaf, the labels and the values.
+type Row = (String, Vec<String>, Vec<i64>);
+
+/// The newest profile of memory in a folder: its columns, and its samples.
+fn newest_heap(folder: &std::path::Path) -> (Profile, Vec<Row>) {
     let files = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
     let heaps = files.filter(|path| path.to_str().unwrap().contains("-heap"));
     let read = |path: std::path::PathBuf| pprof::decode(&std::fs::read(path).unwrap()).unwrap();

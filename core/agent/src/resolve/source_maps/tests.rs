@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use super::Original;
 use super::ScriptText;
 use super::SourceMaps;
 use super::map::Map;
+use super::map::Original;
 use crate::resolve::v8::LineIndex;
 
 /// `tsc --inlineSourceMap` of TypeScript 5, target es2020. The original begins:

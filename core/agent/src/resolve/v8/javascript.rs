@@ -1,6 +1,7 @@
 //! Definitions that were met, with their texts decoded once.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use sondage_sampler::walk::v8::{Definition, Parts};
@@ -41,6 +42,13 @@ pub struct JavaScriptFrame {
     pub start_line: u32,
     /// The line that runs, counted from 1; 0 if unknown.
     pub line: u32,
+}
+
+/// What was inlined into optimised code; see [`Definition::Optimized`].
+#[derive(Clone, Copy, Debug)]
+struct Inlining<'a> {
+    calls: &'a [u8],
+    functions: &'a [u8],
 }
 
 #[derive(Clone, Debug)]
@@ -119,7 +127,7 @@ impl JavaScript {
             }
             Definition::Optimized { function, positions, inlining, inlined, .. } => {
                 let at = offset.and_then(|at| position_at(positions, at, self.unsigned));
-                self.inlined(source, function, at, inlining, inlined)
+                self.inlined(source, function, at, Inlining { calls: inlining, functions: inlined })
             }
         }
     }
@@ -161,11 +169,10 @@ impl JavaScript {
         source: &dyn CodeSource,
         function: u32,
         at: Option<Position>,
-        calls: &[u8],
-        functions: &[u8],
+        inlining: Inlining<'_>,
     ) -> Option<Vec<JavaScriptFrame>> {
-        let (calls, _) = calls.as_chunks::<16>();
-        let (functions, _) = functions.as_chunks::<4>();
+        let (calls, _) = inlining.calls.as_chunks::<16>();
+        let (functions, _) = inlining.functions.as_chunks::<4>();
         let mut frames = Vec::new();
         let mut at = at;
         while let Some(call) = at.and_then(Position::inlined).and_then(|call| calls.get(call))
@@ -248,12 +255,13 @@ impl JavaScript {
     }
 
     fn script(&mut self, source: &dyn CodeSource, number: u32) -> Option<&Script> {
-        if !self.scripts.contains_key(&number) {
-            let definition = Definition::parse(source.code(number)?)?;
-            let Definition::Script { name, source, .. } = definition else { return None };
-            self.scripts.insert(number, Script::find(&text(name), source));
-        }
-        self.scripts.get(&number)
+        let vacant = match self.scripts.entry(number) {
+            Entry::Occupied(known) => return Some(known.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let definition = Definition::parse(source.code(number)?)?;
+        let Definition::Script { name, source, .. } = definition else { return None };
+        Some(vacant.insert(Script::find(&text(name), source)))
     }
 }
 

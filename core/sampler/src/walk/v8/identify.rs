@@ -284,7 +284,7 @@ fn scope<M: MemoryReader>(heap: &mut Heap<'_, M>, scope: u64) -> (u64, Option<(u
     let element = |heap: &mut Heap<'_, M>, index: u16| heap.word(scope, index.wrapping_mul(8));
     let position = |word: Option<u64>| word.and_then(small).and_then(|at| u32::try_from(at).ok());
     let mut range = None;
-    if layout.scope_has_positions {
+    if layout.scope_first == layout.scope_locals.wrapping_add(3) {
         let start = position(element(heap, layout.scope_locals.wrapping_add(1)));
         let end = position(element(heap, layout.scope_locals.wrapping_add(2)));
         range = start.zip(end);

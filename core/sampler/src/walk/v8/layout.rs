@@ -158,11 +158,9 @@ layout! {
 
     /// In a scope's description, by number of the element: how many variables there are.
     scope_locals: u16,
-    /// The first of them.
+    /// The first of them. From 12.8 on two elements are between: where the function begins and ends,
+    /// which is a pair further behind before.
     scope_first: u16,
-    /// Whether the two elements after the number of variables are where the function begins and
-    /// ends (from 12.8), instead of a pair further behind.
-    scope_has_positions: bool,
 
     /// Of every string: below this are the types of strings.
     first_nonstring: u16,
@@ -308,7 +306,6 @@ impl Layout {
         self.script_id = constants.one("class_Script__line_ends__Object")?.wrapping_add(8);
         self.scope_locals = constants.one("scopeinfo_idx_ncontextlocals")?;
         self.scope_first = constants.one("scopeinfo_idx_first_vars")?;
-        self.scope_has_positions = self.scope_first == self.scope_locals.wrapping_add(3);
         Ok(())
     }
 
