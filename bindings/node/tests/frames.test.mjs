@@ -60,15 +60,15 @@ test('functions that are inlined have the time that they take', async () => {
 // loop that Maglev has peeled, V8 itself has lost the lines of calls that were inlined.
 const LINES = `
 function one(x) {
-  for (let i = 0; i < 10_000; i += 1) x = (x + (i & 255)) % 1009; // one
+  for (let i = 0; i < 1_000; i += 1) x = (x + (i & 255)) % 1009; // one
   return x;
 }
 function two(x) {
-  for (let i = 0; i < 20_000; i += 1) x = (x + (i & 255)) % 1009; // two
+  for (let i = 0; i < 2_000; i += 1) x = (x + (i & 255)) % 1009; // two
   return x;
 }
 function five(x) {
-  for (let i = 0; i < 50_000; i += 1) x = (x + (i & 255)) % 1009; // five
+  for (let i = 0; i < 5_000; i += 1) x = (x + (i & 255)) % 1009; // five
   return x;
 }
 function request(x) {
@@ -183,7 +183,10 @@ spin(800);
   for (const frame of frames) {
     assert.equal(frame.file, path.join(place, 'app.ts'));
     assert.equal(frame.startLine, 3);
-    assert.ok(frame.line >= 3 && frame.line <= 9, `line ${frame.line}`);
+    assert.ok((frame.line >= 3 && frame.line <= 9) || frame.line === 0, `line ${frame.line}`);
   }
+  // One in code without a frame, called by compiled code, may leave that without a line.
+  const unknown = frames.filter(({ line }) => line === 0);
+  assert.ok(unknown.length <= frames.length / 10, `${unknown.length} of ${frames.length}`);
   assert.ok(pathToFileURL(place).href.startsWith('file:'));
 });

@@ -16,7 +16,7 @@ const RUNS = [
   ['gcstress', ['--stress-compaction'], ['seconds=3', 'least=10'], ['seconds=60', 'least=1000']],
   ['gcstress', ['--max-old-space-size=64'], ['seconds=3', 'least=30'], ['seconds=60', 'least=3000']],
   ['gcstress', ['--gc-interval=500'], ['seconds=3', 'least=1'], ['seconds=60', 'least=100']],
-  ['workers', [], ['workers=40', 'least=5'], ['workers=1000']],
+  ['workers', [], ['workers=40', 'least=1'], ['workers=1000']],
   ['exits', [], [], []],
   ['oom-worker', [], [], []],
   ['wasm-traps', [], ['seconds=2'], ['seconds=30']],

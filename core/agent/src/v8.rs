@@ -1,7 +1,7 @@
 //! V8 in this process: what a binding finds out about it, for the sampler.
 //!
 //! A binding describes V8 by the constants that it exports ([`Layout::new`]), has each isolate
-//! attached by its thread ([`Attached`]), checks that known frames are read as they are ([`check`]),
+//! attached by its thread ([`Attached`]), checks that known frames are read as they are ([`look`]),
 //! and announces the layout. Samples taken from then on have frames of JavaScript.
 
 pub use sondage_sampler::Registers;

@@ -207,10 +207,20 @@ impl JavaScript {
         let here = at.and_then(Position::character).and_then(|at| script.position(at));
         let line = |position: Option<(u32, u32)>| position.map_or(0, |(line, _)| line + 1);
         let (file, start_line, line) = (script.file.clone(), line(start), line(here));
-        let mut frame = JavaScriptFrame { file, start_line, line, ..nowhere };
-        #[cfg(feature = "node")]
-        self.as_written(&script, &mut frame, start, here);
-        Some(frame)
+        let frame = JavaScriptFrame { file, start_line, line, ..nowhere };
+        Some(self.as_written(&script, frame, start, here))
+    }
+
+    /// Without source maps.
+    #[cfg(not(feature = "node"))]
+    fn as_written(
+        &self,
+        _: &Script,
+        frame: JavaScriptFrame,
+        _: Option<(u32, u32)>,
+        _: Option<(u32, u32)>,
+    ) -> JavaScriptFrame {
+        frame
     }
 
     /// Makes a frame one of the source that a person wrote, if the script has a source map. Where it
@@ -219,14 +229,14 @@ impl JavaScript {
     fn as_written(
         &mut self,
         script: &Script,
-        frame: &mut JavaScriptFrame,
+        mut frame: JavaScriptFrame,
         start: Option<(u32, u32)>,
         here: Option<(u32, u32)>,
-    ) {
-        let Some(url) = script.url() else { return };
+    ) -> JavaScriptFrame {
+        let Some(url) = script.url() else { return frame };
         let script = ScriptText { url, text: None };
         let mut original = |at: (u32, u32)| self.maps.original(&script, at.0, at.1);
-        let Some(written) = here.or(start).and_then(&mut original) else { return };
+        let Some(written) = here.or(start).and_then(&mut original) else { return frame };
         frame.file = written.file.clone();
         frame.line = if here.is_some() { written.line } else { 0 };
         let start = start.and_then(|(line, column)| {
@@ -239,6 +249,7 @@ impl JavaScript {
         });
         let in_file = start.filter(|start| start.file == written.file);
         frame.start_line = in_file.map_or(0, |start| start.line);
+        frame
     }
 
     fn function(&mut self, source: &dyn CodeSource, number: u32) -> Option<Function> {

@@ -21,6 +21,7 @@ pub(super) struct Script {
     /// Its path, or what V8 calls it.
     pub(super) file: Arc<str>,
     /// What V8 calls it, if its lines are those of its file.
+    #[cfg_attr(not(feature = "node"), allow(dead_code, reason = "without source maps"))]
     url: Option<Arc<str>>,
     lines: Option<Rc<LineIndex>>,
 }
@@ -48,6 +49,7 @@ impl Script {
     }
 
     /// The name by which the script's source map is looked for, if it is a file's.
+    #[cfg_attr(not(feature = "node"), allow(dead_code, reason = "without source maps"))]
     pub(super) fn url(&self) -> Option<&Arc<str>> {
         self.url.as_ref()
     }
