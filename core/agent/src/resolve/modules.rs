@@ -2,14 +2,13 @@
 
 use super::elf::Segment;
 use super::maps::MapLine;
+use super::own_memory::read_own;
 use super::source::FileIdentity;
 use super::symbols::ModuleFile;
 use super::tables::{MAX_EH_FRAME, OwnedTable};
 use sondage_sampler::{MARKER_PREFIX, Sampler};
 use std::collections::HashMap;
-use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -254,10 +253,8 @@ fn version_if_here(marker: &str) -> Option<String> {
     (pid == std::process::id().to_string()).then(|| version.to_owned())
 }
 
-/// Copies a part of the own memory through `/proc`, which fails instead of faulting.
+/// Copies a small part of the own memory.
 fn read_own_memory(range: &Range<u64>) -> Option<Arc<[u8]>> {
     let size = range.end.checked_sub(range.start).filter(|size| *size <= MAX_VDSO)?;
-    let mut bytes = vec![0; usize::try_from(size).ok()?];
-    File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, range.start).ok()?;
-    Some(bytes.into())
+    read_own(range.start, usize::try_from(size).ok()?).map(Arc::from)
 }

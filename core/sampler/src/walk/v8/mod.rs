@@ -12,6 +12,8 @@
 mod capture;
 mod code;
 mod definition;
+#[cfg(test)]
+mod fake;
 mod heap;
 mod identify;
 mod isolate;
@@ -19,7 +21,11 @@ mod labels;
 mod layout;
 mod registry;
 mod step;
+#[cfg(test)]
+mod step_tests;
 mod text;
+#[cfg(test)]
+mod text_tests;
 mod word;
 
 pub use capture::Capture;

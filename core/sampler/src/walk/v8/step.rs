@@ -382,6 +382,9 @@ impl<M: MemoryReader> Runtime for Running<'_, M> {
             self.told = true;
             put(V8Frame::GarbageCollector.to_word());
         }
+        if !interrupted {
+            self.registers = [0; 2];
+        }
         let pc = if interrupted { registers.pc } else { registers.pc.wrapping_sub(1) };
         let place = Place { pc, builtin: self.isolate.is_builtin(pc) };
         let frame = self.frame(registers, stack).ok_or(End::Corrupt)?;
@@ -391,7 +394,11 @@ impl<M: MemoryReader> Runtime for Running<'_, M> {
                 return Ok(());
             }
         }
-        if frame.context & 1 == 1 {
+        // The frame pointer was set, and what lies below it is not pushed yet.
+        let unfinished = interrupted && place.builtin && frame.fp < registers.sp.wrapping_add(16);
+        if unfinished {
+            put(self.isolate.in_file(pc));
+        } else if frame.context & 1 == 1 {
             put(self.word(&frame, place, stack));
         } else if frame.context >> 1 == u64::from(self.heap.layout.frame_of_regexp) {
             put(V8Frame::Regexp.to_word());

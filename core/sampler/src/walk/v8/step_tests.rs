@@ -1,0 +1,208 @@
+//! Steps over frames of V8 on a hand-made stack.
+
+use super::definition::Definition;
+use super::fake::{Fake, layout, pointer, small};
+use super::isolate::{Facts, Isolate};
+use super::layout::Layout;
+use super::step::Running;
+use super::word::V8Frame;
+use crate::arch::Registers;
+use crate::interner::Interner;
+use crate::interner_tests::Tables;
+use crate::sample::End;
+use crate::walk::runtime::Runtime;
+use std::boxed::Box;
+use std::string::String;
+use std::vec::Vec;
+
+const CODE: u64 = 0x1000_0000;
+const BUILTINS: u64 = 0x40_0000;
+const STACK: u64 = 0x7000_0000;
+
+/// An isolate with a heap in which there is one function, `outer`, and its bytecode.
+struct World {
+    fake: Fake,
+    layout: Layout,
+    isolate: Box<Isolate>,
+    tables: Tables,
+    function: u64,
+    bytecode: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut fake = Fake::new();
+        let script = fake.script(3, "/app/shop.js");
+        let scope = fake.scope("outer", (10, 90));
+        let shared = fake.shared(script, scope);
+        let function = fake.function(shared);
+        let bytecode = fake.bytecode(40, &[1, 2, 3]);
+        // SAFETY: all zero is a valid isolate.
+        let isolate: Box<Isolate> = unsafe { Box::new_zeroed().assume_init() };
+        isolate.describe(
+            1,
+            &Facts {
+                isolate: 0x9000,
+                code: CODE..CODE + (128 << 20),
+                builtins: BUILTINS..BUILTINS + 0x10_0000,
+                copied_builtins: 0..0,
+            },
+        );
+        Self { fake, layout: layout(), isolate, tables: Tables::new(), function, bytecode }
+    }
+
+    /// A frame at `fp` that was called by code at `caller`, with what it runs on and its function.
+    fn frame(&mut self, fp: u64, caller: u64, context: u64, function: u64) {
+        self.fake.put(fp, fp + 0x100);
+        self.fake.put(fp + 8, caller);
+        self.fake.put(fp - 8, context);
+        self.fake.put(fp - 16, function);
+    }
+
+    /// The interpreter's frame of `outer` at a bytecode offset.
+    fn interpreted(&mut self, fp: u64, offset: i32) {
+        let (function, bytecode) = (pointer(self.function), pointer(self.bytecode));
+        self.frame(fp, BUILTINS + 0x500, pointer(0x30_0000), function);
+        self.fake.put(fp - 32, bytecode);
+        self.fake.put(fp - 40, small(offset + 63));
+    }
+
+    fn step(&self, known: &Interner, registers: &mut Registers, top: Option<[u64; 2]>) -> Stepped {
+        let memory = self.fake.clone();
+        let running = Running::new(&self.layout, &self.isolate, known, memory);
+        let mut running = running.interrupted(top.unwrap_or_default());
+        let mut words = Vec::new();
+        let mut stack = self.fake.clone();
+        let result =
+            running.step(registers, top.is_some(), &mut stack, &mut |word| words.push(word));
+        Stepped { words, result, lost: running.lost }
+    }
+}
+
+struct Stepped {
+    words: Vec<u64>,
+    result: Result<(), End>,
+    lost: u32,
+}
+
+fn at(pc: u64, fp: u64) -> Registers {
+    Registers { pc, sp: fp - 0x60, fp, lr: None }
+}
+
+fn name(known: &Interner, number: u32) -> (String, u32) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    match Definition::parse(known.copy(number).unwrap()).unwrap() {
+        Definition::Bytecode { function, .. } => name(known, function),
+        Definition::Function { name, script, range } => {
+            assert_eq!(range, Some((10, 90)));
+            (text(name.parts[0].1), script.unwrap())
+        }
+        Definition::Script { name, id, source } => {
+            assert_eq!((id, source.count, source.width, source.outside), (3, 10, 1, None));
+            (text(name.parts[0].1), 0)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_frame_of_the_interpreter_is_its_function_and_where_it_is() {
+    let mut world = World::new();
+    world.interpreted(STACK, 33);
+    let known = Interner::new(world.tables.start());
+    let mut registers = at(BUILTINS + 0x40, STACK);
+    let Stepped { words, result, lost } = world.step(&known, &mut registers, None);
+    assert_eq!((result, lost), (Ok(()), 0));
+    let [word] = words[..] else { panic!("{words:?}") };
+    let Some(V8Frame::Code { code, offset: Some(33) }) = V8Frame::from_word(word) else {
+        panic!("{word:#x}")
+    };
+    let (function, script) = name(&known, code);
+    assert_eq!((function.as_str(), name(&known, script).0.as_str()), ("outer", "/app/shop.js"));
+    let Registers { pc, sp, fp, .. } = registers;
+    assert_eq!((pc, sp, fp), (BUILTINS + 0x500, STACK + 16, STACK + 0x100));
+    // Once more, from what is remembered.
+    world.interpreted(STACK, 35);
+    let again = world.step(&known, &mut at(BUILTINS + 0x40, STACK), None);
+    let expected = V8Frame::Code { code, offset: Some(35) }.to_word();
+    assert_eq!(again.words, [expected]);
+}
+
+#[test]
+fn the_instruction_that_was_interrupted_is_the_one_in_the_register() {
+    let mut world = World::new();
+    world.interpreted(STACK, 20);
+    let known = Interner::new(world.tables.start());
+    let offset_with = |world: &World, registers| {
+        let stepped = world.step(&known, &mut at(BUILTINS + 0x40, STACK), Some(registers));
+        match V8Frame::from_word(stepped.words[0]) {
+            Some(V8Frame::Code { offset, .. }) => offset,
+            other => panic!("{other:?}"),
+        }
+    };
+    let bytecode = pointer(world.bytecode);
+    assert_eq!(offset_with(&world, [63 + 7, bytecode]), Some(7));
+    assert_eq!(offset_with(&world, [63 + 7, 0x1234]), Some(20), "of something else");
+    assert_eq!(offset_with(&world, [63 + 40, bytecode]), Some(20), "behind the end");
+    assert_eq!(offset_with(&world, [5, bytecode]), Some(20), "before the beginning");
+}
+
+#[test]
+fn frames_without_javascript_are_passed_over_except_at_the_leaf() {
+    let mut world = World::new();
+    world.frame(STACK, BUILTINS + 0x600, 3 << 1, small(0));
+    let known = Interner::new(world.tables.start());
+    let mut registers = at(BUILTINS + 0x40, STACK);
+    assert!(world.step(&known, &mut registers, None).words.is_empty());
+    assert_eq!(registers.pc, BUILTINS + 0x600);
+    let leaf = world.step(&known, &mut at(BUILTINS + 0x40, STACK), Some([0; 2]));
+    assert_eq!(leaf.words, [BUILTINS + 0x40]);
+    // A frame pointer that was just set: what lies below is left from before.
+    world.interpreted(STACK, 3);
+    let mut registers = Registers { sp: STACK, ..at(BUILTINS + 0x40, STACK) };
+    assert_eq!(world.step(&known, &mut registers, Some([0; 2])).words, [BUILTINS + 0x40]);
+    world.frame(STACK, BUILTINS + 0x600, 31 << 1, small(0));
+    let regexp = world.step(&known, &mut at(CODE + 0x40, STACK), None);
+    assert_eq!(regexp.words, [V8Frame::Regexp.to_word()]);
+}
+
+#[test]
+fn garbage_is_no_frame() {
+    let mut world = World::new();
+    let known = Interner::new(world.tables.start());
+    world.frame(STACK, BUILTINS + 0x600, pointer(0x30_0000), pointer(0x6660));
+    let Stepped { words, result, lost } =
+        world.step(&known, &mut at(BUILTINS + 0x40, STACK), None);
+    assert_eq!((words, result, lost), (Vec::from([V8Frame::Lost.to_word()]), Ok(()), 1));
+    let ends = |world: &World, registers: Registers| {
+        world.step(&known, &mut { registers }, None).result.unwrap_err()
+    };
+    let registers = at(BUILTINS + 0x40, STACK);
+    assert_eq!(ends(&world, Registers { fp: STACK + 4, ..registers }), End::Corrupt);
+    assert_eq!(ends(&world, Registers { fp: STACK - 0x100, ..registers }), End::Corrupt);
+    assert_eq!(ends(&world, Registers { fp: STACK + 0x1000, ..registers }), End::Corrupt);
+    world.fake.put(STACK + 8, 1);
+    assert_eq!(ends(&world, registers), End::Corrupt, "no return address");
+    world.fake.forget(STACK + 8);
+    assert_eq!(ends(&world, registers), End::Memory);
+}
+
+#[test]
+fn the_collector_is_told_once_and_moved_objects_are_followed() {
+    let mut world = World::new();
+    world.interpreted(STACK, 1);
+    let known = Interner::new(world.tables.start());
+    world.isolate.collection_begins(crate::labels::Labels::NONE);
+    // The function was moved: in place of its map stands where it is now.
+    let old = world.fake.object(super::fake::FUNCTION, &[0; 4]);
+    world.fake.put(old, world.function);
+    world.fake.put(STACK - 16, pointer(old));
+    let Stepped { words, lost, .. } = world.step(&known, &mut at(BUILTINS + 0x40, STACK), None);
+    let [collector, frame] = words[..] else { panic!("{words:?}") };
+    assert_eq!(collector, V8Frame::GarbageCollector.to_word());
+    let Some(V8Frame::Code { code, .. }) = V8Frame::from_word(frame) else { panic!("{frame:#x}") };
+    assert_eq!((name(&known, code).0.as_str(), lost), ("outer", 0));
+    world.isolate.collection_ends();
+    let Stepped { words, .. } = world.step(&known, &mut at(BUILTINS + 0x40, STACK), None);
+    assert_eq!(words, [V8Frame::Lost.to_word()], "followed only while garbage is collected");
+}
