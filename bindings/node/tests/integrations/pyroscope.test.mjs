@@ -191,6 +191,8 @@ for (const [name, server] of Object.entries(SERVERS)) {
       t.after(() => Pyroscope.stop());
       const get = await server(t);
       const answer = fetch(`${get.origin}/debug/pprof/profile?seconds=1`);
+      // The profile begins when what was sampled before is out of the way.
+      await new Promise((resolve) => { setTimeout(resolve, 400); });
       await get('/busy');
       const response = await answer;
       assert.equal(response.status, 200);

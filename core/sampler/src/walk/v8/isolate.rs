@@ -2,6 +2,7 @@
 
 use super::labels::Continuation;
 use crate::labels::{LabelCell, Labels};
+use core::ffi::c_int;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};
 
@@ -18,6 +19,10 @@ pub struct Facts {
     pub copied_builtins: Range<u64>,
 }
 
+/// Kinds of collections that only concern young objects, none of which is code or bytecode:
+/// `kGCTypeScavenge` and `kGCTypeMinorMarkSweep`.
+const MINOR: c_int = 1 | 2;
+
 /// Entries of the caches, powers of two.
 const FRAMES: usize = 4096;
 const CODES: usize = 1024;
@@ -31,7 +36,9 @@ pub struct Isolate {
     pub(crate) number: AtomicU32,
     /// How many collections of garbage are going on, one inside of another.
     collecting: AtomicU32,
-    /// Changes whenever objects may have been moved.
+    /// How many of them are of the whole heap.
+    compacting: AtomicU32,
+    /// Changes whenever code and bytecode may have been moved or freed.
     epoch: AtomicU32,
     isolate: AtomicU64,
     code: Place,
@@ -69,14 +76,12 @@ impl Place {
     }
 }
 
-/// What a frame was read as, by what is in it, as long as nothing moves.
+/// What a frame was read as, by what is in it, as long as that does not move.
 #[derive(Debug)]
 #[repr(C)]
 struct CachedFrame {
-    /// The pc of compiled code; the function of the interpreter's frame.
-    first: AtomicU64,
-    /// The bytecode of the interpreter's frame, 0 for compiled code.
-    second: AtomicU64,
+    /// The pc of compiled code; the bytecode of the interpreter's frame.
+    key: AtomicU64,
     era: AtomicU64,
     /// A frame's word, without an offset for the interpreter's.
     word: AtomicU64,
@@ -90,11 +95,17 @@ struct CachedStart {
     start: AtomicU64,
 }
 
+fn change(counter: &AtomicU32, by: i32) {
+    let count = counter.load(Ordering::Relaxed).saturating_add_signed(by);
+    counter.store(count, Ordering::Relaxed);
+}
+
 impl Isolate {
     /// Fills in a new one.
     pub(super) fn describe(&self, number: u32, facts: &Facts) {
         // What is remembered of an isolate that had this memory before is true no more.
         self.collecting.store(0, Ordering::Relaxed);
+        self.compacting.store(0, Ordering::Relaxed);
         self.continuation.set(0, 0);
         self.forget();
         self.number.store(number, Ordering::Relaxed);
@@ -141,21 +152,26 @@ impl Isolate {
         address.wrapping_sub(copied).wrapping_add(start)
     }
 
-    /// To be called when V8 says that a collection of garbage begins. `labels` are the current ones.
-    pub(super) fn collection_begins(&self, labels: Labels) {
+    /// To be called when V8 says that a collection of garbage of this kind begins. `labels` are the
+    /// current ones.
+    pub(super) fn collection_begins(&self, kind: c_int, labels: Labels) {
         self.labels.replace(labels);
-        let collecting = self.collecting.load(Ordering::Relaxed);
-        self.collecting.store(collecting.wrapping_add(1), Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        self.begin_epoch();
+        change(&self.collecting, 1);
+        if kind & !MINOR != 0 {
+            change(&self.compacting, 1);
+            compiler_fence(Ordering::SeqCst);
+            self.begin_epoch();
+        }
     }
 
     /// To be called when it has ended.
-    pub(super) fn collection_ends(&self) {
-        self.begin_epoch();
-        compiler_fence(Ordering::SeqCst);
-        let collecting = self.collecting.load(Ordering::Relaxed);
-        self.collecting.store(collecting.saturating_sub(1), Ordering::Relaxed);
+    pub(super) fn collection_ends(&self, kind: c_int) {
+        if kind & !MINOR != 0 {
+            self.begin_epoch();
+            compiler_fence(Ordering::SeqCst);
+            change(&self.compacting, -1);
+        }
+        change(&self.collecting, -1);
     }
 
     fn begin_epoch(&self) {
@@ -166,6 +182,12 @@ impl Isolate {
     #[inline(always)]
     pub(super) fn is_collecting(&self) -> bool {
         self.collecting.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the whole heap is being collected, so that code and bytecode may move or go.
+    #[inline(always)]
+    pub(super) fn is_compacting(&self) -> bool {
+        self.compacting.load(Ordering::Relaxed) != 0
     }
 
     /// The labels when that began.
@@ -181,27 +203,24 @@ impl Isolate {
     }
 
     #[inline(always)]
-    fn frame(&self, first: u64, second: u64) -> Option<&CachedFrame> {
-        let hash = first ^ first >> 12 ^ second >> 4;
-        self.frames.get((hash as usize) & FRAMES.wrapping_sub(1))
+    fn frame(&self, key: u64) -> Option<&CachedFrame> {
+        self.frames.get(((key ^ key >> 12) as usize) & FRAMES.wrapping_sub(1))
     }
 
     /// The word of a frame that was met in the same era.
     #[inline(always)]
-    pub(super) fn remembered(&self, first: u64, second: u64, era: u64) -> Option<u64> {
-        let entry = self.frame(first, second)?;
-        (entry.first.load(Ordering::Relaxed) == first
-            && entry.second.load(Ordering::Relaxed) == second
-            && entry.era.load(Ordering::Relaxed) == era)
-            .then(|| entry.word.load(Ordering::Relaxed))
+    pub(super) fn remembered(&self, key: u64, era: u64) -> Option<u64> {
+        let entry = self.frame(key)?;
+        let same =
+            entry.key.load(Ordering::Relaxed) == key && entry.era.load(Ordering::Relaxed) == era;
+        same.then(|| entry.word.load(Ordering::Relaxed))
     }
 
     /// Remembers the word of a frame.
     #[inline(always)]
-    pub(super) fn remember(&self, first: u64, second: u64, era: u64, word: u64) {
-        let Some(entry) = self.frame(first, second) else { return };
-        entry.first.store(first, Ordering::Relaxed);
-        entry.second.store(second, Ordering::Relaxed);
+    pub(super) fn remember(&self, key: u64, era: u64, word: u64) {
+        let Some(entry) = self.frame(key) else { return };
+        entry.key.store(key, Ordering::Relaxed);
         entry.era.store(era, Ordering::Relaxed);
         entry.word.store(word, Ordering::Relaxed);
     }

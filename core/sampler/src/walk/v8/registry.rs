@@ -118,7 +118,7 @@ impl Drop for Attached {
 /// `data` must be what [`Attached::data`] returned, and the calling thread that of the isolate.
 pub unsafe extern "C" fn collection_begins(
     _isolate: *mut c_void,
-    _kind: c_int,
+    kind: c_int,
     _flags: c_int,
     data: *mut c_void,
 ) {
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn collection_begins(
     let layout = Pool::current().and_then(|pool| pool.v8.as_ref());
     let labels = layout.map_or(Labels::NONE, |layout| labels_of(layout, isolate));
     GATE.exit();
-    isolate.collection_begins(labels);
+    isolate.collection_begins(kind, labels);
 }
 
 /// To be given to `v8::Isolate::AddGCEpilogueCallback`, with [`Attached::data`].
@@ -137,12 +137,12 @@ pub unsafe extern "C" fn collection_begins(
 /// As for [`collection_begins`].
 pub unsafe extern "C" fn collection_ends(
     _isolate: *mut c_void,
-    _kind: c_int,
+    kind: c_int,
     _flags: c_int,
     data: *mut c_void,
 ) {
     // SAFETY: the caller's promise; the memory is never unmapped.
-    unsafe { &*data.cast::<Isolate>() }.collection_ends();
+    unsafe { &*data.cast::<Isolate>() }.collection_ends(kind);
 }
 
 /// The labels of what an isolate runs.

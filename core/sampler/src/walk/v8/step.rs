@@ -249,20 +249,24 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         if place.builtin {
             return self.interpreted_word(frame, stack);
         }
-        if !self.heap.moving
-            && let Some(word) = self.isolate.remembered(place.pc, 0, self.era)
-        {
+        if let Some(word) = self.remembered(place.pc) {
             return word;
         }
         let word = self.compiled_word(frame, place);
-        self.remember(place.pc, 0, word);
+        self.remember(place.pc, word);
         word
     }
 
-    fn remember(&self, first: u64, second: u64, word: u64) {
+    /// The word of a frame with this code that was met since code and bytecode could last move.
+    #[inline(always)]
+    fn remembered(&self, key: u64) -> Option<u64> {
+        if self.isolate.is_compacting() { None } else { self.isolate.remembered(key, self.era) }
+    }
+
+    fn remember(&self, key: u64, word: u64) {
         let is_code = matches!(V8Frame::from_word(word), Some(V8Frame::Code { .. }));
         if !self.heap.moving && is_code {
-            self.isolate.remember(first, second, self.era, word);
+            self.isolate.remember(key, self.era, word);
         }
     }
 
@@ -294,10 +298,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
             };
         };
         let offset = self.running_offset(bytecode).unwrap_or(offset);
-        let known = match self.heap.moving {
-            true => None,
-            false => self.isolate.remembered(frame.function, bytecode, self.era),
-        };
+        let known = self.remembered(bytecode);
         let word = known.unwrap_or_else(|| self.bytecode_word(frame, bytecode));
         match V8Frame::from_word(word) {
             Some(V8Frame::Code { code, .. }) => {
@@ -328,7 +329,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         match self.identify().bytecode(shared, bytecode) {
             Some(code) => {
                 let word = V8Frame::Code { code, offset: None }.to_word();
-                self.remember(frame.function, bytecode, word);
+                self.remember(bytecode, word);
                 word
             }
             None => self.lost(),

@@ -171,8 +171,7 @@ fn garbage_is_no_frame() {
     let mut world = World::new();
     let known = Interner::new(world.tables.start());
     world.frame(STACK, BUILTINS + 0x600, pointer(0x30_0000), pointer(0x6660));
-    let Stepped { words, result, lost } =
-        world.step(&known, &mut at(BUILTINS + 0x40, STACK), None);
+    let Stepped { words, result, lost } = world.step(&known, &mut at(BUILTINS + 0x40, STACK), None);
     assert_eq!((words, result, lost), (Vec::from([V8Frame::Lost.to_word()]), Ok(()), 1));
     let ends = |world: &World, registers: Registers| {
         world.step(&known, &mut { registers }, None).result.unwrap_err()
@@ -192,7 +191,7 @@ fn the_collector_is_told_once_and_moved_objects_are_followed() {
     let mut world = World::new();
     world.interpreted(STACK, 1);
     let known = Interner::new(world.tables.start());
-    world.isolate.collection_begins(crate::labels::Labels::NONE);
+    world.isolate.collection_begins(4, crate::labels::Labels::NONE);
     // The function was moved: in place of its map stands where it is now.
     let old = world.fake.object(super::fake::FUNCTION, &[0; 4]);
     world.fake.put(old, world.function);
@@ -202,7 +201,25 @@ fn the_collector_is_told_once_and_moved_objects_are_followed() {
     assert_eq!(collector, V8Frame::GarbageCollector.to_word());
     let Some(V8Frame::Code { code, .. }) = V8Frame::from_word(frame) else { panic!("{frame:#x}") };
     assert_eq!((name(&known, code).0.as_str(), lost), ("outer", 0));
-    world.isolate.collection_ends();
+    world.isolate.collection_ends(4);
     let Stepped { words, .. } = world.step(&known, &mut at(BUILTINS + 0x40, STACK), None);
     assert_eq!(words, [V8Frame::Lost.to_word()], "followed only while garbage is collected");
+}
+
+#[test]
+fn what_is_remembered_of_bytecode_outlives_a_collection_of_young_objects_only() {
+    let mut world = World::new();
+    world.interpreted(STACK, 1);
+    let known = Interner::new(world.tables.start());
+    let read = |world: &World| world.step(&known, &mut at(BUILTINS + 0x40, STACK), None);
+    let words = read(&world).words;
+    // The function went, as young ones do, and something else is in its place.
+    world.fake.forget(world.function);
+    world.isolate.collection_begins(1, crate::labels::Labels::NONE);
+    assert_eq!(read(&world).words, [&[V8Frame::GarbageCollector.to_word()], &*words].concat());
+    world.isolate.collection_ends(1);
+    assert_eq!(read(&world).words, words);
+    world.isolate.collection_begins(4, crate::labels::Labels::NONE);
+    world.isolate.collection_ends(4);
+    assert_eq!(read(&world).words, [V8Frame::Lost.to_word()]);
 }

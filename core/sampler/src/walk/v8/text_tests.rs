@@ -1,8 +1,6 @@
 //! Strings of every shape, and the labels that are kept in a map.
 
-use super::fake::{
-    CONS, EXTERNAL, Fake, JS_MAP, SLICED, SYMBOL, THIN, layout, pointer, small,
-};
+use super::fake::{CONS, EXTERNAL, Fake, JS_MAP, SLICED, SYMBOL, THIN, layout, pointer, small};
 use super::heap::Heap;
 use super::isolate::{Facts, Isolate};
 use super::labels;
@@ -81,8 +79,7 @@ fn look(fake: &Fake) -> Option<Labels> {
     let layout = layout();
     let mut heap: Heap<'_, Fake> = fake.heap(&layout);
     // SAFETY: all zero is a valid isolate.
-    let isolate: std::boxed::Box<Isolate> =
-        unsafe { std::boxed::Box::new_zeroed().assume_init() };
+    let isolate: std::boxed::Box<Isolate> = unsafe { std::boxed::Box::new_zeroed().assume_init() };
     isolate.describe(1, &Facts { isolate: SLOT, ..Facts::default() });
     isolate.continuation.set(16, KEY);
     labels::labels(&mut heap, &isolate)
