@@ -59,8 +59,7 @@ function run(given, options, byDoor) {
 
 /** Why V8's own profiler takes the stacks, if it does. */
 function degraded() {
-  const reason = attachThread();
-  if (reason !== undefined) fallback.run(reason);
+  attachThread();
   return fallback.degraded();
 }
 

@@ -8,29 +8,27 @@ const isolate = require('./isolate.cjs');
 const labels = require('./labels.cjs');
 const { findsLabels, wrongly } = require('./selftest/index.cjs');
 
-let reason;
 let introduced = false;
 
 /**
- * Has samples of this thread read frames of JavaScript, and labels from where V8 keeps them. Returns
- * why frames cannot be read, or `undefined`.
+ * Has samples of this thread read frames of JavaScript, and labels from where V8 keeps them. Where
+ * frames cannot be read, V8's own profiler is told to take the stacks.
  */
 function attachThread() {
-  if (introduced) return reason;
+  if (introduced) return;
   introduced = true;
-  reason = addon.attachIsolate() ?? undefined;
+  let reason = addon.attachIsolate() ?? undefined;
   if (reason === undefined && !addon.readsJavascript()) {
     reason = wrongly();
     if (reason === undefined) addon.announceLayout();
   }
   if (reason === undefined) labels.areFound(findsLabels(labels.storage));
-  return reason;
+  else fallback.run(reason);
 }
 
 /** Has a worker do what the profiler of its process wants, whenever that starts. */
 function joinProfiler() {
-  const why = attachThread();
-  if (why !== undefined) fallback.run(why);
+  attachThread();
   isolate.follow();
   if (getEnvironmentData(labels.FOLLOWED)) labels.follow(true);
 }

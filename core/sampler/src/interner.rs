@@ -32,6 +32,15 @@ const ENTRY_BITS: u32 = 16;
 /// [`PythonFrame::MAX_CODES`](crate::walk::python::PythonFrame::MAX_CODES).
 const GENERATION_BITS: u32 = 11;
 
+/// A step of a fingerprint: one of SplitMix64, which is one to one: a change of one word is a change of the result.
+#[inline(always)]
+pub(crate) fn mix(word: u64) -> u64 {
+    let x = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
+}
+
 /// What a thing is recognised by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {

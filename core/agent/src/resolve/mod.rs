@@ -21,6 +21,7 @@ mod names;
 mod origins;
 mod own_memory;
 mod paged;
+mod percent;
 mod perf_map;
 mod python;
 mod source;

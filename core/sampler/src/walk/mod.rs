@@ -1,5 +1,7 @@
 //! Stack walkers. Each runs on the sampled thread, in its signal handler.
 
+#[cfg(test)]
+mod fake_memory;
 mod native;
 #[cfg(test)]
 mod native_tests;

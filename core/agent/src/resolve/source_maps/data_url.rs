@@ -7,9 +7,9 @@ use base64::engine::GeneralPurpose;
 use base64::engine::GeneralPurposeConfig;
 
 use super::load::MAX_MAP;
-use super::location::percent_decoded;
 use crate::resolve::bytes::Bytes;
 use crate::resolve::error::ResolveError;
+use crate::resolve::percent::percent_decoded;
 
 /// With or without `=` at the end: both are met.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

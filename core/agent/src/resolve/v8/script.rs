@@ -1,16 +1,15 @@
 //! Scripts: what they are called, and where their lines begin.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use sondage_sampler::walk::v8::{Source, source_hash};
 
 use super::lines::LineIndex;
+use crate::resolve;
 use crate::resolve::own_memory::read_own;
+use crate::resolve::percent::percent_decoded;
 
 /// A source that is larger has no lines.
 const MAX_BYTES: u64 = 32 << 20;
@@ -61,23 +60,7 @@ fn path_of(name: &str) -> Option<String> {
         return Some(name.to_owned());
     }
     let path = name.strip_prefix("file://")?;
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((first, others)) = rest.split_first() {
-        let code = rest.get(1..3).and_then(|code| std::str::from_utf8(code).ok());
-        let escaped = code.filter(|_| *first == b'%');
-        match escaped.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &rest[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = others;
-            }
-        }
-    }
-    let path = String::from_utf8(bytes).ok()?;
+    let path = String::from_utf8(percent_decoded(path.as_bytes()).into_owned()).ok()?;
     // A query tells instances of the same module apart.
     let path = path.split(['?', '#']).next().unwrap_or_default();
     path.starts_with('/').then(|| path.to_owned())
@@ -85,16 +68,8 @@ fn path_of(name: &str) -> Option<String> {
 
 /// The text of a file, if it is one and not too large.
 fn read_file(path: &str) -> Option<String> {
-    // Opening a pipe would wait for its other end.
-    let mut options = File::options();
-    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
-    let file = options.open(PathBuf::from(path)).ok()?;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > MAX_BYTES {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
-    file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    let (file, _) = resolve::source::Source::open(Path::new(path)).ok()?;
+    let bytes = file.read(0, file.len(), MAX_BYTES).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }

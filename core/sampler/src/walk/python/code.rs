@@ -3,7 +3,7 @@
 use super::definition::CodeShape;
 use super::frames::field;
 use super::interpreter::Interpreter;
-use crate::interner::{Key, Room};
+use crate::interner::{Key, Room, mix};
 use crate::memory::MemoryReader;
 
 /// Characters of a name or a file that are copied; the rest is left out.
@@ -46,15 +46,6 @@ pub(crate) fn key<M: MemoryReader>(python: &Interpreter, memory: &mut M, code: u
         hash = mix(hash ^ word);
     }
     Some(Key { address: code, fingerprint: hash })
-}
-
-/// A step of SplitMix64, which is one to one: a change of one word is a change of the result.
-#[inline(always)]
-fn mix(word: u64) -> u64 {
-    let x = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
 }
 
 /// Finds the parts of a code object.

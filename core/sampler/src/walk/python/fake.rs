@@ -3,29 +3,44 @@
 use super::interpreter::{Interpreter, Symbols};
 use super::layout::{Entry, Instruction, Layout, Root};
 use crate::memory::MemoryReader;
-use std::collections::HashMap;
+use crate::walk::fake_memory::Words;
+use core::ops::{Deref, DerefMut};
 
 pub(super) const CODE_TYPE: u64 = 0x10_0000;
 pub(super) const BYTES_TYPE: u64 = 0x10_1000;
 pub(super) const TEXT_TYPE: u64 = 0x10_2000;
 pub(super) const THREAD: u64 = 0x20_0000;
 
-/// Words by address; everything else cannot be read.
+/// The memory, and where the next object goes.
 #[derive(Default)]
 pub(super) struct Fake {
-    words: HashMap<u64, u64>,
+    words: Words,
     next: u64,
 }
 
 impl MemoryReader for Fake {
     fn word(&mut self, address: u64) -> Option<u64> {
-        if address & 7 == 0 { self.words.get(&address).copied() } else { None }
+        self.words.word(address)
+    }
+}
+
+impl Deref for Fake {
+    type Target = Words;
+
+    fn deref(&self) -> &Words {
+        &self.words
+    }
+}
+
+impl DerefMut for Fake {
+    fn deref_mut(&mut self) -> &mut Words {
+        &mut self.words
     }
 }
 
 impl Fake {
     pub(super) fn new() -> Self {
-        Self { words: HashMap::new(), next: 0x30_0000 }
+        Self { words: Words::default(), next: 0x30_0000 }
     }
 
     /// A zeroed object with a type.
@@ -35,24 +50,6 @@ impl Fake {
         (0..size.div_ceil(8)).for_each(|index| self.put(address + index * 8, 0));
         self.put(address + 8, kind);
         address
-    }
-
-    pub(super) fn put(&mut self, address: u64, word: u64) {
-        assert_eq!(address & 7, 0);
-        self.words.insert(address, word);
-    }
-
-    pub(super) fn put_bytes(&mut self, address: u64, bytes: &[u8]) {
-        for (address, byte) in (address..).zip(bytes) {
-            let word = self.words.entry(address & !7).or_default();
-            let shift = (address & 7) * 8;
-            *word = *word & !(0xff << shift) | u64::from(*byte) << shift;
-        }
-    }
-
-    /// Makes a word unreadable.
-    pub(super) fn forget(&mut self, address: u64) {
-        self.words.remove(&address);
     }
 
     pub(super) fn bytes(&mut self, content: &[u8]) -> u64 {

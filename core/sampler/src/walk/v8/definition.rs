@@ -21,6 +21,8 @@
 //!          these three
 //! ```
 
+use crate::interner::mix;
+
 const SCRIPT: u8 = 1;
 const FUNCTION: u8 = 2;
 const BYTECODE: u8 = 3;
@@ -196,15 +198,6 @@ pub fn source_hash(count: u32, mut character: impl FnMut(u32) -> Option<u16>) ->
         at = at.saturating_add(step);
     }
     Some(hash)
-}
-
-/// A step of SplitMix64, which is one to one: a change of one word is a change of the result.
-#[inline(always)]
-pub(crate) fn mix(word: u64) -> u64 {
-    let x = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
 }
 
 /// What is left to read of a definition.

@@ -3,7 +3,8 @@
 use super::heap::Heap;
 use super::layout::{Layout, Version};
 use crate::memory::MemoryReader;
-use std::collections::HashMap;
+use crate::walk::fake_memory::Words;
+use core::ops::{Deref, DerefMut};
 use std::vec::Vec;
 
 pub(super) const SEQUENTIAL_ONE_BYTE: u16 = 8;
@@ -77,16 +78,30 @@ pub(super) fn layout() -> Layout {
     Layout::new(Version(13, 6, 233), &constant).unwrap()
 }
 
-/// Words by address; everything else cannot be read.
+/// The memory, and where the next object goes.
 #[derive(Clone, Debug)]
 pub(super) struct Fake {
-    words: HashMap<u64, u64>,
+    words: Words,
     next: u64,
 }
 
 impl MemoryReader for Fake {
     fn word(&mut self, address: u64) -> Option<u64> {
-        if address & 7 == 0 { self.words.get(&address).copied() } else { None }
+        self.words.word(address)
+    }
+}
+
+impl Deref for Fake {
+    type Target = Words;
+
+    fn deref(&self) -> &Words {
+        &self.words
+    }
+}
+
+impl DerefMut for Fake {
+    fn deref_mut(&mut self) -> &mut Words {
+        &mut self.words
     }
 }
 
@@ -102,13 +117,13 @@ pub(super) fn pointer(object: u64) -> u64 {
 
 impl Fake {
     pub(super) fn new() -> Self {
-        Self { words: HashMap::new(), next: 0x30_0000 }
+        Self { words: Words::default(), next: 0x30_0000 }
     }
 
     /// The map of a type: one for each, all in one page.
     fn map(&mut self, kind: u16) -> u64 {
         let map = 0x10_0000 + u64::from(kind) * 16;
-        self.words.insert(map + 8, u64::from(kind) << 32);
+        self.put(map + 8, u64::from(kind) << 32);
         map
     }
 
@@ -122,24 +137,6 @@ impl Fake {
             self.put(object + index * 8, *word);
         }
         object
-    }
-
-    pub(super) fn put(&mut self, address: u64, word: u64) {
-        assert_eq!(address & 7, 0);
-        self.words.insert(address, word);
-    }
-
-    /// Makes a word unreadable.
-    pub(super) fn forget(&mut self, address: u64) {
-        self.words.remove(&address);
-    }
-
-    pub(super) fn put_bytes(&mut self, address: u64, bytes: &[u8]) {
-        for (address, byte) in (address..).zip(bytes) {
-            let word = self.words.entry(address & !7).or_default();
-            let shift = (address & 7) * 8;
-            *word = *word & !(0xff << shift) | u64::from(*byte) << shift;
-        }
     }
 
     /// A string of some shape, of which `count` characters are told.

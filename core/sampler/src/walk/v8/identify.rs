@@ -1,10 +1,10 @@
 //! What is found at a frame gets a number, and is copied on first sight.
 
 use super::code::{CodeObject, Kind};
-use super::definition::{self, NO_FUNCTION, NO_SCRIPT, Source, Tier, Widths, mix, source_hash};
+use super::definition::{self, NO_FUNCTION, NO_SCRIPT, Source, Tier, Widths, source_hash};
 use super::heap::{Heap, small, untag};
 use super::text::{Characters, Text};
-use crate::interner::{Interner, Key, Room};
+use crate::interner::{Interner, Key, Room, mix};
 use crate::memory::MemoryReader;
 
 /// Characters of a function's and of a script's name that are copied; the rest is left out.
