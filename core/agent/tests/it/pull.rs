@@ -62,8 +62,10 @@ fn scrape(address: SocketAddr, seconds: u64) -> JoinHandle<Profile> {
     })
 }
 
-/// CPU time of each piece of work: little, for it must fit into its window also on a busy machine.
-const WORK: Duration = Duration::from_millis(100);
+/// CPU time of each piece of work. The kernel may leave a thread of a busy machine without a tick
+/// for a quarter of a second of its CPU time, and tells that time with the next tick: not how long
+/// a piece of work was can be asked, only in whose window it was sampled.
+const WORK: Duration = Duration::from_millis(600);
 
 #[inline(never)]
 fn before_the_window() -> u64 {
@@ -72,12 +74,12 @@ fn before_the_window() -> u64 {
 
 #[inline(never)]
 fn within_the_window() -> u64 {
-    burn(WORK).wrapping_add(1)
+    burn(WORK).wrapping_add(2)
 }
 
 #[inline(never)]
 fn at_the_end() -> u64 {
-    burn(WORK).wrapping_add(1)
+    burn(WORK).wrapping_add(3)
 }
 
 /// Works until profiles have been finished `more` times, which a scrape does when it begins.
@@ -125,26 +127,21 @@ fn overlapping_scrapes_are_each_right_and_the_other_targets_lose_and_double_noth
     let whole = written(&folder);
 
     let time = |profile: &Profile, name: &str| time_by_function(profile, name, 1);
-    let full = 60_000_000..160_000_000;
     assert_eq!(time(&long, "before_the_window"), 0);
-    assert!(
-        full.contains(&time(&long, "within_the_window")),
-        "{}",
-        time(&long, "within_the_window")
-    );
-    assert!(full.contains(&time(&long, "at_the_end")), "{}", time(&long, "at_the_end"));
+    assert!(time(&long, "within_the_window") > 0);
+    assert!(time(&long, "at_the_end") > 0);
     assert_eq!(time(&short, "within_the_window"), 0);
-    assert!(time(&short, "at_the_end") > 20_000_000, "{}", time(&short, "at_the_end"));
-    assert!(full.contains(&time(&last, "before_the_window")));
+    assert!(time(&short, "at_the_end") > 0);
+    assert!(time(&last, "before_the_window") > 0);
     assert!(long.meta.duration.abs_diff(Duration::from_secs(14)) < Duration::from_secs(4));
 
     // Everything is in the files, once: a scrape takes nothing away and adds nothing.
     for name in ["within_the_window", "at_the_end"] {
         assert_eq!(time(&whole, name), time(&long, name), "{name}");
     }
-    let before = time(&whole, "before_the_window");
-    assert!((120_000_000..320_000_000).contains(&before), "{before}");
-    assert!(whole.total(1) >= long.total(1) + time(&last, "before_the_window"));
+    let [before, after] = [&whole, &last].map(|profile| time(profile, "before_the_window"));
+    assert!(before > after, "{before} {after}");
+    assert!(whole.total(1) >= long.total(1) + after);
 }
 
 #[test]
