@@ -5,24 +5,25 @@
 //! that fills up, the agent makes the other one current, empty; the numbers of the one before stay
 //! valid until the next such turn, so that samples on their way can still be read.
 //!
-//! Entries are claimed by one compare-and-swap, filled in, and then made visible by one store. A
-//! handler that meets an entry which another thread is filling in passes it over: the same thing
-//! may then get two numbers, which does no harm, and nobody waits.
+//! Entries stand one after the other, and are filled in before one compare-and-swap makes them
+//! known at a place that follows from the key. Where two threads meet a thing at once, one of them
+//! finds the other's and leaves its own entry unused: nobody waits. A place is four bytes, so that
+//! few pages become resident however the keys are spread.
 
 use crate::memory::MemoryReader;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Entries of one table, a power of two.
-const ENTRIES: usize = 1 << 16;
+/// Places of one table, a power of two.
+const PLACES: usize = 1 << 16;
 
-/// Things in one table; beyond, searches would become long.
-const MAX_THINGS: u64 = ENTRIES as u64 / 2;
+/// Entries of one table; with more, searches would become long.
+const ENTRIES: usize = PLACES / 2;
 
 /// Bytes of address space for the copies of one table. What is resident is what is used.
 const ROOM: u64 = 16 << 20;
 
-/// Entries that one search looks at.
+/// Places that one search looks at.
 const MAX_STEPS: usize = 64;
 
 /// Bits of a number that are the entry; those above are the table's generation.
@@ -50,29 +51,44 @@ pub(crate) struct Key {
     pub(crate) fingerprint: u64,
 }
 
-/// All zero is a free entry.
+impl Key {
+    #[inline(always)]
+    fn first_place(self) -> usize {
+        (self.fingerprint ^ self.address >> 4) as usize
+    }
+
+    /// Bits in the high half that tell most keys of one place apart.
+    #[inline(always)]
+    fn tag(self) -> u32 {
+        (self.fingerprint >> 32) as u32 & 0xffff_0000
+    }
+}
+
+/// All zero is an unused entry.
 #[derive(Debug)]
 #[repr(C)]
 struct Entry {
-    /// 0 free, 1 being filled in, otherwise 2 + the offset of the copy.
-    state: AtomicU64,
     address: AtomicU64,
     fingerprint: AtomicU64,
+    /// Where in the room the copy begins, and one more.
+    copy: AtomicU64,
     /// Bytes of the copy.
     bytes: AtomicU64,
 }
 
-const FREE: u64 = 0;
-const TAKEN: u64 = 1;
-const READY: u64 = 2;
+/// What a place that nothing has been put into is.
+const FREE: u32 = 0;
 
 /// One table. All zero is an empty one.
 #[derive(Debug)]
 #[repr(C, align(4096))]
 pub(crate) struct Interned {
+    /// Entries taken, some of them by threads that came too late.
     things: AtomicU64,
     used: AtomicU64,
     entries: [Entry; ENTRIES],
+    /// Low half: an entry's index and one more; high half: [`Key::tag`] of its key.
+    places: [AtomicU32; PLACES],
     room: [AtomicU64; ROOM as usize / 8],
 }
 
@@ -148,22 +164,25 @@ impl Room<'_> {
 }
 
 impl Interned {
-    /// Finds a thing, or the first free entry.
+    /// The index of a thing's entry, or the first free place for it.
     #[inline(always)]
-    fn find(&self, key: Key) -> Result<u32, Option<u32>> {
-        let start = key.fingerprint ^ key.address >> 4;
+    fn find(&self, key: Key) -> Result<u32, Option<&AtomicU32>> {
         for step in 0..MAX_STEPS {
-            let index = (start as usize).wrapping_add(step) & ENTRIES.wrapping_sub(1);
-            let Some(entry) = self.entries.get(index) else { break };
-            let state = entry.state.load(Ordering::Acquire);
-            if state == FREE {
-                return Err(Some(index as u32));
+            let index = key.first_place().wrapping_add(step) & PLACES.wrapping_sub(1);
+            let Some(place) = self.places.get(index) else { break };
+            let word = place.load(Ordering::Acquire);
+            if word == FREE {
+                return Err(Some(place));
             }
-            if state >= READY
-                && entry.address.load(Ordering::Relaxed) == key.address
+            if word & 0xffff_0000 != key.tag() {
+                continue;
+            }
+            let index = (word & 0xffff).wrapping_sub(1);
+            let Some(entry) = self.entries.get(index as usize) else { break };
+            if entry.address.load(Ordering::Relaxed) == key.address
                 && entry.fingerprint.load(Ordering::Relaxed) == key.fingerprint
             {
-                return Ok(index as u32);
+                return Ok(index);
             }
         }
         Err(None)
@@ -171,7 +190,7 @@ impl Interned {
 
     /// Takes a thing in: `copy` writes its `bytes` bytes.
     fn add(&self, key: Key, bytes: usize, copy: impl FnOnce(&mut Room<'_>) -> bool) -> Option<u32> {
-        if self.things.load(Ordering::Relaxed) >= MAX_THINGS {
+        if self.things.load(Ordering::Relaxed) >= ENTRIES as u64 {
             return None;
         }
         let size = bytes.checked_add(7)? as u64 & !7;
@@ -187,48 +206,45 @@ impl Interned {
         if !copy(&mut Room { next: start, left: bytes, table: PhantomData }) {
             return None;
         }
+        let index = self.things.fetch_add(1, Ordering::Relaxed);
+        let entry = self.entries.get(usize::try_from(index).ok()?)?;
+        entry.address.store(key.address, Ordering::Relaxed);
+        entry.fingerprint.store(key.fingerprint, Ordering::Relaxed);
+        entry.copy.store(offset.wrapping_add(1), Ordering::Relaxed);
+        entry.bytes.store(bytes as u64, Ordering::Relaxed);
+        let word = (index as u32).wrapping_add(1) | key.tag();
         for _ in 0..MAX_STEPS {
-            let index = match self.find(key) {
-                // Another thread was faster; our copy stays unused.
+            let place = match self.find(key) {
+                // Another thread was faster; our entry stays unused.
                 Ok(index) => return Some(index),
                 Err(free) => free?,
             };
-            if self.claim(index, key, offset, bytes) {
-                return Some(index);
+            // A free place that is free no more is taken by another thing, or by this one.
+            let put = place.compare_exchange(FREE, word, Ordering::Release, Ordering::Relaxed);
+            if put.is_ok() {
+                return Some(index as u32);
             }
         }
         None
     }
 
-    /// Fills an entry in that was free; `false` if another thread has taken it meanwhile.
-    fn claim(&self, index: u32, key: Key, offset: u64, bytes: usize) -> bool {
-        let Some(entry) = self.entries.get(index as usize) else { return false };
-        let taken = entry.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed);
-        if taken.is_err() {
-            return false;
-        }
-        entry.address.store(key.address, Ordering::Relaxed);
-        entry.fingerprint.store(key.fingerprint, Ordering::Relaxed);
-        entry.bytes.store(bytes as u64, Ordering::Relaxed);
-        entry.state.store(offset.wrapping_add(READY), Ordering::Release);
-        self.things.fetch_add(1, Ordering::Relaxed);
-        true
-    }
-
     /// The copy of a thing.
     fn copy(&self, index: usize) -> Option<&[u8]> {
         let entry = self.entries.get(index)?;
-        let offset = entry.state.load(Ordering::Acquire).checked_sub(READY)?;
-        let bytes = usize::try_from(entry.bytes.load(Ordering::Relaxed)).ok()?;
+        let offset = entry.copy.load(Ordering::Relaxed).checked_sub(1)?;
+        let bytes = entry.bytes.load(Ordering::Relaxed);
+        if offset.checked_add(bytes)? > ROOM {
+            return None;
+        }
         let start = self.room.as_ptr().cast::<u8>().wrapping_add(usize::try_from(offset).ok()?);
-        // SAFETY: `add` wrote that many bytes of the room before it made the entry visible; nobody
+        // SAFETY: `add` wrote that many bytes of the room before it made the entry known; nobody
         // writes there again before the table is emptied, which takes exclusive access.
-        Some(unsafe { core::slice::from_raw_parts(start, bytes) })
+        Some(unsafe { core::slice::from_raw_parts(start, usize::try_from(bytes).ok()?) })
     }
 
     fn filling(&self) -> Filling {
         Filling {
-            things: self.things.load(Ordering::Relaxed),
+            things: self.things.load(Ordering::Relaxed).min(ENTRIES as u64),
             bytes: self.used.load(Ordering::Relaxed).min(ROOM),
         }
     }
@@ -297,7 +313,7 @@ impl Interner {
     /// Whether the current table is more than half full, so that it is time to turn.
     pub(crate) fn is_half_full(&self) -> bool {
         let Filling { things, bytes } = self.filling();
-        things > MAX_THINGS / 2 || bytes > ROOM / 2
+        things > ENTRIES as u64 / 2 || bytes > ROOM / 2
     }
 
     /// The bytes of the table that is not current, which [`Interner::turn`] wants to be zero.

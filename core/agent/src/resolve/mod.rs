@@ -4,6 +4,7 @@
 //! sizes and times bounded, nothing is mapped into memory, nothing recurses over what a file
 //! says. A file that cannot be read costs its names and is counted; it never fails a profile.
 
+mod array;
 mod bytes;
 mod cache;
 mod clock;

@@ -1,0 +1,141 @@
+//! Puts a row of call frame information into the compact form.
+
+use gimli::{CfaRule, EhFrame, Operation, Register, RegisterRule};
+use sondage_sampler::Rule;
+
+use super::Bytes;
+
+#[cfg(target_arch = "x86_64")]
+mod registers {
+    use gimli::{Register, X86_64};
+    pub(super) const SP: Register = X86_64::RSP;
+    pub(super) const FP: Register = X86_64::RBP;
+    pub(super) const RA: Register = X86_64::RA;
+}
+
+#[cfg(target_arch = "aarch64")]
+mod registers {
+    use gimli::{AArch64, Register};
+    pub(super) const SP: Register = AArch64::SP;
+    pub(super) const FP: Register = AArch64::X29;
+    pub(super) const RA: Register = AArch64::X30;
+}
+
+pub(in crate::resolve) const UNSUPPORTED: Rule =
+    Rule { cfa: Rule::UNSUPPORTED, ra: 0, fp: 0, offset: 0 };
+
+/// Translates one row of the call frame information.
+pub(super) fn compact(
+    row: &gimli::UnwindTableRow<usize>,
+    section: &EhFrame<Bytes<'_>>,
+    encoding: gimli::Encoding,
+) -> Rule {
+    if matches!(row.register(registers::RA), Some(RegisterRule::Undefined)) {
+        return Rule { cfa: Rule::ROOT, ..Rule::default() };
+    }
+    let Some((cfa, offset)) = compact_cfa(row.cfa(), section, encoding) else {
+        return UNSUPPORTED;
+    };
+    let fp = row.register(registers::FP);
+    let fp = if cfa == Rule::FP_DEREF {
+        saved_at_fp(fp.as_ref(), section, encoding).then_some(0)
+    } else {
+        saved_in_words(fp)
+    };
+    let Some(fp) = fp else { return UNSUPPORTED };
+    let Some(ra) = saved_in_words(row.register(registers::RA)) else { return UNSUPPORTED };
+    let ra = if cfg!(target_arch = "x86_64") { 0 } else { ra.saturating_sub(fp) };
+    let (Ok(offset), Ok(fp), Ok(ra)) = (i32::try_from(offset), i16::try_from(fp), i8::try_from(ra))
+    else {
+        return UNSUPPORTED;
+    };
+    Rule { cfa, ra, fp, offset }
+}
+
+fn compact_cfa(
+    cfa: &CfaRule<usize>,
+    section: &EhFrame<Bytes<'_>>,
+    encoding: gimli::Encoding,
+) -> Option<(u8, i64)> {
+    match cfa {
+        CfaRule::RegisterAndOffset { register, offset } => match *register {
+            registers::SP => Some((Rule::SP, *offset)),
+            registers::FP => Some((Rule::FP, *offset)),
+            _ => None,
+        },
+        CfaRule::Expression(expression) => {
+            compact_expression(&operations(expression, section, encoding)?)
+        }
+    }
+}
+
+/// The operations of an expression, if they are few.
+fn operations<'a>(
+    expression: &gimli::UnwindExpression<usize>,
+    section: &EhFrame<Bytes<'a>>,
+    encoding: gimli::Encoding,
+) -> Option<Vec<Operation<Bytes<'a>>>> {
+    let mut operations = expression.get(section).ok()?.operations(encoding);
+    let mut list = Vec::new();
+    while let Some(operation) = operations.next().ok()? {
+        list.push(operation);
+        if list.len() > 16 {
+            return None;
+        }
+    }
+    Some(list)
+}
+
+/// The three CFA expressions that compilers and linkers emit.
+fn compact_expression(operations: &[Operation<Bytes<'_>>]) -> Option<(u8, i64)> {
+    match operations {
+        // "The word at sp + offset": functions that realign their stack.
+        [Operation::RegisterOffset { register, offset, .. }, Operation::Deref { .. }]
+            if *register == registers::SP =>
+        {
+            Some((Rule::SP_DEREF, *offset))
+        }
+        // "The word at fp + offset": gcc's functions that do so and call `alloca`.
+        [Operation::RegisterOffset { register, offset, .. }, Operation::Deref { .. }]
+            if *register == registers::FP =>
+        {
+            Some((Rule::FP_DEREF, *offset))
+        }
+        // Linkers' lazy-binding stubs: sp + 8 + ((pc & 15) >= 11) * 8.
+        [
+            Operation::RegisterOffset { register: Register(7), offset: 8, .. },
+            Operation::RegisterOffset { register: Register(16), offset: 0, .. },
+            Operation::UnsignedConstant { value: 15 },
+            Operation::And,
+            Operation::UnsignedConstant { value: 11 },
+            Operation::Ge,
+            Operation::UnsignedConstant { value: 3 },
+            Operation::Shl,
+            Operation::Plus,
+        ] if cfg!(target_arch = "x86_64") => Some((Rule::PLT, 0)),
+        _ => None,
+    }
+}
+
+/// Whether the caller's frame pointer lies where the frame pointer points, said by an expression.
+fn saved_at_fp(
+    rule: Option<&RegisterRule<usize>>,
+    section: &EhFrame<Bytes<'_>>,
+    encoding: gimli::Encoding,
+) -> bool {
+    let Some(RegisterRule::Expression(expression)) = rule else { return false };
+    matches!(
+        operations(expression, section, encoding).as_deref(),
+        Some([Operation::RegisterOffset { register: registers::FP, offset: 0, .. }])
+    )
+}
+
+/// Where a register is saved, in words from the CFA: 0 if it is unchanged, `None` if the compact
+/// form cannot say.
+fn saved_in_words(rule: Option<RegisterRule<usize>>) -> Option<i64> {
+    match rule {
+        None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => Some(0),
+        Some(RegisterRule::Offset(bytes)) if bytes % 8 == 0 => Some(bytes / 8),
+        _ => None,
+    }
+}
