@@ -7,7 +7,7 @@ use crate::memory::SelfMemory;
 use crate::pool::{GATE, Pool};
 use crate::sample::End;
 use crate::walk::python::Running;
-use crate::walk::walk;
+use crate::walk::{Code, walk_with};
 
 /// What [`capture`] has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,8 @@ fn capture_inside(pool: &Pool, words: &mut [u64]) -> Captured {
     let mut memory = unsafe { SelfMemory::guarding(blocked) };
     let depth = pool.limits.max_depth as usize;
     let limit = depth.min(words.len() / 2);
-    let walked = walk(pool.modules(), arch::current(), &mut memory, limit, |index, frame| {
+    let code = Code { modules: pool.modules(), runtime: &mut () };
+    let walked = walk_with(code, arch::current(), &mut memory, limit, |index, frame| {
         put(words, index, frame);
     });
     let mut captured = Captured { frames: walked.frames, end: walked.end, labels: None };

@@ -51,6 +51,7 @@ mod registration;
 mod ring;
 #[cfg(test)]
 mod ring_tests;
+mod rules;
 mod sample;
 mod sampler;
 mod signal;

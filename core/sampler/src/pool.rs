@@ -9,6 +9,7 @@ use crate::errno::{Errno, check};
 use crate::gate::Gate;
 use crate::interner::{Interned, Interner};
 use crate::marker::Marker;
+use crate::rules::{Modules, RuleCache};
 use crate::slot::{SHARED_SLOTS, Slot};
 use crate::table::{ModuleEntry, Rule, Table};
 use crate::walk::python::Interpreter;
@@ -55,8 +56,10 @@ pub(crate) struct Pool {
     pub(crate) main_stack: Range<u64>,
     slots: *const Slot,
     lists: [*mut ModuleEntry<'static>; 2],
-    /// Low half: length of the current list; high half: which of the two it is.
+    /// Low half: length of the current list; high half: how many there were before, of which the
+    /// parity tells which of the two it is.
     list: AtomicU64,
+    rules: *const RuleCache,
     tables: *mut Table<'static>,
     table_count: AtomicUsize,
     arena: *mut u8,
@@ -107,6 +110,7 @@ impl Pool {
             layout.take::<ModuleEntry<'static>>(MAX_MODULES),
             layout.take::<ModuleEntry<'static>>(MAX_MODULES),
         ];
+        let rules = layout.take::<RuleCache>(1);
         let tables = layout.take::<Table<'static>>(MAX_TABLES);
         let arena = layout.take::<[u64; 8]>(limits.table_bytes / 64);
         let interned = layout.take::<Interned>(if runtimes.any() { Interner::TABLES } else { 0 });
@@ -122,6 +126,7 @@ impl Pool {
             slots: at(slots).cast(),
             lists: lists.map(|offset| at(offset).cast()),
             list: AtomicU64::new(0),
+            rules: at(rules).cast(),
             tables: at(tables).cast(),
             table_count: AtomicUsize::new(0),
             arena: at(arena),
@@ -229,13 +234,16 @@ impl Pool {
 
     /// The modules as last published.
     #[inline(always)]
-    pub(crate) fn modules(&self) -> &[ModuleEntry<'static>] {
+    pub(crate) fn modules(&self) -> Modules<'_, 'static> {
         let list = self.list.load(Ordering::Acquire);
+        let (before, length) = (list >> 32, (list & 0xffff_ffff) as usize);
         let [first, second] = self.lists;
-        let entries = if list >> 32 == 0 { first } else { second };
+        let entries = if before & 1 == 0 { first } else { second };
         // SAFETY: `publish_modules` filled that many entries before it stored the length, and
         // does not touch this list again before the gate was seen empty.
-        unsafe { core::slice::from_raw_parts(entries, (list & 0xffff_ffff) as usize) }
+        let entries = unsafe { core::slice::from_raw_parts(entries, length) };
+        // SAFETY: the pool has one; all zero is an empty one.
+        Modules::remembered(entries, unsafe { &*self.rules }, before)
     }
 }
 
@@ -301,9 +309,9 @@ impl Pool {
         if !GATE.is_empty() {
             return false;
         }
-        let next = 1u64.wrapping_sub(self.list.load(Ordering::Acquire) >> 32);
+        let next = (self.list.load(Ordering::Acquire) >> 32).wrapping_add(1);
         let [first, second] = self.lists;
-        let target = if next == 0 { first } else { second };
+        let target = if next & 1 == 0 { first } else { second };
         let mut count = 0usize;
         for entry in entries.take(MAX_MODULES) {
             // SAFETY: `count` is below MAX_MODULES, the length of the list; nobody reads it.

@@ -42,6 +42,25 @@ impl Rule {
     /// CFA = the word at (frame pointer + offset), and the caller's frame pointer lies where the
     /// frame pointer points: gcc's frames that are both realigned and of variable size.
     pub const FP_DEREF: u8 = 8;
+
+    /// All of it in one word.
+    #[inline(always)]
+    pub(crate) fn to_word(self) -> u64 {
+        u64::from(self.cfa)
+            | u64::from(self.ra as u8) << 8
+            | u64::from(self.fp as u16) << 16
+            | u64::from(self.offset as u32) << 32
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_word(word: u64) -> Self {
+        Self {
+            cfa: word as u8,
+            ra: (word >> 8) as i8,
+            fp: (word >> 16) as i16,
+            offset: (word >> 32) as i32,
+        }
+    }
 }
 
 /// The unwind table of one module.
@@ -72,7 +91,7 @@ impl Table<'_> {
         let end = *self.pages.get(page.wrapping_add(1))? as usize;
         let rows = self.rows.get(first..end)?;
         let key = offset as u16;
-        // The last row that starts at or before `key`; branch-free, as the outcomes are random.
+        // The last row that starts at or before `key`.
         let mut low = 0usize;
         let mut size = rows.len();
         while size > 1 {

@@ -2,8 +2,9 @@
 
 use crate::arch::{self, Registers};
 use crate::memory::MemoryReader;
+use crate::rules::Modules;
 use crate::sample::End;
-use crate::table::{ModuleEntry, Rule, find_module};
+use crate::table::{ModuleEntry, Rule};
 use crate::walk::runtime::Runtime;
 
 /// Addresses below this cannot be code.
@@ -37,13 +38,18 @@ pub fn walk<M: MemoryReader>(
     limit: usize,
     emit: impl FnMut(usize, u64),
 ) -> Walked {
-    walk_with(Code { modules, runtime: &mut () }, registers, memory, limit, emit)
+    walk_with(
+        Code { modules: Modules::new(modules), runtime: &mut () },
+        registers,
+        memory,
+        limit,
+        emit,
+    )
 }
 
 /// What is known of the code that runs.
 pub(crate) struct Code<'c, 't, R> {
-    /// Sorted by address.
-    pub(crate) modules: &'c [ModuleEntry<'t>],
+    pub(crate) modules: Modules<'c, 't>,
     /// Asked first.
     pub(crate) runtime: &'c mut R,
 }
@@ -75,7 +81,7 @@ pub(crate) fn walk_with<M: MemoryReader, R: Runtime>(
         }
         emit(frames, cursor.registers.pc);
         frames = frames.wrapping_add(1);
-        if let Err(end) = cursor.step(runtime, modules, memory) {
+        if let Err(end) = cursor.step(runtime, &modules, memory) {
             let root = (end == End::Root && !cursor.crossed_signal).then_some(cursor.registers.sp);
             return Walked { frames, end, root };
         }
@@ -119,24 +125,17 @@ impl<'m, 't> Cursor<'m, 't> {
     fn step<M: MemoryReader, R: Runtime>(
         &mut self,
         runtime: &R,
-        modules: &'m [ModuleEntry<'t>],
+        modules: &Modules<'m, 't>,
         memory: &mut M,
     ) -> Result<(), End> {
         let inside = self.inside();
         let Registers { pc, sp, fp, .. } = self.registers;
         self.interrupted = false;
-        let module = match self.module {
-            Some(module) if (module.start..module.end).contains(&inside) => module,
-            _ => match find_module(modules, inside) {
-                Some(module) => module,
-                None if runtime.has_frame_pointers() => return self.step_by_frame_pointer(memory),
-                None => return Err(End::UnknownCode),
-            },
+        let rule = match modules.rule(inside, &mut self.module) {
+            Some(rule) => rule,
+            None if runtime.has_frame_pointers() => return self.step_by_frame_pointer(memory),
+            None => return Err(End::UnknownCode),
         };
-        self.module = Some(module);
-        let rule = module
-            .table
-            .map_or_else(Rule::default, |table| table.lookup(inside.wrapping_sub(module.bias)));
         let offset = i64::from(rule.offset) as u64;
         let cfa = match rule.cfa {
             Rule::SP => sp.wrapping_add(offset),
