@@ -110,8 +110,8 @@ pub(crate) unsafe fn contents(context: *const libc::ucontext_t) -> [u64; CONTENT
 ///
 /// # Safety
 /// None is needed.
-pub(crate) unsafe fn interpreter(_context: *const libc::ucontext_t) -> [u64; 2] {
-    [0; 2]
+pub(crate) unsafe fn interpreter(_context: *const libc::ucontext_t) -> [u64; 3] {
+    [0; 3]
 }
 
 /// Where a signal interrupted the thread.

@@ -112,15 +112,17 @@ pub(crate) unsafe fn contents(context: *const libc::ucontext_t) -> [u64; CONTENT
 }
 
 /// Where V8's interpreter keeps what it is doing, if it was interrupted: the offset of the running
-/// instruction in r9 and the bytecode in r12 (`codegen/x64/register-x64.h`).
+/// instruction in r9, the bytecode in r12, and the table of its handlers in r15
+/// (`codegen/x64/register-x64.h`).
 ///
 /// # Safety
 /// `context` must be the third argument of a signal handler that is still running.
 #[inline(always)]
-pub(crate) unsafe fn interpreter(context: *const libc::ucontext_t) -> [u64; 2] {
+pub(crate) unsafe fn interpreter(context: *const libc::ucontext_t) -> [u64; 3] {
     // SAFETY: the caller passes the kernel's own context, which outlives the handler.
     let gregs = unsafe { &(*context).uc_mcontext.gregs };
-    [libc::REG_R9, libc::REG_R12].map(|at| gregs.get(at as usize).map_or(0, |word| *word as u64))
+    [libc::REG_R9, libc::REG_R12, libc::REG_R15]
+        .map(|at| gregs.get(at as usize).map_or(0, |word| *word as u64))
 }
 
 /// Where a signal interrupted the thread.

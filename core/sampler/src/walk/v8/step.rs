@@ -30,6 +30,9 @@ const MAX_FRAME: u64 = 16 << 20;
 /// without a frame was called: its arguments may lie below.
 const FRAMELESS_WORDS: u64 = 4;
 
+/// More than the size of any handler of the interpreter: 5,728 bytes in V8 14.
+const MAX_HANDLER: u64 = 8192;
+
 /// Maps lie in pages of this size.
 const PAGE: u64 = 256 << 10;
 
@@ -44,8 +47,11 @@ pub(crate) struct Running<'p, M> {
     /// Whether it was said that garbage is collected.
     told: bool,
     /// What the interpreter's registers held where the thread was interrupted: the offset of the
-    /// running instruction, and the bytecode.
-    registers: [u64; 2],
+    /// running instruction, the bytecode, and the table of handlers.
+    registers: [u64; 3],
+    /// Where the thread was interrupted in code of V8's own that has a frame, while its caller's is
+    /// read.
+    called: Option<u64>,
     /// Frames that could not be read.
     pub(crate) lost: u32,
 }
@@ -85,13 +91,13 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         let moving = isolate.is_collecting();
         let heap = Heap { memory, layout, moving };
         let era = isolate.era(known.serial());
-        Self { isolate, known, heap, era, told: false, registers: [0; 2], lost: 0 }
+        Self { isolate, known, heap, era, told: false, registers: [0; 3], called: None, lost: 0 }
     }
 
     /// Where the thread was interrupted, and what it held then in the registers of the interpreter:
-    /// the offset of the running instruction, and the bytecode.
+    /// the offset of the running instruction, the bytecode, and the table of handlers.
     #[inline(always)]
-    pub(crate) fn interrupted(self, registers: [u64; 2]) -> Self {
+    pub(crate) fn interrupted(self, registers: [u64; 3]) -> Self {
         Self { registers, ..self }
     }
 
@@ -312,14 +318,40 @@ impl<'p, M: MemoryReader> Running<'p, M> {
     /// interpreter: it writes it down in the frame only before it calls something.
     #[inline(always)]
     fn running_offset(&mut self, bytecode: u64) -> Option<u32> {
-        let [offset, running] = core::mem::take(&mut self.registers);
+        let [offset, running, handlers] = core::mem::take(&mut self.registers);
         if untag(running) != bytecode {
             return None;
         }
         let length = self.heap.small(bytecode, self.heap.layout.bytecode_length)?;
         let first = u64::from(self.heap.layout.bytecode_data).wrapping_sub(1);
         let offset = offset.checked_sub(first)?;
-        (offset < u64::try_from(length).ok()?).then_some(offset as u32)
+        if offset >= u64::try_from(length).ok()? {
+            return None;
+        }
+        if let Some(pc) = self.called.take() {
+            let data = bytecode.wrapping_add(self.heap.layout.bytecode_data.into());
+            let operation = self.heap.memory.bytes_from(data.wrapping_add(offset))?.to_le() as u8;
+            if !self.is_handler(pc, handlers, operation) {
+                return None;
+            }
+        }
+        Some(offset as u32)
+    }
+
+    /// Whether V8's own code at `pc` is what runs an operation of bytecode. What has a frame may use
+    /// the registers of the interpreter for something else.
+    #[cold]
+    fn is_handler(&mut self, pc: u64, handlers: u64, operation: u8) -> bool {
+        let pc = self.isolate.in_file(pc);
+        // One part of the table each for operands of one, two and four bytes.
+        (0..3u64).any(|size| {
+            let index = size.wrapping_mul(256).wrapping_add(operation.into());
+            let entry = self.heap.memory.word(handlers.wrapping_add(index.wrapping_mul(8)));
+            entry.is_some_and(|entry| {
+                let start = self.isolate.in_file(entry);
+                self.isolate.is_builtin(start) && pc.wrapping_sub(start) < MAX_HANDLER
+            })
+        })
     }
 
     #[cold]
@@ -383,8 +415,8 @@ impl<M: MemoryReader> Runtime for Running<'_, M> {
             self.told = true;
             put(V8Frame::GarbageCollector.to_word());
         }
-        if !interrupted {
-            self.registers = [0; 2];
+        if !interrupted && self.called.is_none() {
+            self.registers = [0; 3];
         }
         let pc = if interrupted { registers.pc } else { registers.pc.wrapping_sub(1) };
         let place = Place { pc, builtin: self.isolate.is_builtin(pc) };
@@ -395,17 +427,21 @@ impl<M: MemoryReader> Runtime for Running<'_, M> {
                 return Ok(());
             }
         }
+        let mut called = None;
         // The frame pointer was set, and what lies below it is not pushed yet.
         let unfinished = interrupted && place.builtin && frame.fp < registers.sp.wrapping_add(16);
         if unfinished {
             put(self.isolate.in_file(pc));
+            called = Some(pc);
         } else if frame.context & 1 == 1 {
             put(self.word(&frame, place, stack));
         } else if frame.context >> 1 == u64::from(self.heap.layout.frame_of_regexp) {
             put(V8Frame::Regexp.to_word());
         } else if interrupted && place.builtin {
             put(self.isolate.in_file(pc));
+            called = Some(pc);
         }
+        self.called = called;
         let caller = stack.word(frame.fp.wrapping_add(8)).ok_or(End::Memory)?;
         let fp = stack.word(frame.fp).ok_or(End::Memory)?;
         if caller < 4096 {

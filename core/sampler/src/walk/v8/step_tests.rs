@@ -67,7 +67,7 @@ impl World {
         self.fake.put(fp - 40, small(offset + 63));
     }
 
-    fn step(&self, known: &Interner, registers: &mut Registers, top: Option<[u64; 2]>) -> Stepped {
+    fn step(&self, known: &Interner, registers: &mut Registers, top: Option<[u64; 3]>) -> Stepped {
         let memory = self.fake.clone();
         let running = Running::new(&self.layout, &self.isolate, known, memory);
         let mut running = running.interrupted(top.unwrap_or_default());
@@ -141,10 +141,48 @@ fn the_instruction_that_was_interrupted_is_the_one_in_the_register() {
         }
     };
     let bytecode = pointer(world.bytecode);
-    assert_eq!(offset_with(&world, [63 + 7, bytecode]), Some(7));
-    assert_eq!(offset_with(&world, [63 + 7, 0x1234]), Some(20), "of something else");
-    assert_eq!(offset_with(&world, [63 + 40, bytecode]), Some(20), "behind the end");
-    assert_eq!(offset_with(&world, [5, bytecode]), Some(20), "before the beginning");
+    assert_eq!(offset_with(&world, [63 + 7, bytecode, 0]), Some(7));
+    assert_eq!(offset_with(&world, [63 + 7, 0x1234, 0]), Some(20), "of something else");
+    assert_eq!(offset_with(&world, [63 + 40, bytecode, 0]), Some(20), "behind the end");
+    assert_eq!(offset_with(&world, [5, bytecode, 0]), Some(20), "before the beginning");
+}
+
+#[test]
+fn so_it_is_where_what_runs_it_has_a_frame_of_its_own_and_kept_the_register() {
+    const HANDLERS: u64 = 0x40_0000;
+    let mut world = World::new();
+    let interpreter = STACK + 0x100;
+    world.frame(STACK, BUILTINS + 0x500, 9 << 1, small(0));
+    world.interpreted(interpreter, 20);
+    // The operation of the eighth byte, for one byte and for four.
+    let operation = 5;
+    let byte = world.bytecode + 64 + 7;
+    world.fake.put(byte & !7, u64::from(operation as u8) << (8 * (byte & 7)));
+    world.fake.put(HANDLERS + 8 * operation, BUILTINS + 0x4000);
+    world.fake.put(HANDLERS + 8 * (512 + operation), BUILTINS + 0x8000);
+    let known = Interner::new(world.tables.start());
+    let offset_at = |pc: u64, offset: u64| {
+        let registers = [63 + offset, pointer(world.bytecode), HANDLERS];
+        let memory = world.fake.clone();
+        let running = Running::new(&world.layout, &world.isolate, &known, memory);
+        let mut running = running.interrupted(registers);
+        let mut words = Vec::new();
+        let mut registers = at(pc, STACK);
+        for interrupted in [true, false] {
+            let put = &mut |word| words.push(word);
+            running.step(&mut registers, interrupted, &mut world.fake.clone(), put).unwrap();
+        }
+        assert_eq!(words[0], pc);
+        match V8Frame::from_word(words[1]) {
+            Some(V8Frame::Code { offset: Some(offset), .. }) => offset,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(offset_at(BUILTINS + 0x4000, 7), 7);
+    assert_eq!(offset_at(BUILTINS + 0x8123, 7), 7);
+    assert_eq!(offset_at(BUILTINS + 0x4000, 6), 20, "another operation");
+    assert_eq!(offset_at(BUILTINS + 0x3fff, 7), 20, "before what runs it");
+    assert_eq!(offset_at(BUILTINS + 0x6000, 7), 20, "behind what runs it");
 }
 
 #[test]
@@ -155,12 +193,12 @@ fn frames_without_javascript_are_passed_over_except_at_the_leaf() {
     let mut registers = at(BUILTINS + 0x40, STACK);
     assert!(world.step(&known, &mut registers, None).words.is_empty());
     assert_eq!(registers.pc, BUILTINS + 0x600);
-    let leaf = world.step(&known, &mut at(BUILTINS + 0x40, STACK), Some([0; 2]));
+    let leaf = world.step(&known, &mut at(BUILTINS + 0x40, STACK), Some([0; 3]));
     assert_eq!(leaf.words, [BUILTINS + 0x40]);
     // A frame pointer that was just set: what lies below is left from before.
     world.interpreted(STACK, 3);
     let mut registers = Registers { sp: STACK, ..at(BUILTINS + 0x40, STACK) };
-    assert_eq!(world.step(&known, &mut registers, Some([0; 2])).words, [BUILTINS + 0x40]);
+    assert_eq!(world.step(&known, &mut registers, Some([0; 3])).words, [BUILTINS + 0x40]);
     world.frame(STACK, BUILTINS + 0x600, 31 << 1, small(0));
     let regexp = world.step(&known, &mut at(CODE + 0x40, STACK), None);
     assert_eq!(regexp.words, [V8Frame::Regexp.to_word()]);
