@@ -100,6 +100,8 @@ pub fn start(
         config.engine = policy(degraded).unwrap_or(config.engine);
         let plan = Plan { memory: config.heap, interval: config.interval };
         sondage::heap::announce_handed();
+        // Node.js' own resets the terminal and raises the signal again.
+        sondage::one_shot_sigterm_ends_process();
         let agent = Agent::start(config).map_err(|error| exception(&error))?;
         *slot() = Some(Host { agent: Arc::new(agent), by_door, plan });
         Ok(Started { started: true, warnings })

@@ -206,3 +206,35 @@ burn(200);
   const [[, samples]] = profiles(path.join(place, 'out'));
   assert.ok(total(samples, 'cpu') > 1e8);
 });
+
+test('at a SIGTERM the last profile is delivered, and the signal ends the process', async (t) => {
+  const place = folder(t);
+  const file = write(place, 'service.cjs', `${BURN}
+require('sondage').start({ push: ${JSON.stringify(`file:${place}/out`)}, interval: 600 });
+burn(200);
+process.kill(process.pid, 'SIGTERM');
+setTimeout(() => {}, 20_000);
+`);
+  const ended = await node([file]);
+  assert.deepEqual([ended.signal, ended.stderr], ['SIGTERM', '']);
+  const [[, samples]] = profiles(path.join(place, 'out'));
+  assert.ok(total(samples, 'cpu') > 1e8);
+});
+
+test('a handler of the program decides what a SIGTERM does, also one that comes later', async (t) => {
+  const place = folder(t);
+  for (const handler of ['process.on', 'process.once']) {
+    for (const [before, after] of [['', 'add()'], ['add()', '']]) {
+      const file = write(place, 'service.cjs', `
+const add = () => ${handler}('SIGTERM', () => setTimeout(() => process.exit(5), 200));
+${before};
+require('sondage').start({ push: [] });
+${after};
+process.kill(process.pid, 'SIGTERM');
+setTimeout(() => {}, 20_000);
+`);
+      const { code, stderr } = await node([file]);
+      assert.deepEqual([code, stderr], [5, ''], `${handler} ${before}`);
+    }
+  }
+});

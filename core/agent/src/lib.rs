@@ -53,5 +53,6 @@ pub use pipeline::ForeignStack;
 pub use pipeline::OwnThread;
 pub use pipeline::exclude_this_thread;
 pub use pipeline::own_cpu;
+pub use sondage_sampler::one_shot_sigterm_ends_process;
 pub use stats::MemoryCounters;
 pub use stats::Stats;

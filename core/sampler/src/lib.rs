@@ -107,5 +107,6 @@ pub use table::ModuleEntry;
 pub use table::Rule;
 pub use table::Table;
 pub use termination::Termination;
+pub use termination::one_shot_sigterm_ends_process;
 pub use v8_heap::start_v8_heap_sampling;
 pub use v8_heap::stop_v8_heap_sampling;

@@ -35,11 +35,44 @@ pub(crate) const fn set(signal: c_int) -> u64 {
 /// The signal that is ours, or 0.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 
+/// A disposition to be given back, where handlers can read it. The default at first.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    handler: AtomicUsize,
+    flags: AtomicU64,
+    restorer: AtomicUsize,
+    mask: AtomicU64,
+}
+
+impl Kept {
+    pub(crate) const fn new() -> Self {
+        Self {
+            handler: AtomicUsize::new(libc::SIG_DFL),
+            flags: AtomicU64::new(0),
+            restorer: AtomicUsize::new(0),
+            mask: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn keep(&self, disposition: Disposition) {
+        self.handler.store(disposition.handler, Ordering::Relaxed);
+        self.flags.store(disposition.flags, Ordering::Relaxed);
+        self.restorer.store(disposition.restorer, Ordering::Relaxed);
+        self.mask.store(disposition.mask, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Disposition {
+        Disposition {
+            handler: self.handler.load(Ordering::Relaxed),
+            flags: self.flags.load(Ordering::Relaxed),
+            restorer: self.restorer.load(Ordering::Relaxed),
+            mask: self.mask.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// What was installed before us, for chaining and for giving back.
-static PREVIOUS_HANDLER: AtomicUsize = AtomicUsize::new(0);
-static PREVIOUS_FLAGS: AtomicU64 = AtomicU64::new(0);
-static PREVIOUS_RESTORER: AtomicUsize = AtomicUsize::new(0);
-static PREVIOUS_MASK: AtomicU64 = AtomicU64::new(0);
+static PREVIOUS: Kept = Kept::new();
 
 pub(crate) fn read(signal: c_int) -> Result<Disposition, Errno> {
     let mut disposition = Disposition::default();
@@ -90,10 +123,7 @@ pub(crate) fn install() -> Option<c_int> {
     let signal = choose()?;
     let before = read(signal).ok()?;
     if before.handler != our_handler() {
-        PREVIOUS_HANDLER.store(before.handler, Ordering::Relaxed);
-        PREVIOUS_FLAGS.store(before.flags, Ordering::Relaxed);
-        PREVIOUS_RESTORER.store(before.restorer, Ordering::Relaxed);
-        PREVIOUS_MASK.store(before.mask, Ordering::Relaxed);
+        PREVIOUS.keep(before);
     }
     // SAFETY: sigaction is plain data; all zero is valid.
     let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
@@ -128,13 +158,7 @@ pub(crate) fn restore() {
         return;
     }
     let _ = write(signal, Disposition { handler: libc::SIG_IGN, ..Disposition::default() });
-    let before = Disposition {
-        handler: PREVIOUS_HANDLER.load(Ordering::Relaxed),
-        flags: PREVIOUS_FLAGS.load(Ordering::Relaxed),
-        restorer: PREVIOUS_RESTORER.load(Ordering::Relaxed),
-        mask: PREVIOUS_MASK.load(Ordering::Relaxed),
-    };
-    let _ = write(signal, before);
+    let _ = write(signal, PREVIOUS.get());
 }
 
 /// Passes a signal that is not from our timers to whoever had it before.
@@ -142,11 +166,10 @@ pub(crate) fn restore() {
 /// # Safety
 /// The arguments must be those of a running signal handler.
 pub(crate) unsafe fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let handler = PREVIOUS_HANDLER.load(Ordering::Relaxed);
+    let Disposition { handler, flags, .. } = PREVIOUS.get();
     if handler == libc::SIG_DFL || handler == libc::SIG_IGN || handler == our_handler() {
         return;
     }
-    let flags = PREVIOUS_FLAGS.load(Ordering::Relaxed);
     // SAFETY: the handler is one that was installed; the arguments are the caller's.
     unsafe { call(handler, flags, (signal, info, context)) };
 }

@@ -73,3 +73,41 @@ fn a_sigterm_while_profiling_is_turned_on_and_off_is_never_lost() {
         }
     });
 }
+
+/// What tidies up and raises the signal again, which ends the process.
+unsafe extern "C" fn tidy(signal: c_int, _info: *mut libc::siginfo_t, _context: *mut c_void) {
+    const TIDIED: &[u8] = b"\nending 77\n";
+    unsafe {
+        libc::write(libc::STDOUT_FILENO, TIDIED.as_ptr().cast(), TIDIED.len());
+        libc::raise(signal);
+    }
+}
+
+#[test]
+fn a_handler_that_runs_once_runs_behind_the_last_profile_where_it_is_said_to_end_the_process() {
+    isolated(PATIENCE, || {
+        if let Some(role) = role() {
+            sys::install(libc::SIGTERM, tidy, libc::SA_RESETHAND);
+            if role == "said" {
+                sondage::one_shot_sigterm_ends_process();
+            }
+            let agent = start_service();
+            let is_tidy = || sys::disposition(libc::SIGTERM)[0] == tidy as *const () as u64;
+            while role == "said" && is_tidy() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            ready();
+            std::thread::sleep(PATIENCE);
+            drop(agent);
+        }
+        let server = Server::start(vec![Reply::status(200)]);
+        for role in ["said", "unsaid"] {
+            let service = Service::start(role, &server, GENEROUS);
+            std::thread::sleep(Duration::from_millis(100));
+            service.terminate();
+            let (tidied, status) = service.wait();
+            assert_eq!(tidied, Some(77), "{role}");
+            assert_eq!(status.signal(), Some(libc::SIGTERM), "{role}: {status}");
+        }
+    });
+}
