@@ -26,8 +26,8 @@ pub struct Stats {
     pub missed_cpu: u64,
     /// CPU time that no sample covers.
     pub unsampled_cpu: u64,
-    /// CPU time of samples with Python frames that could not be read.
-    pub python_lost_cpu: u64,
+    /// CPU time of samples with frames of Python or JavaScript that could not be read.
+    pub unread_cpu: u64,
     /// CPU time of Sondage's own threads.
     pub agent_cpu: u64,
     /// Time spent in the signal handler; an upper bound, since a preempted handler counts with
@@ -43,10 +43,10 @@ pub struct Stats {
     pub last_refusal: Option<String>,
     /// Signals of our number that others sent.
     pub foreign_signals: u64,
-    /// Samples of which some Python frames could not be read.
-    pub unreadable_python: u64,
-    /// Python code objects that samples named, and still can.
-    pub python_codes: u64,
+    /// Samples of which some frames of Python or V8 could not be read.
+    pub unread_samples: u64,
+    /// Functions, code and scripts of Python or V8 that samples named, and still can.
+    pub known_codes: u64,
     /// Labels that were left out: the table of label sets could not be had in time, or a `span_id`
     /// or `trace_id` was no such id.
     pub skipped_labels: u64,
@@ -102,8 +102,8 @@ impl Stats {
         self.refused_threads = conditions.refused_threads;
         self.last_refusal = conditions.last_refusal;
         self.foreign_signals = counters.foreign_signals;
-        self.unreadable_python = earlier.unreadable_python + counters.unreadable_python;
-        self.python_codes = conditions.python_codes;
+        self.unread_samples = earlier.unread_samples + counters.unreadable;
+        self.known_codes = conditions.known_codes;
         self.skipped_labels = crate::labels::Interned::skipped();
         self.foreign_stacks = earlier.foreign.0 + conditions.foreign.0;
         self.dropped_foreign = earlier.foreign.1 + conditions.foreign.1;
@@ -136,7 +136,7 @@ impl Stats {
             ("dropped_cpu_seconds_total", "CPU time lost to full rings.", self.dropped_cpu),
             ("missed_cpu_seconds_total", "CPU time beyond one sample's cap.", self.missed_cpu),
             ("unsampled_cpu_seconds_total", "CPU time without a sample.", self.unsampled_cpu),
-            ("python_lost_cpu_seconds_total", "CPU time with unread frames.", self.python_lost_cpu),
+            ("unread_cpu_seconds_total", "CPU time with unread frames.", self.unread_cpu),
             ("agent_cpu_seconds_total", "CPU time of the profiler's threads.", self.agent_cpu),
             ("handler_seconds_total", "Time in the signal handler.", self.handler_time),
         ] {
@@ -150,9 +150,9 @@ impl Stats {
         metric("spooled_uploads", "gauge", "Uploads that wait on disk.", spooled as f64);
         metric("threads", "gauge", "Threads sampled now.", self.threads as f64);
         metric("refused_threads", "gauge", "Threads not sampled.", self.refused_threads as f64);
-        let unreadable = self.unreadable_python as f64;
-        let help = "Samples with Python frames that could not be read.";
-        metric("unreadable_python_total", "counter", help, unreadable);
+        let unreadable = self.unread_samples as f64;
+        let help = "Samples with frames of Python or V8 that could not be read.";
+        metric("unread_samples_total", "counter", help, unreadable);
         metric("skipped_labels_total", "counter", "Labels left out.", self.skipped_labels as f64);
         metric("slowdowns_total", "counter", "Rate reductions.", self.slowdowns as f64);
         metric("participation", "gauge", "Share of processes profiled.", self.participation);
@@ -228,7 +228,7 @@ mod nanos {
 #[derive(Debug, Default)]
 pub(crate) struct Earlier {
     samples: u64,
-    unreadable_python: u64,
+    unread_samples: u64,
     handler_time: u64,
     slowdowns: u64,
     foreign: (u64, u64),
@@ -239,7 +239,7 @@ impl Earlier {
     /// Adds what a collector has counted that ends now.
     pub(crate) fn add(&mut self, collector: &Collector) {
         self.samples += collector.counters().samples;
-        self.unreadable_python += collector.counters().unreadable_python;
+        self.unread_samples += collector.counters().unreadable;
         self.handler_time += handler_time(collector);
         let conditions = collector.conditions();
         self.slowdowns += conditions.slowdowns;

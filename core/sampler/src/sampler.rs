@@ -83,8 +83,8 @@ pub struct Counters {
     pub histogram: [u64; HISTOGRAM_BUCKETS],
     /// Signals of our number that others sent.
     pub foreign_signals: u64,
-    /// Samples of which some Python frames could not be read.
-    pub unreadable_python: u64,
+    /// Samples of which some frames of Python or V8 could not be read.
+    pub unreadable: u64,
     /// Samples whose running Python function was just being entered, and which begin at its caller.
     pub entering_python: u64,
     /// Loads from the interpreter's memory that would have faulted, in this process.
@@ -260,7 +260,7 @@ impl Sampler {
             sum.weight = sum.weight.wrapping_add(read(&tally.weight));
             sum.dropped = sum.dropped.wrapping_add(read(&tally.dropped));
             sum.missed = sum.missed.wrapping_add(read(&tally.missed));
-            sum.unreadable_python = sum.unreadable_python.wrapping_add(read(&tally.unreadable));
+            sum.unreadable = sum.unreadable.wrapping_add(read(&tally.unreadable));
             sum.entering_python = sum.entering_python.wrapping_add(read(&tally.entering));
             sum.ticks = sum.ticks.wrapping_add(read(&tally.ticks));
             for (total, count) in sum.histogram.iter_mut().zip(&tally.histogram) {

@@ -301,7 +301,10 @@ impl Work {
 
     fn hand_out(&mut self, collected: Collected, collector: &mut Collector) -> Arc<Profile> {
         let Collected { mut profile, cpu } = collected;
-        let lost = profile.losses().into_iter().find(|loss| loss.cause == LossCause::PythonLost);
+        let losses = profile.losses().into_iter();
+        let unread = losses
+            .filter(|loss| matches!(loss.cause, LossCause::PythonLost | LossCause::JavaScriptLost));
+        let unread: u64 = unread.map(|loss| loss.value).sum();
         profile.meta.labels = self.labels();
         self.bursts.mark(&mut profile);
         self.setup.participation.weigh(&mut profile);
@@ -311,7 +314,7 @@ impl Work {
         {
             let stats = &mut self.setup.board.lock().status.stats;
             stats.update(collector, &cpu, &self.earlier);
-            stats.python_lost_cpu += lost.map_or(0, |loss| loss.value);
+            stats.unread_cpu += unread;
             stats.memory.sampling |= is_handed;
             stats.exports = self.setup.exporter.stats();
         }

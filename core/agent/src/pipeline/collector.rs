@@ -280,7 +280,7 @@ impl Collector {
                 error.map(str::to_owned)
             }),
             table_bytes: self.sampler.table_bytes() as u64,
-            python_codes: self.sampler.definitions().count,
+            known_codes: self.sampler.definitions().count,
             interval: self.interval,
             slowdowns: self.governor.slowdowns,
             lowered: self.governor.has_lowered(self.interval),
@@ -363,6 +363,9 @@ impl Collector {
     }
 
     fn settle(&mut self) {
+        if let Some(javascript) = &mut self.javascript {
+            javascript.look_again();
+        }
         let mut reading = Reading {
             modules: &mut self.picture.modules,
             interpreted: &mut self.interpreted,

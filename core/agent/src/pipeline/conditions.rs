@@ -15,8 +15,8 @@ pub(crate) struct Conditions {
     pub(crate) last_refusal: Option<String>,
     pub(crate) module_error: Option<String>,
     pub(crate) table_bytes: u64,
-    /// Code objects of Python that have numbers.
-    pub(crate) python_codes: u64,
+    /// What of Python or V8 has numbers.
+    pub(crate) known_codes: u64,
     pub(crate) interval: Duration,
     pub(crate) slowdowns: u64,
     /// Whether the governor holds the rate below the configured one.

@@ -62,6 +62,11 @@ impl Scripted {
         }
     }
 
+    /// Says that scripts and their source maps may have changed since the last time.
+    pub(super) fn look_again(&mut self) {
+        self.javascript.look_again();
+    }
+
     /// Finds V8's file among `modules`, if that was not done for this list.
     pub(super) fn find_code(&mut self, modules: &mut Modules) {
         if self.revision == modules.revision() {

@@ -18,10 +18,19 @@ const ENTRY_BYTES: usize = 160;
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     maps: HashMap<Box<str>, Entry>,
-    mapless: HashMap<Box<str>, Seen>,
+    mapless: HashMap<Box<str>, Mapless>,
     map_bytes: usize,
     mapless_bytes: usize,
     round: u64,
+    /// How often it was said that files may have changed.
+    looks: u64,
+}
+
+#[derive(Debug)]
+struct Mapless {
+    seen: Seen,
+    /// The look at which that held.
+    looked: u64,
 }
 
 #[derive(Debug)]
@@ -29,6 +38,8 @@ struct Entry {
     seen: Seen,
     map: Map,
     bytes: usize,
+    /// The look at which `seen` held.
+    looked: u64,
     /// The round it was last asked for in.
     used: u64,
 }
@@ -42,15 +53,31 @@ pub(super) enum Known<'a> {
 }
 
 impl Kept {
-    /// What is known of the script at `url`, if neither it nor its map has changed.
-    pub(super) fn get(&mut self, url: &str, now: &ScriptStamp) -> Option<Known<'_>> {
+    /// Says that files may have changed since the last time.
+    pub(super) fn look_again(&mut self) {
+        self.looks += 1;
+    }
+
+    /// What is known of the script at `url`, if that was found to hold since the last look.
+    pub(super) fn looked_at(&mut self, url: &str) -> Option<Known<'_>> {
         self.round += 1;
-        if self.mapless.get(url).is_some_and(|seen| seen.still_holds(now)) {
+        if self.mapless.get(url).is_some_and(|entry| entry.looked == self.looks) {
             return Some(Known::Nothing);
         }
-        let entry = self.maps.get_mut(url).filter(|entry| entry.seen.still_holds(now))?;
+        let entry = self.maps.get_mut(url).filter(|entry| entry.looked == self.looks)?;
         entry.used = self.round;
         Some(Known::Map(&entry.map))
+    }
+
+    /// What is known of the script at `url`, if neither it nor its map has changed.
+    pub(super) fn get(&mut self, url: &str, now: &ScriptStamp) -> Option<Known<'_>> {
+        if let Some(entry) = self.mapless.get_mut(url).filter(|entry| entry.seen.still_holds(now)) {
+            entry.looked = self.looks;
+        }
+        if let Some(entry) = self.maps.get_mut(url).filter(|entry| entry.seen.still_holds(now)) {
+            entry.looked = self.looks;
+        }
+        self.looked_at(url)
     }
 
     /// Keeps the map of a script. One that alone is more than is kept of all counts as none, and
@@ -68,7 +95,8 @@ impl Kept {
             self.forget(&oldest);
         }
         self.map_bytes += bytes;
-        self.maps.insert(url.into(), Entry { seen, map, bytes, used: self.round });
+        self.maps
+            .insert(url.into(), Entry { seen, map, bytes, looked: self.looks, used: self.round });
         true
     }
 
@@ -81,7 +109,7 @@ impl Kept {
             self.mapless_bytes = 0;
         }
         self.mapless_bytes += bytes;
-        self.mapless.insert(url.into(), seen);
+        self.mapless.insert(url.into(), Mapless { seen, looked: self.looks });
     }
 
     /// About what all of it takes in memory: at most 18 MiB.
@@ -94,8 +122,8 @@ impl Kept {
         if let Some(entry) = self.maps.remove(url) {
             self.map_bytes -= entry.bytes;
         }
-        if let Some(seen) = self.mapless.remove(url) {
-            self.mapless_bytes -= ENTRY_BYTES + url.len() + seen.bytes();
+        if let Some(entry) = self.mapless.remove(url) {
+            self.mapless_bytes -= ENTRY_BYTES + url.len() + entry.seen.bytes();
         }
     }
 }
@@ -163,7 +191,11 @@ mod tests {
         assert!(maps.get("0", &now()).is_none());
         maps.keep("99999", seen(), map(1));
         assert!(kept(&mut maps, "99999"), "the newest is what is known");
+        maps.look_again();
+        assert!(maps.looked_at("99999").is_none());
+        assert!(kept(&mut maps, "99999") && maps.looked_at("99999").is_some());
         let changed = ScriptStamp::Text { bytes: 1, hash: 1 };
+        maps.look_again();
         assert!(maps.get("99999", &changed).is_none());
     }
 }

@@ -11,7 +11,8 @@ const MAX_URL: usize = 4096;
 
 /// The source maps of one process' scripts.
 ///
-/// Maps are read when they are first asked for, and again when the script or the map changes.
+/// Maps are read when they are first asked for, and again when the script or the map has changed:
+/// see [`look_again`](Self::look_again).
 /// Kept are at most 64 of them and 16 MiB, and up to 2 MiB on scripts that have none. A bigger map
 /// serves the positions that are asked first, and no others. Not for the host's
 /// threads: a map of 32 MiB takes long to read, and up to 100 MiB while it is.
@@ -22,6 +23,12 @@ pub(crate) struct SourceMaps {
 }
 
 impl SourceMaps {
+    /// Says that scripts and maps may have changed: what is asked next is answered by another look at
+    /// the files, once a script.
+    pub(crate) fn look_again(&mut self) {
+        self.kept.look_again();
+    }
+
     /// Where one position of a script comes from; see [`originals`](Self::originals).
     pub(crate) fn original(
         &mut self,
@@ -44,9 +51,15 @@ impl SourceMaps {
     ) -> Vec<Option<Original>> {
         let nothing = || vec![None; positions.len()];
         let url = script.url;
-        let Some(stamp) = ScriptStamp::of(script).filter(|_| url.len() <= MAX_URL) else {
+        if url.len() > MAX_URL {
             return nothing();
-        };
+        }
+        match self.kept.looked_at(url) {
+            Some(Known::Map(map)) => return map.originals(positions),
+            Some(Known::Nothing) => return nothing(),
+            None => {}
+        }
+        let Some(stamp) = ScriptStamp::of(script) else { return nothing() };
         match self.kept.get(url, &stamp) {
             Some(Known::Map(map)) => return map.originals(positions),
             Some(Known::Nothing) => return nothing(),

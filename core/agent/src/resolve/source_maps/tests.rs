@@ -120,8 +120,9 @@ fn naming(map: &str) -> String {
     format!("f()\n//# sourceMappingURL={map}\n")
 }
 
-/// Where line 1, column 1 of a script comes from.
+/// Where line 1, column 1 of a script comes from, by what the files are now.
 fn start(maps: &mut SourceMaps, url: &str, text: Option<&str>) -> Option<String> {
+    maps.look_again();
     shown("", maps.original(&ScriptText { url, text }, 0, 0))
 }
 

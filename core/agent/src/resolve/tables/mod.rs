@@ -15,6 +15,7 @@ use layout::Layout;
 
 mod functions;
 mod layout;
+mod quick;
 mod rule;
 
 pub(super) use rule::UNSUPPORTED;

@@ -6,23 +6,53 @@ use sondage_sampler::Rule;
 use super::Bytes;
 
 #[cfg(target_arch = "x86_64")]
-mod registers {
+pub(super) mod registers {
     use gimli::{Register, X86_64};
-    pub(super) const SP: Register = X86_64::RSP;
-    pub(super) const FP: Register = X86_64::RBP;
-    pub(super) const RA: Register = X86_64::RA;
+    pub(in crate::resolve::tables) const SP: Register = X86_64::RSP;
+    pub(in crate::resolve::tables) const FP: Register = X86_64::RBP;
+    pub(in crate::resolve::tables) const RA: Register = X86_64::RA;
 }
 
 #[cfg(target_arch = "aarch64")]
-mod registers {
+pub(super) mod registers {
     use gimli::{AArch64, Register};
-    pub(super) const SP: Register = AArch64::SP;
-    pub(super) const FP: Register = AArch64::X29;
-    pub(super) const RA: Register = AArch64::X30;
+    pub(in crate::resolve::tables) const SP: Register = AArch64::SP;
+    pub(in crate::resolve::tables) const FP: Register = AArch64::X29;
+    pub(in crate::resolve::tables) const RA: Register = AArch64::X30;
 }
 
 pub(in crate::resolve) const UNSUPPORTED: Rule =
     Rule { cfa: Rule::UNSUPPORTED, ra: 0, fp: 0, offset: 0 };
+
+/// Where the caller's value of a register is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Saved {
+    Unchanged,
+    /// In bytes from the CFA.
+    At(i64),
+    /// It cannot be had; there is no caller where that is the return address.
+    Nowhere,
+}
+
+impl Saved {
+    /// In words from the CFA: 0 if it is unchanged, `None` if the compact form cannot say.
+    fn in_words(self) -> Option<i64> {
+        match self {
+            Self::Unchanged | Self::Nowhere => Some(0),
+            Self::At(bytes) => (bytes % 8 == 0).then_some(bytes / 8),
+        }
+    }
+
+    /// `None` for what only a function can tell.
+    fn of(rule: Option<&RegisterRule<usize>>) -> Option<Self> {
+        match rule {
+            None | Some(RegisterRule::SameValue) => Some(Self::Unchanged),
+            Some(RegisterRule::Undefined) => Some(Self::Nowhere),
+            Some(RegisterRule::Offset(bytes)) => Some(Self::At(*bytes)),
+            _ => None,
+        }
+    }
+}
 
 /// Translates one row of the call frame information.
 pub(super) fn compact(
@@ -30,7 +60,8 @@ pub(super) fn compact(
     section: &EhFrame<Bytes<'_>>,
     encoding: gimli::Encoding,
 ) -> Rule {
-    if matches!(row.register(registers::RA), Some(RegisterRule::Undefined)) {
+    let ra = Saved::of(row.register(registers::RA).as_ref());
+    if ra == Some(Saved::Nowhere) {
         return Rule { cfa: Rule::ROOT, ..Rule::default() };
     }
     let Some((cfa, offset)) = compact_cfa(row.cfa(), section, encoding) else {
@@ -38,12 +69,23 @@ pub(super) fn compact(
     };
     let fp = row.register(registers::FP);
     let fp = if cfa == Rule::FP_DEREF {
-        saved_at_fp(fp.as_ref(), section, encoding).then_some(0)
+        saved_at_fp(fp.as_ref(), section, encoding).then_some(Saved::Unchanged)
     } else {
-        saved_in_words(fp)
+        Saved::of(fp.as_ref())
     };
-    let Some(fp) = fp else { return UNSUPPORTED };
-    let Some(ra) = saved_in_words(row.register(registers::RA)) else { return UNSUPPORTED };
+    fp.zip(ra).map_or(UNSUPPORTED, |(fp, ra)| assemble(cfa, offset, fp, ra))
+}
+
+/// The rule for a CFA that is a register and an offset.
+pub(super) fn compact_plain(cfa: Register, offset: i64, fp: Saved, ra: Saved) -> Rule {
+    if ra == Saved::Nowhere {
+        return Rule { cfa: Rule::ROOT, ..Rule::default() };
+    }
+    plain_cfa(cfa).map_or(UNSUPPORTED, |cfa| assemble(cfa, offset, fp, ra))
+}
+
+fn assemble(cfa: u8, offset: i64, fp: Saved, ra: Saved) -> Rule {
+    let (Some(fp), Some(ra)) = (fp.in_words(), ra.in_words()) else { return UNSUPPORTED };
     let ra = if cfg!(target_arch = "x86_64") { 0 } else { ra.saturating_sub(fp) };
     let (Ok(offset), Ok(fp), Ok(ra)) = (i32::try_from(offset), i16::try_from(fp), i8::try_from(ra))
     else {
@@ -52,17 +94,23 @@ pub(super) fn compact(
     Rule { cfa, ra, fp, offset }
 }
 
+fn plain_cfa(register: Register) -> Option<u8> {
+    match register {
+        registers::SP => Some(Rule::SP),
+        registers::FP => Some(Rule::FP),
+        _ => None,
+    }
+}
+
 fn compact_cfa(
     cfa: &CfaRule<usize>,
     section: &EhFrame<Bytes<'_>>,
     encoding: gimli::Encoding,
 ) -> Option<(u8, i64)> {
     match cfa {
-        CfaRule::RegisterAndOffset { register, offset } => match *register {
-            registers::SP => Some((Rule::SP, *offset)),
-            registers::FP => Some((Rule::FP, *offset)),
-            _ => None,
-        },
+        CfaRule::RegisterAndOffset { register, offset } => {
+            plain_cfa(*register).map(|cfa| (cfa, *offset))
+        }
         CfaRule::Expression(expression) => {
             compact_expression(&operations(expression, section, encoding)?)
         }
@@ -128,14 +176,4 @@ fn saved_at_fp(
         operations(expression, section, encoding).as_deref(),
         Some([Operation::RegisterOffset { register: registers::FP, offset: 0, .. }])
     )
-}
-
-/// Where a register is saved, in words from the CFA: 0 if it is unchanged, `None` if the compact
-/// form cannot say.
-fn saved_in_words(rule: Option<RegisterRule<usize>>) -> Option<i64> {
-    match rule {
-        None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => Some(0),
-        Some(RegisterRule::Offset(bytes)) if bytes % 8 == 0 => Some(bytes / 8),
-        _ => None,
-    }
 }

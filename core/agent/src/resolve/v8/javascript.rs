@@ -132,6 +132,12 @@ impl JavaScript {
         }
     }
 
+    /// Says that scripts and their source maps may have changed since the last time.
+    pub(crate) fn look_again(&mut self) {
+        #[cfg(feature = "node")]
+        self.maps.look_again();
+    }
+
     /// Why the last source map that could not be used could not.
     pub(crate) fn last_error(&self) -> Option<&str> {
         #[cfg(feature = "node")]
