@@ -14,6 +14,9 @@ use super::{Bytes, Input};
 use crate::resolve::array::Array;
 use crate::resolve::error::ResolveError;
 
+/// Rows of one function; only a damaged file has more.
+pub(super) const MAX_ROWS: usize = 1 << 20;
+
 /// Numbers from here on are those of sections of stubs, below it offsets in `.eh_frame`.
 const STUBS: u64 = 1 << 63;
 
@@ -174,6 +177,9 @@ impl<'a> Entries<'a> {
         let signal = fde.is_signal_trampoline();
         let mut unwound = fde.rows(section, bases, context)?;
         while let Some(row) = unwound.next_row()? {
+            if rows.len() >= MAX_ROWS {
+                return Err(gimli::Error::StackFull);
+            }
             let rule = if signal {
                 Rule { cfa: Rule::SIGNAL, ..Rule::default() }
             } else {

@@ -8,8 +8,9 @@ use gimli::{CallFrameInstruction, CommonInformationEntry, Register, constants};
 use sondage_sampler::Rule;
 use std::ops::Range;
 
+use super::Bytes;
+use super::functions::{MAX_ROWS, Reading};
 use super::rule::{Saved, compact_plain, registers};
-use super::{Bytes, functions::Reading};
 
 /// States that one function keeps at a time; more than three were not seen.
 const MAX_KEPT: usize = 8;
@@ -155,71 +156,53 @@ impl<'a> Entry<'a> {
         let mut address = self.start;
         let mut rest = Cursor(self.instructions);
         while let Some(byte) = rest.byte() {
-            let low = u64::from(byte & 0x3f);
-            let advance = match (byte >> 6, constants::DwCfa(byte)) {
-                (1, _) => low,
-                (_, constants::DW_CFA_advance_loc1) => u64::from(rest.byte()?),
-                (_, constants::DW_CFA_advance_loc2) => u64::from(rest.half()?),
-                (_, constants::DW_CFA_advance_loc4) => u64::from(rest.word()?),
+            if let Some(advance) = rest.advance(byte)? {
+                if rows.len() >= MAX_ROWS {
+                    return None;
+                }
+                rows.push((address, rule(&state)));
+                address = address.checked_add(advance.checked_mul(code_factor)?)?;
+                continue;
+            }
+            let low = Register(u16::from(byte & 0x3f));
+            match (byte >> 6, constants::DwCfa(byte)) {
                 (2, _) => {
                     let offset = (rest.number()? as i64).wrapping_mul(data_factor);
-                    state.save(Register(low as u16), Saved::At(offset));
-                    continue;
+                    state.save(low, Saved::At(offset));
                 }
-                (3, _) => {
-                    state.restore(Register(low as u16), &initial);
-                    continue;
-                }
-                (_, constants::DW_CFA_nop) => continue,
+                (3, _) => state.restore(low, &initial),
+                (_, constants::DW_CFA_nop) => {}
                 (_, constants::DW_CFA_offset_extended) => {
                     let register = rest.register()?;
                     let offset = (rest.number()? as i64).wrapping_mul(data_factor);
                     state.save(register, Saved::At(offset));
-                    continue;
                 }
                 (_, constants::DW_CFA_restore_extended) => {
                     state.restore(rest.register()?, &initial);
-                    continue;
                 }
-                (_, constants::DW_CFA_undefined) => {
-                    state.save(rest.register()?, Saved::Nowhere);
-                    continue;
-                }
+                (_, constants::DW_CFA_undefined) => state.save(rest.register()?, Saved::Nowhere),
                 (_, constants::DW_CFA_same_value) => {
                     state.save(rest.register()?, Saved::Unchanged);
-                    continue;
                 }
                 (_, constants::DW_CFA_remember_state) => {
                     *kept.get_mut(count)? = state;
                     count += 1;
-                    continue;
                 }
                 (_, constants::DW_CFA_restore_state) => {
                     count = count.checked_sub(1)?;
                     state = kept[count];
-                    continue;
                 }
                 (_, constants::DW_CFA_def_cfa) => {
                     state.cfa = rest.register()?;
                     state.offset = rest.number()? as i64;
-                    continue;
                 }
-                (_, constants::DW_CFA_def_cfa_register) => {
-                    state.cfa = rest.register()?;
-                    continue;
-                }
-                (_, constants::DW_CFA_def_cfa_offset) => {
-                    state.offset = rest.number()? as i64;
-                    continue;
-                }
+                (_, constants::DW_CFA_def_cfa_register) => state.cfa = rest.register()?,
+                (_, constants::DW_CFA_def_cfa_offset) => state.offset = rest.number()? as i64,
                 (_, constants::DW_CFA_GNU_args_size) => {
                     rest.number()?;
-                    continue;
                 }
                 _ => return None,
-            };
-            rows.push((address, rule(&state)));
-            address = address.checked_add(advance.checked_mul(code_factor)?)?;
+            }
         }
         rows.push((address, rule(&state)));
         Some(())
@@ -246,6 +229,18 @@ impl Cursor<'_> {
 
     fn word(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
+    }
+
+    /// How far the instruction `byte` advances; `Some(None)` for one that does not, `None` where it
+    /// is cut short.
+    fn advance(&mut self, byte: u8) -> Option<Option<u64>> {
+        Some(match constants::DwCfa(byte) {
+            _ if byte >> 6 == 1 => Some(u64::from(byte & 0x3f)),
+            constants::DW_CFA_advance_loc1 => Some(self.byte()?.into()),
+            constants::DW_CFA_advance_loc2 => Some(self.half()?.into()),
+            constants::DW_CFA_advance_loc4 => Some(self.word()?.into()),
+            _ => None,
+        })
     }
 
     fn skip(&mut self, count: usize) -> Option<()> {
