@@ -74,8 +74,8 @@ impl Common {
                     this.initial.offset = offset as i64;
                 }
                 CallFrameInstruction::Offset { register, factored_offset } => {
-                    let offset = (factored_offset as i64).wrapping_mul(this.data_factor);
-                    this.initial.save(register, Saved::At(offset));
+                    let saved = saved(factored_offset, this.data_factor);
+                    this.initial.save(register, saved);
                 }
                 CallFrameInstruction::Nop => {}
                 _ => return None,
@@ -101,6 +101,11 @@ impl State {
             self.ra = initial.ra;
         }
     }
+}
+
+/// Where a register is saved, given as a multiple of what all such offsets are multiples of.
+fn saved(offset: u64, factor: i64) -> Saved {
+    Saved::At((offset as i64).wrapping_mul(factor))
 }
 
 /// Where the common part of the entry at `offset` stands; `None` where that cannot be told.
@@ -166,16 +171,12 @@ impl<'a> Entry<'a> {
             }
             let low = Register(u16::from(byte & 0x3f));
             match (byte >> 6, constants::DwCfa(byte)) {
-                (2, _) => {
-                    let offset = (rest.number()? as i64).wrapping_mul(data_factor);
-                    state.save(low, Saved::At(offset));
-                }
+                (2, _) => state.save(low, saved(rest.number()?, data_factor)),
                 (3, _) => state.restore(low, &initial),
                 (_, constants::DW_CFA_nop) => {}
                 (_, constants::DW_CFA_offset_extended) => {
                     let register = rest.register()?;
-                    let offset = (rest.number()? as i64).wrapping_mul(data_factor);
-                    state.save(register, Saved::At(offset));
+                    state.save(register, saved(rest.number()?, data_factor));
                 }
                 (_, constants::DW_CFA_restore_extended) => {
                     state.restore(rest.register()?, &initial);
