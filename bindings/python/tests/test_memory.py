@@ -59,6 +59,11 @@ class Profile:
         return tuple(sums.get(key, 0) for key in keys)
 
 
+    def stacks(self, name):
+        """The distinct stacks that a function is in, each as the names of its frames."""
+        return {tuple(sample.names) for sample in self.samples if name in sample.names}
+
+
 class Memory(unittest.TestCase):
     def run_shop(self, code, **environment):
         """The output of a program, and the profiles of memory of each process, in order."""
@@ -250,12 +255,13 @@ print(os.getpid(), child)
     def test_tracemalloc_starts_and_stops_before_and_after_us(self):
         steps = {
             "ours": ("sondage.start(memory=1)", "sondage.stop()"),
-            "theirs": ("import tracemalloc; tracemalloc.start()", "tracemalloc.stop()"),
+            "theirs": ("tracemalloc.start()", "tracemalloc.stop()"),
         }
         for first, second in (("ours", "theirs"), ("theirs", "ours")):
             for ends_first, ends_last in ((first, second), (second, first)):
                 with self.subTest(f"{first} starts, {ends_first} ends first"):
                     profiles = self.shop(f"""
+import tracemalloc
 kept = [None] * 3000
 {steps[first][0]}
 carts(kept, 0, 100)
@@ -278,6 +284,9 @@ kept.clear()
                         self.assert_holds(profiles[0], "orders", 100, ORDER)
                     self.assert_holds(profiles[-1], "carts", 100, CART)
                     self.assert_holds(profiles[-1], "orders", 100, ORDER)
+                    # What is between our hook and the caller is walked rightly, and left out.
+                    for profile in profiles:
+                        self.assertLessEqual(profile.stacks("orders"), {("orders", "<module>")})
 
     def test_where_another_tool_has_taken_the_allocators_no_profile_tells_of_leaks(self):
         profiles = self.shop("""

@@ -10,6 +10,7 @@ use super::conditions::Conditions;
 use super::cpu::{CpuAccount, Reconciler, nanos};
 use super::engine::{self, Choice};
 use super::governor::Governor;
+use super::heap::want_own_table;
 use super::interpreted::Interpreted;
 use super::interval::{
     MIN_DRAIN_INTERVAL, deepest_sample, longest_drain_interval, next_drain_interval, possible,
@@ -108,6 +109,9 @@ impl Collector {
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);
         let javascript = v8.map(|v8| Scripted::new(v8, options.showing.internals));
+        if options.heap.is_some() {
+            want_own_table(&mut modules);
+        }
         let walks = choice.engine != Engine::None || options.heap.is_some();
         // The host waits for the start: where its own code has frame pointers, as V8's, tables come
         // right after it.

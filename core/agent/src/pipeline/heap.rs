@@ -266,6 +266,13 @@ fn from_the_host(frames: &[u64], reading: &Reading<'_>) -> Vec<u64> {
     rest
 }
 
+/// Asks for the table of this library, which every stack begins in, and which no stack keeps.
+pub(super) fn want_own_table(modules: &mut Modules) {
+    if let Some(file) = own_file(modules) {
+        modules.want_table(file);
+    }
+}
+
 /// The file that this library is part of.
 fn own_file(modules: &Modules) -> Option<FileIndex> {
     let here = Heap::start as fn(u64) -> Result<Heap, StartError> as usize;
