@@ -7,9 +7,9 @@
 //! has taken the signals since, [`is_ours`] says so, and memory is probed by system calls instead.
 
 use crate::arch;
-use crate::signal::{self, Arguments, Disposition};
+use crate::signal::{self, Arguments, Kept};
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A signal with what was installed for it before us.
 struct Fault {
@@ -18,10 +18,7 @@ struct Fault {
     installed: AtomicBool,
     /// Our handler was installed and not taken out: whoever has the signal now may call it.
     in_chain: AtomicBool,
-    handler: AtomicUsize,
-    flags: AtomicU64,
-    restorer: AtomicUsize,
-    mask: AtomicU64,
+    previous: Kept,
 }
 
 static FAULTS: [Fault; 2] = [Fault::new(libc::SIGSEGV), Fault::new(libc::SIGBUS)];
@@ -38,31 +35,12 @@ impl Fault {
             signal,
             installed: AtomicBool::new(false),
             in_chain: AtomicBool::new(false),
-            handler: AtomicUsize::new(libc::SIG_DFL),
-            flags: AtomicU64::new(0),
-            restorer: AtomicUsize::new(0),
-            mask: AtomicU64::new(0),
+            previous: Kept::new(),
         }
     }
 
     fn is_ours(&self) -> bool {
         signal::read(self.signal).is_ok_and(|now| now.handler == our_handler())
-    }
-
-    fn previous(&self) -> Disposition {
-        Disposition {
-            handler: self.handler.load(Ordering::Relaxed),
-            flags: self.flags.load(Ordering::Relaxed),
-            restorer: self.restorer.load(Ordering::Relaxed),
-            mask: self.mask.load(Ordering::Relaxed),
-        }
-    }
-
-    fn remember(&self, before: Disposition) {
-        self.handler.store(before.handler, Ordering::Relaxed);
-        self.flags.store(before.flags, Ordering::Relaxed);
-        self.restorer.store(before.restorer, Ordering::Relaxed);
-        self.mask.store(before.mask, Ordering::Relaxed);
     }
 
     /// Takes the signal, unless a handler of the host's lies over ours: that may pass faults on to
@@ -73,7 +51,7 @@ impl Fault {
             if self.in_chain.load(Ordering::Acquire) {
                 return false;
             }
-            self.remember(before);
+            self.previous.keep(before);
         }
         // SAFETY: sigaction is plain data; all zero is valid, and blocks nothing.
         let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
@@ -89,7 +67,7 @@ impl Fault {
 
     fn restore(&self) {
         self.installed.store(false, Ordering::Release);
-        if self.is_ours() && signal::write(self.signal, self.previous()).is_ok() {
+        if self.is_ours() && signal::write(self.signal, self.previous.get()).is_ok() {
             self.in_chain.store(false, Ordering::Release);
         }
     }
@@ -160,7 +138,7 @@ unsafe extern "C" fn on_fault(number: c_int, info: *mut libc::siginfo_t, context
 /// # Safety
 /// The arguments must be those of a running signal handler.
 unsafe fn pass_on(fault: &Fault, by_the_processor: bool, arguments: Arguments) {
-    let previous = fault.previous();
+    let previous = fault.previous.get();
     match previous.handler {
         // Ignoring a fault of the processor is not possible: the kernel then takes the default.
         libc::SIG_IGN if !by_the_processor => {}
@@ -173,7 +151,7 @@ unsafe fn pass_on(fault: &Fault, by_the_processor: bool, arguments: Arguments) {
         }
         handler => {
             if previous.flags & libc::SA_RESETHAND as u64 != 0 {
-                fault.handler.store(libc::SIG_DFL, Ordering::Relaxed);
+                fault.previous.forget_handler();
             }
             let itself = previous.flags & libc::SA_NODEFER as u64 == 0;
             block(previous.mask | if itself { signal::set(fault.signal) } else { 0 });

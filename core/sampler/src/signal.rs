@@ -61,6 +61,11 @@ impl Kept {
         self.mask.store(disposition.mask, Ordering::Relaxed);
     }
 
+    /// Goes back to the default, as the kernel does for a handler that is to run once.
+    pub(crate) fn forget_handler(&self) {
+        self.handler.store(libc::SIG_DFL, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> Disposition {
         Disposition {
             handler: self.handler.load(Ordering::Relaxed),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::map::Map;
+use super::map::Original;
 use super::stamp::ScriptStamp;
 use super::stamp::Seen;
 
@@ -50,6 +51,16 @@ pub(super) enum Known<'a> {
     Map(&'a Map),
     /// It has no map, or none that can be used.
     Nothing,
+}
+
+impl Known<'_> {
+    /// Where positions of the script come from, as far as it is known.
+    pub(super) fn originals(&self, positions: &[(u32, u32)]) -> Vec<Option<Original>> {
+        match self {
+            Self::Map(map) => map.originals(positions),
+            Self::Nothing => vec![None; positions.len()],
+        }
+    }
 }
 
 impl Kept {

@@ -1,5 +1,4 @@
 use super::kept::Kept;
-use super::kept::Known;
 use super::load::load;
 use super::map::Original;
 use super::script::ScriptText;
@@ -54,16 +53,12 @@ impl SourceMaps {
         if url.len() > MAX_URL {
             return nothing();
         }
-        match self.kept.looked_at(url) {
-            Some(Known::Map(map)) => return map.originals(positions),
-            Some(Known::Nothing) => return nothing(),
-            None => {}
+        if let Some(known) = self.kept.looked_at(url) {
+            return known.originals(positions);
         }
         let Some(stamp) = ScriptStamp::of(script) else { return nothing() };
-        match self.kept.get(url, &stamp) {
-            Some(Known::Map(map)) => return map.originals(positions),
-            Some(Known::Nothing) => return nothing(),
-            None => {}
+        if let Some(known) = self.kept.get(url, &stamp) {
+            return known.originals(positions);
         }
         let loaded = load(script);
         let seen = Seen { script: stamp, map: loaded.file };
