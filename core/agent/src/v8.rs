@@ -5,10 +5,10 @@
 //! and announces the layout. Samples taken from then on have frames of JavaScript.
 
 pub use sondage_sampler::Registers;
+pub use sondage_sampler::walk::Number;
 pub use sondage_sampler::walk::v8::Attached;
 pub use sondage_sampler::walk::v8::Facts;
 pub use sondage_sampler::walk::v8::Layout;
-pub use sondage_sampler::walk::v8::Number;
 pub use sondage_sampler::walk::v8::STORE_BYTES;
 pub use sondage_sampler::walk::v8::STORE_MAGIC;
 pub use sondage_sampler::walk::v8::Unsupported;

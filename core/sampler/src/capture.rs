@@ -5,9 +5,10 @@ use crate::arch;
 use crate::labels::Labels;
 use crate::memory::SelfMemory;
 use crate::pool::{GATE, Pool};
+use crate::process::current_tid;
 use crate::sample::End;
 use crate::walk::python::Running;
-use crate::walk::{Code, walk_with};
+use crate::walk::{Code, hotspot, walk_returning, walk_with};
 
 /// What [`capture`] has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +37,17 @@ fn capture_inside(pool: &Pool, words: &mut [u64]) -> Captured {
     let mut memory = unsafe { SelfMemory::guarding(blocked) };
     let depth = pool.limits.max_depth as usize;
     let limit = depth.min(words.len() / 2);
-    let code = Code { modules: pool.modules(), runtime: &mut () };
-    let walked = walk_with(code, arch::current(), &mut memory, limit, |index, frame| {
-        put(words, index, frame);
-    });
-    let mut captured = Captured { frames: walked.frames, end: walked.end, labels: None };
+    let mut java = runs_java(pool, blocked);
+    // What the virtual machine does on its behalf is no part of what Java does.
+    let left = java.as_mut().and_then(hotspot::Running::left);
+    let labels = java.as_mut().and_then(hotspot::Running::labels);
+    let code = Code { modules: pool.modules(), runtime: &mut java };
+    let emit = |index, frame| put(words, index, frame);
+    let walked = match left {
+        Some(registers) => walk_returning(code, registers, &mut memory, limit, emit),
+        None => walk_with(code, arch::current(), &mut memory, limit, emit),
+    };
+    let mut captured = Captured { frames: walked.frames, end: walked.end, labels };
     let (Some(python), Some(known)) = (&pool.python, &pool.known) else { return captured };
     // SAFETY: as above.
     if let Some(mut running) = unsafe { Running::here(python, blocked) } {
@@ -52,6 +59,14 @@ fn capture_inside(pool: &Pool, words: &mut [u64]) -> Captured {
         captured.frames = walked.frames.saturating_add(frames.frames).min(words.len());
     }
     captured
+}
+
+/// The calling thread as HotSpot knows it, if its frames are read.
+fn runs_java(pool: &Pool, blocked: u64) -> Option<hotspot::Running<'_, SelfMemory>> {
+    let (Some(facts), Some(known)) = (&pool.hotspot, &pool.known) else { return None };
+    // SAFETY: the mask was read a moment ago, and nothing on this thread changes it before the end.
+    let memory = unsafe { SelfMemory::guarding(blocked) };
+    Some(hotspot::Running::new(facts, known, hotspot::find(current_tid()), memory))
 }
 
 fn put(words: &mut [u64], index: usize, word: u64) {

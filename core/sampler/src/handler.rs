@@ -21,7 +21,7 @@ use crate::stranger;
 use crate::timer::TimerInfo;
 use crate::waiting;
 use crate::walk::python::{Running, thread_state};
-use crate::walk::{Code, Walked, v8, walk_with};
+use crate::walk::{Code, Walked, hotspot, v8, walk_with};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -129,8 +129,8 @@ fn is_late(signal: &TimerInfo) -> bool {
     }
 }
 
-/// Walks the thread's stacks into the slot's ring: first the native one, with V8's frames in it, then
-/// Python's.
+/// Walks the thread's stacks into the slot's ring: first the native one, with frames of V8 and HotSpot
+/// in it, then Python's.
 #[inline(always)]
 fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     let (slot, expirations) = (origin.slot, origin.expirations);
@@ -142,9 +142,11 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
         .python
         .as_ref()
         .and_then(|python| unsafe { Running::here(python, interrupted.blocked) });
-    let mut v8 = runs_v8(pool, &origin, interrupted);
+    let mut compiled =
+        (runs_v8(pool, &origin, interrupted), runs_hotspot(pool, &origin, interrupted));
     let labels = running.as_mut().and_then(Running::labels);
-    let labels = labels.or_else(|| v8.as_mut().and_then(v8::Running::labels));
+    let labels = labels.or_else(|| compiled.0.as_mut().and_then(v8::Running::labels));
+    let labels = labels.or_else(|| compiled.1.as_mut().and_then(hotspot::Running::labels));
     let labels = labels.unwrap_or_else(|| {
         // SAFETY: null, or a thread-local of the thread this handler runs on (`attach`).
         unsafe { origin.labels.as_ref() }.map_or(Labels::NONE, LabelCell::get)
@@ -160,11 +162,13 @@ fn take_sample(pool: &Pool, origin: Origin<'_>, interrupted: &Interrupted) {
     // SAFETY: the range is part of this thread's own stack (`learn_stack`), which stays mapped.
     let mut memory = unsafe { SelfMemory::trusting(proven) };
     let registers = interrupted.registers;
-    let code = Code { modules: pool.modules(), runtime: &mut v8 };
+    let code = Code { modules: pool.modules(), runtime: &mut compiled };
     let walked = walk_with(code, registers, &mut memory, depth.min(room), |index, frame| {
         record.put(index.wrapping_add(HEADER_WORDS), frame);
     });
-    Tally::add(&slot.tally.unreadable, u64::from(v8.is_some_and(|v8| v8.lost > 0)));
+    let lost = compiled.0.is_some_and(|v8| v8.lost > 0)
+        || compiled.1.is_some_and(|hotspot| hotspot.lost > 0);
+    Tally::add(&slot.tally.unreadable, u64::from(lost));
     let mut full = walked.end == End::Depth && room < depth;
     let mut frames = walked.frames;
     if let (Some(known), Some(running)) = (&pool.known, &mut running) {
@@ -214,6 +218,26 @@ fn runs_v8<'pool>(
     // SAFETY: the handler to which the context was passed is still running.
     let interpreter = unsafe { arch::interpreter(interrupted.context) };
     Some(v8::Running::new(layout, isolate, known, memory).interrupted(interpreter))
+}
+
+/// The thread as HotSpot knows it, if its frames are read. Code of HotSpot runs on its threads only.
+#[inline(always)]
+fn runs_hotspot<'pool>(
+    pool: &'pool Pool,
+    origin: &Origin<'pool>,
+    interrupted: &Interrupted,
+) -> Option<hotspot::Running<'pool, SelfMemory>> {
+    let (Some(facts), Some(known)) = (&pool.hotspot, &pool.known) else { return None };
+    let thread = match origin.tid {
+        Some(tid) => hotspot::find(tid),
+        None => origin.slot.java_thread.load(Ordering::Acquire),
+    };
+    // SAFETY: the mask that this handler runs with blocks neither signal beyond what was blocked.
+    let memory = unsafe { SelfMemory::guarding(interrupted.blocked) };
+    // SAFETY: the handler to which the context was passed is still running.
+    let [r13, rbx, rax] = unsafe { arch::template_interpreter(interrupted.context) };
+    let registers = hotspot::Interrupted { r13, rbx, rax };
+    Some(hotspot::Running::new(facts, known, thread, memory).interrupted(registers))
 }
 
 /// Writes what belongs around the frames, and makes the sample visible.

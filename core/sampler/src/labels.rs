@@ -1,5 +1,7 @@
 //! What a thread works on, and the cell in which it says so to its signal handler.
 
+use crate::memory::MemoryReader;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};
 
 /// What a thread works on: labels, and the span of a trace. Zero is none, as OpenTelemetry and W3C
@@ -87,6 +89,19 @@ impl LabelCell {
     }
 }
 
+/// The label set of a thread that does not run; its cell may be gone.
+pub(crate) fn read_cell<M: MemoryReader>(memory: &mut M, cell: u64) -> Labels {
+    let set = |memory: &mut M| {
+        let current = memory.half(cell.wrapping_add(offset_of!(LabelCell, current) as u64))?;
+        let record = u64::from(current & 1).wrapping_mul(size_of::<Record>() as u64);
+        let records = cell.wrapping_add(offset_of!(LabelCell, records) as u64);
+        let record = records.wrapping_add(record);
+        memory.half(record.wrapping_add(offset_of!(Record, set) as u64))
+    };
+    let set = if cell == 0 { None } else { set(memory) };
+    Labels { set: set.unwrap_or(0), ..Labels::NONE }
+}
+
 impl Record {
     const fn new() -> Self {
         Self {
@@ -119,6 +134,19 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_label_set_of_another_thread_is_read_from_its_cell() {
+        let cell = LabelCell::new();
+        let mut memory = crate::memory::SelfMemory::probing();
+        let address = &raw const cell as u64;
+        for set in [0, 7, 8] {
+            cell.replace(Labels { set, span: 9, trace: 9 });
+            assert_eq!(read_cell(&mut memory, address), Labels { set, ..Labels::NONE });
+        }
+        assert_eq!(read_cell(&mut memory, 0), Labels::NONE);
+        assert_eq!(read_cell(&mut memory, 64), Labels::NONE, "nothing is there");
+    }
 
     #[test]
     fn a_cell_hands_back_each_of_many_labels_whole() {

@@ -12,6 +12,7 @@ use crate::marker::Marker;
 use crate::rules::{Modules, RuleCache};
 use crate::slot::{SHARED_SLOTS, Slot};
 use crate::table::{ModuleEntry, Rule, Table};
+use crate::walk::hotspot;
 use crate::walk::python::Interpreter;
 use crate::walk::v8;
 use core::ops::Range;
@@ -68,21 +69,24 @@ pub(crate) struct Pool {
     pub(crate) python: Option<Interpreter>,
     /// The layout of the V8 of the process, if there is one.
     pub(crate) v8: Option<v8::Layout>,
-    /// What samples name of either.
+    /// The HotSpot of the process, if there is one.
+    pub(crate) hotspot: Option<hotspot::Facts>,
+    /// What samples name of them.
     pub(crate) known: Option<Interner>,
 }
 
 /// The runtimes of the process whose frames are read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Runtimes {
     pub(crate) python: Option<Interpreter>,
     pub(crate) v8: Option<v8::Layout>,
+    pub(crate) hotspot: Option<hotspot::Facts>,
 }
 
 impl Runtimes {
     /// Whether there is one.
     pub(crate) fn any(&self) -> bool {
-        self.python.is_some() || self.v8.is_some()
+        self.python.is_some() || self.v8.is_some() || self.hotspot.is_some()
     }
 }
 
@@ -131,9 +135,10 @@ impl Pool {
             table_count: AtomicUsize::new(0),
             arena: at(arena),
             arena_used: AtomicUsize::new(0),
+            known: runtimes.any().then(|| Interner::new(at(interned).cast())),
             python: runtimes.python,
             v8: runtimes.v8,
-            known: runtimes.any().then(|| Interner::new(at(interned).cast())),
+            hotspot: runtimes.hotspot,
         };
         let pointer: *mut Pool = base.cast();
         // SAFETY: the mapping starts with room for a Pool and is page aligned.

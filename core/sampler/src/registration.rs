@@ -4,8 +4,7 @@ use crate::engine;
 use crate::errno::Errno;
 use crate::labels::LabelCell;
 use crate::pool::{GATE, Pool};
-use crate::slot::SlotIndex;
-use crate::walk::v8::Isolate;
+use crate::slot::{Slot, SlotIndex};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 /// More threads than this are never sampled at once, whatever the limits say.
@@ -123,15 +122,15 @@ fn add_inside(pool: &Pool, tid: i32, labels: *mut LabelCell) -> Result<SlotIndex
     Ok(SlotIndex(index))
 }
 
-/// Notes the isolate that a thread runs, or none, in the thread's slot if it has one. Where the
-/// table cannot be had, a new slot finds it, and one that has an old one is of a thread that ends.
-pub(crate) fn set_isolate(tid: i32, isolate: *const Isolate) {
+/// Changes what a thread's slot says of it, if it has one. Where the table cannot be had, nothing is
+/// changed: a new slot finds out for itself, and one that has an old one is of a thread that ends.
+pub(crate) fn change_slot(tid: i32, change: impl FnOnce(&Slot)) {
     GATE.enter();
     if let Some(_held) = hold_patiently()
         && let Some(pool) = Pool::current()
         && let Some(slot) = find(tid).and_then(|index| pool.slot(index.0))
     {
-        slot.isolate.store(isolate.cast_mut(), Ordering::Release);
+        change(slot);
     }
     GATE.exit();
 }

@@ -11,13 +11,14 @@ use crate::perf;
 use crate::pool::{GATE, Limits, Pool, Runtimes};
 use crate::process::current_tid;
 use crate::registration::{self, AddError, MAX_SLOTS};
+use crate::sample::End;
 use crate::signal;
 use crate::slot::{HISTOGRAM_BUCKETS, Slot, SlotIndex};
 use crate::table::{ModuleEntry, Table};
 use crate::timer::Timer;
 use crate::waiting;
 use crate::walk::python::Interpreter;
-use crate::walk::v8;
+use crate::walk::{hotspot, v8};
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -50,6 +51,9 @@ pub struct Options {
     /// isolates that are attached ([`Attached`](crate::walk::v8::Attached)) become part of the
     /// samples, with the same handler.
     pub v8: Option<v8::Layout>,
+    /// The HotSpot of this process, after the self-check of a binding: frames of Java become part of
+    /// the samples, with the same handler.
+    pub hotspot: Option<hotspot::Facts>,
 }
 
 /// Why sampling could not start.
@@ -123,7 +127,8 @@ impl Sampler {
             table_bytes: options.table_bytes,
             max_depth: options.max_depth.clamp(1, 512),
         };
-        let runtimes = Runtimes { python: options.python, v8: options.v8 };
+        let runtimes =
+            Runtimes { python: options.python, v8: options.v8, hotspot: options.hotspot.clone() };
         let pool = match Pool::create(limits, options.main_stack.clone(), runtimes) {
             Ok(pool) => pool,
             Err(Errno(libc::EBUSY)) => return Err(StartError::AlreadyRunning),
@@ -350,6 +355,16 @@ impl Sampler {
     /// Takes a few system calls and some microseconds. The thread is not disturbed.
     pub fn waiting_python(&self, slot: SlotIndex, put: impl FnMut(usize, u64)) -> Option<Labels> {
         waiting::read(self.pool(), self.slot(slot)?, put)
+    }
+
+    /// As [`Sampler::waiting_python`], of a thread of Java that waits in native code: words as in
+    /// samples, from where it has left Java, and why the walk stopped.
+    pub fn waiting_java(
+        &self,
+        slot: SlotIndex,
+        put: impl FnMut(usize, u64),
+    ) -> Option<(Labels, End)> {
+        waiting::read_java(self.pool(), self.slot(slot)?, put)
     }
 
     /// How many definitions there are.

@@ -2,6 +2,7 @@
 
 use crate::labels::LabelCell;
 use crate::ring::Ring;
+use crate::walk::hotspot;
 use crate::walk::v8::{self, Isolate};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -80,6 +81,8 @@ pub(crate) struct Slot {
     pub(crate) labels: AtomicPtr<LabelCell>,
     /// The isolate that the thread runs, or null; its memory is never unmapped.
     pub(crate) isolate: AtomicPtr<Isolate>,
+    /// The thread's `JavaThread`, or 0.
+    pub(crate) java_thread: AtomicU64,
     /// The part of the thread's own stack that complete walks have proven (see `handler.rs`).
     pub(crate) stack_low: AtomicU64,
     pub(crate) stack_high: AtomicU64,
@@ -123,6 +126,7 @@ impl Slot {
         self.timer.store(-1, Ordering::Relaxed);
         self.labels.store(core::ptr::null_mut(), Ordering::Relaxed);
         self.isolate.store(v8::find(tid).cast_mut(), Ordering::Relaxed);
+        self.java_thread.store(hotspot::find(tid), Ordering::Relaxed);
         self.stack_low.store(0, Ordering::Relaxed);
         self.stack_high.store(0, Ordering::Relaxed);
         self.first_period.store(0, Ordering::Relaxed);

@@ -302,8 +302,12 @@ impl Work {
     fn hand_out(&mut self, collected: Collected, collector: &mut Collector) -> Arc<Profile> {
         let Collected { mut profile, cpu } = collected;
         let losses = profile.losses().into_iter();
-        let unread = losses
-            .filter(|loss| matches!(loss.cause, LossCause::PythonLost | LossCause::JavaScriptLost));
+        let unread = losses.filter(|loss| {
+            matches!(
+                loss.cause,
+                LossCause::PythonLost | LossCause::JavaScriptLost | LossCause::JavaLost
+            )
+        });
         let unread: u64 = unread.map(|loss| loss.value).sum();
         profile.meta.labels = self.labels();
         self.bursts.mark(&mut profile);

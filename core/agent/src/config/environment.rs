@@ -63,6 +63,9 @@ const VARIABLES: &[Variable] = &[
 /// Variables of the `sondage` command, which the programs it runs see too.
 const OF_COMMAND: [&str; 4] = ["PRELOAD", "RECORD_DIR", "RECORD_NODE", "RECORD_PYTHON"];
 
+/// Variables of a binding, which reads them itself.
+const OF_BINDINGS: [&str; 1] = ["COMPAT"];
+
 /// Variables that set credentials: one of them counts.
 const AUTH: [&str; 4] = [TOKEN, "TOKEN_FILE", "BASIC_AUTH", "BASIC_AUTH_FILE"];
 
@@ -247,7 +250,8 @@ impl Environment {
     /// Names every variable of ours that means nothing.
     fn warn(&self, config: &mut Config) {
         let ours = self.variables.keys().filter_map(|name| name.strip_prefix(PREFIX));
-        let unknown = ours.filter(|short| !OF_COMMAND.contains(short));
+        let others = [&OF_COMMAND[..], &OF_BINDINGS].concat();
+        let unknown = ours.filter(|short| !others.contains(short));
         for short in unknown.filter(|short| VARIABLES.iter().all(|(known, _)| known != short)) {
             let name = quoted(&format!("{PREFIX}{short}"));
             let name = name.trim_matches('"');

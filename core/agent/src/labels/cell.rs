@@ -88,3 +88,10 @@ pub fn register_thread() {
         }
     });
 }
+
+/// The calling thread's cell, which samples read; for a runtime that changes it by itself, with its
+/// layout in mind, and never by this crate too. It is valid while the thread lives; null where that
+/// ends already.
+pub fn label_cell() -> *const LabelCell {
+    LABELS.try_with(std::ptr::from_ref).unwrap_or(std::ptr::null())
+}

@@ -17,6 +17,7 @@ mod generations;
 mod ids;
 mod set;
 
+pub use cell::label_cell;
 pub use cell::register_thread;
 pub use future::Labeled;
 pub use set::Guard;

@@ -4,28 +4,19 @@ use super::amounts::{Amounts, Columns};
 use super::foreign::NamedStack;
 use super::frames::{Frame, Frames, SourceFrame};
 use super::interpreted::Interpreted;
-use super::javascript::{Scripted, Shown, has_javascript};
+use super::managed::{Managed, Shown};
 use super::mixed::{Native, merge, python_start};
 use super::stacks::{Stacks, ThreadNameId, room};
 use super::threads::Threads;
 use crate::labels::{Interned, id_pairs};
 use crate::profile::{LabelSetId, LossCause, Profile};
-use crate::resolve::{CodeSource, Detail, FileIndex, JavaScriptFrame, Modules, Symbols};
+use crate::resolve::{CodeSource, Detail, FileIndex, Modules, Symbols};
 use sondage_sampler::walk::python::PythonFrame;
 use sondage_sampler::{End, Labels};
 use std::collections::{HashMap, HashSet};
 
 /// The frame in place of Python frames that could not be read.
 const LOST: &str = "[python frames lost]";
-
-/// The frame in place of a frame of JavaScript that could not be read.
-const LOST_JAVASCRIPT: &str = "[javascript frame lost]";
-
-/// The frame in place of those of V8's garbage collector.
-const COLLECTS: &str = "(garbage collector)";
-
-/// The frame of a compiled regular expression.
-const REGEXP: &str = "(regular expression)";
 
 /// The leaf of stacks that wait for the interpreter's lock.
 const WAITS: &str = "[waiting for the GIL]";
@@ -46,8 +37,8 @@ struct Missing {
     root: bool,
     /// Python frames.
     python: bool,
-    /// Frames of JavaScript.
-    javascript: bool,
+    /// Frames of JavaScript, or of Java.
+    managed: Option<LossCause>,
 }
 
 /// A stack as it was sampled.
@@ -65,7 +56,7 @@ pub(super) struct RawStack<'a> {
 pub(super) struct Reading<'a> {
     pub(super) modules: &'a mut Modules,
     pub(super) interpreted: &'a mut Interpreted,
-    pub(super) javascript: Option<&'a mut Scripted>,
+    pub(super) managed: Option<&'a mut (dyn Managed + 'static)>,
     pub(super) codes: &'a dyn CodeSource,
 }
 
@@ -207,8 +198,10 @@ impl Assembly {
             reading.modules.want_table(file);
         }
         let (labels, thread) = (stack.labels, stack.thread);
-        if has_javascript(native) && reading.javascript.is_some() {
-            let (frames, missing) = self.scripted(stack, reading, seen);
+        if let Some(managed) = &reading.managed
+            && managed.has_part_in(native)
+        {
+            let (frames, missing) = self.managed(stack, reading, seen);
             return StackKey { frames, labels, thread, missing };
         }
         if !python.is_empty() {
@@ -269,16 +262,17 @@ impl Assembly {
         (frames.into(), missing)
     }
 
-    /// The frames of a stack with frames of V8.
-    fn scripted(
+    /// The frames of a stack with frames of V8 or HotSpot.
+    fn managed(
         &mut self,
         stack: &RawStack<'_>,
         reading: &mut Reading<'_>,
         seen: &mut Seen,
     ) -> (Box<[u32]>, Missing) {
         let mut missing = Missing { root: !stack.complete, ..Missing::default() };
-        let javascript = reading.javascript.as_deref_mut();
-        let shown = javascript.map(|it| it.shown(stack.frames, reading.codes)).unwrap_or_default();
+        let Some(managed) = reading.managed.as_deref_mut() else { return Default::default() };
+        let shown = managed.shown(stack.frames, reading.codes);
+        let (lost, cause) = managed.lost();
         let mut frames = Vec::with_capacity(shown.len());
         for part in shown {
             frames.push(match part {
@@ -286,25 +280,19 @@ impl Assembly {
                     self.frames.native(address, reading.modules, Detail::Names)
                 }
                 Shown::Native(address) => self.seen(address, reading, seen).number,
-                Shown::GarbageCollector => self.frames.number(Frame::Placeholder(COLLECTS)),
-                Shown::Regexp => self.frames.number(Frame::Placeholder(REGEXP)),
+                Shown::Placeholder(name) => self.frames.number(Frame::Placeholder(name)),
                 Shown::Lost => {
-                    missing.javascript = true;
-                    self.frames.number(Frame::Placeholder(LOST_JAVASCRIPT))
+                    missing.managed = Some(cause);
+                    self.frames.number(Frame::Placeholder(lost))
                 }
-                Shown::JavaScript(inlined) => {
-                    frames.extend(inlined.iter().map(|frame| self.javascript(frame)));
+                Shown::Source(inlined) => {
+                    let sources = inlined.iter().cloned().map(Frame::Source);
+                    frames.extend(sources.map(|frame| self.frames.number(frame)));
                     continue;
                 }
             });
         }
         (frames.into(), missing)
-    }
-
-    fn javascript(&mut self, frame: &JavaScriptFrame) -> u32 {
-        let (name, file) = (frame.name.clone(), frame.file.clone());
-        let (start_line, line) = (frame.start_line, frame.line);
-        self.frames.number(Frame::Source(SourceFrame { name, file, start_line, line }))
     }
 
     fn seen(&mut self, word: u64, reading: &mut Reading<'_>, seen: &mut Seen) -> SeenFrame {
@@ -385,8 +373,8 @@ impl Assembly {
             if key.missing.python {
                 profile.add_loss(LossCause::PythonLost, amounts.weight());
             }
-            if key.missing.javascript {
-                profile.add_loss(LossCause::JavaScriptLost, amounts.weight());
+            if let Some(cause) = key.missing.managed {
+                profile.add_loss(cause, amounts.weight());
             }
             let (labels, overflow) = *label_sets
                 .entry((key.labels, key.thread))
@@ -446,7 +434,8 @@ fn add_placeholder(profile: &mut Profile, cause: LossCause, amounts: Amounts) {
         LossCause::LabelOverflow
         | LossCause::Truncated
         | LossCause::PythonLost
-        | LossCause::JavaScriptLost => return,
+        | LossCause::JavaScriptLost
+        | LossCause::JavaLost => return,
     };
     let values = amounts.values();
     if values.iter().any(|value| *value > 0) {

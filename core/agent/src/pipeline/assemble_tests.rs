@@ -70,7 +70,7 @@ fn assembled(words: &[u64], complete: bool) -> (Vec<String>, Vec<LossCause>) {
     let showing = Showing { hidden: vec!["/site/sondage/".to_owned()], ..Showing::default() };
     let mut interpreted = Interpreted::new(None, showing);
     let (modules, interpreted) = (&mut modules, &mut interpreted);
-    let mut reading = Reading { modules, interpreted, javascript: None, codes: &codes };
+    let mut reading = Reading { modules, interpreted, managed: None, codes: &codes };
     let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
     let (labels, thread) = (Labels::NONE, ThreadNameId(0));
     let stack = RawStack { frames: words, complete, labels, thread };
@@ -134,7 +134,7 @@ fn samples_anywhere_in_a_function_of_the_interpreter_are_one_stack() {
     let mut interpreted = Interpreted::new(Some(evaluation), Showing::default());
     interpreted.find_code(&mut modules);
     let (modules, interpreted) = (&mut modules, &mut interpreted);
-    let mut reading = Reading { modules, interpreted, javascript: None, codes: &Codes::new() };
+    let mut reading = Reading { modules, interpreted, managed: None, codes: &Codes::new() };
     let mut assembly = Assembly::new(Columns::Time { wall: false }, 10, 100);
     let mut key = |leaf| {
         let frames = [leaf, evaluation + 4, code(0)];
@@ -153,7 +153,7 @@ fn a_python_frame_has_its_line_and_its_functions_first_line() {
     let (mut modules, mut interpreted) = (Modules::default(), Interpreted::default());
     let codes = Codes::new();
     let (modules, interpreted) = (&mut modules, &mut interpreted);
-    let mut reading = Reading { modules, interpreted, javascript: None, codes: &codes };
+    let mut reading = Reading { modules, interpreted, managed: None, codes: &codes };
     let frame = PythonFrame::from_word(code(3)).unwrap();
     let number = assembly.python(frame, &mut reading).number;
     let frame =

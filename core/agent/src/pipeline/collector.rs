@@ -16,8 +16,8 @@ use super::interval::{
     MIN_DRAIN_INTERVAL, deepest_sample, longest_drain_interval, next_drain_interval, possible,
     weight_cap,
 };
-use super::javascript::Scripted;
 use super::limits::blocked_signals;
+use super::managed::{Managed, managed};
 use super::stacks::Stacks;
 use super::threads::Threads;
 use crate::profile::{LossCause, Profile};
@@ -55,7 +55,7 @@ pub(crate) struct Collector {
     assembly: Assembly,
     symbols: Symbols,
     interpreted: Interpreted,
-    javascript: Option<Scripted>,
+    managed: Option<Box<dyn Managed>>,
     foreign: Foreign,
     memory: Memory,
     reconciler: Reconciler,
@@ -92,6 +92,7 @@ impl Collector {
         let choice = engine::choose(options.engine, options.prefers_exact, options.interval);
         let python = crate::python::announced().filter(|_| choice.engine != Engine::None);
         let v8 = crate::v8::announced().filter(|_| choice.engine != Engine::None);
+        let hotspot = crate::hotspot::announced().filter(|_| choice.engine != Engine::None);
         let interval = possible(options.interval, choice.engine);
         let mut sampler = Sampler::start(&sondage_sampler::Options {
             interval,
@@ -104,18 +105,19 @@ impl Collector {
             avoided_signals: blocked_signals(),
             python,
             v8: v8.map(|v8| v8.layout),
+            hotspot: hotspot.map(|hotspot| hotspot.facts.clone()),
         })?;
         let mut interpreted =
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);
-        let javascript = v8.map(|v8| Scripted::new(v8, options.showing.internals));
+        let managed = managed(v8, hotspot, options.showing.internals);
         if options.heap.is_some() {
             want_own_table(&mut modules);
         }
         let walks = choice.engine != Engine::None || options.heap.is_some();
-        // The host waits for the start: where its own code has frame pointers, as V8's, tables come
-        // right after it.
-        let tables_later = walks && v8.is_some();
+        // The host waits for the start: where its own code has frame pointers, as that of V8 and
+        // HotSpot, tables come right after it.
+        let tables_later = walks && managed.is_some();
         if walks && !tables_later {
             while modules.build_next(&mut sampler) {}
         }
@@ -139,7 +141,7 @@ impl Collector {
             assembly: options.assembly(interval),
             symbols: Symbols::new(options.symbols.clone()),
             interpreted,
-            javascript,
+            managed,
             foreign: Foreign::default(),
             memory: Memory::start(options.heap, options.max_stacks / 4),
             reconciler,
@@ -280,7 +282,7 @@ impl Collector {
             refused_threads: self.threads.refused,
             last_refusal: self.threads.last_refusal.clone(),
             module_error: self.picture.modules.last_error.clone().or_else(|| {
-                let error = self.javascript.as_ref().and_then(Scripted::error);
+                let error = self.managed.as_ref().and_then(|managed| managed.error());
                 error.map(str::to_owned)
             }),
             table_bytes: self.sampler.table_bytes() as u64,
@@ -312,8 +314,8 @@ impl Collector {
             self.settle();
             self.picture.published &= !self.picture.modules.refresh();
         }
-        if let Some(javascript) = &mut self.javascript {
-            javascript.find_code(&mut self.picture.modules);
+        if let Some(managed) = &mut self.managed {
+            managed.find_code(&mut self.picture.modules);
         }
         let all = std::mem::take(&mut self.picture.tables_later);
         while self.picture.modules.build_next(&mut self.sampler) {
@@ -367,13 +369,13 @@ impl Collector {
     }
 
     fn settle(&mut self) {
-        if let Some(javascript) = &mut self.javascript {
-            javascript.look_again();
+        if let Some(managed) = &mut self.managed {
+            managed.look_again();
         }
         let mut reading = Reading {
             modules: &mut self.picture.modules,
             interpreted: &mut self.interpreted,
-            javascript: self.javascript.as_mut(),
+            managed: self.managed.as_deref_mut(),
             codes: &self.sampler,
         };
         self.assembly.settle(&mut self.stacks, &mut reading);

@@ -159,6 +159,7 @@ fn probe(engine: Engine, interval: Duration) -> Result<Probed, String> {
         avoided_signals: 0,
         python: None,
         v8: None,
+        hotspot: None,
     };
     let name = name(engine);
     let sampler = Sampler::start(&options).map_err(|error| format!("{name}: {error:?}"))?;

@@ -24,11 +24,14 @@ pub enum LossCause {
     /// Samples with frames of JavaScript that could not be read. The rest of their stacks is kept;
     /// the frame `[javascript frame lost]` stands for each.
     JavaScriptLost,
+    /// Samples with frames of Java that could not be read. The rest of their stacks is kept; the
+    /// frame `[java frame lost]` stands for each.
+    JavaLost,
 }
 
 impl LossCause {
     /// Every cause, in the order used for output.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unsampled,
         Self::Missed,
         Self::Dropped,
@@ -37,6 +40,7 @@ impl LossCause {
         Self::Truncated,
         Self::PythonLost,
         Self::JavaScriptLost,
+        Self::JavaLost,
     ];
 
     /// The name used in files, metrics and the page.
@@ -50,6 +54,7 @@ impl LossCause {
             Self::Truncated => "truncated",
             Self::PythonLost => "python_lost",
             Self::JavaScriptLost => "javascript_lost",
+            Self::JavaLost => "java_lost",
         }
     }
 

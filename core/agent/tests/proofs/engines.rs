@@ -234,6 +234,7 @@ fn options(engine: Engine) -> Options {
         avoided_signals: 0,
         python: None,
         v8: None,
+        hotspot: None,
     }
 }
 

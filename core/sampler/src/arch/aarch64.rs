@@ -114,6 +114,14 @@ pub(crate) unsafe fn interpreter(_context: *const libc::ucontext_t) -> [u64; 3] 
     [0; 3]
 }
 
+/// As on x86-64; frames of HotSpot are not read here.
+///
+/// # Safety
+/// None is needed.
+pub(crate) unsafe fn template_interpreter(_context: *const libc::ucontext_t) -> [u64; 3] {
+    [0; 3]
+}
+
 /// Where a signal interrupted the thread.
 ///
 /// # Safety

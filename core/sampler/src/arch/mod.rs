@@ -18,6 +18,7 @@ pub(crate) use imp::registers;
 pub(crate) use imp::set_program_counter;
 pub(crate) use imp::syscall;
 pub(crate) use imp::syscall5;
+pub(crate) use imp::template_interpreter;
 pub(crate) use imp::thread_pointer;
 pub(crate) use imp::ticks;
 

@@ -125,6 +125,19 @@ pub(crate) unsafe fn interpreter(context: *const libc::ucontext_t) -> [u64; 3] {
         .map(|at| gregs.get(at as usize).map_or(0, |word| *word as u64))
 }
 
+/// What HotSpot's interpreter and its stubs keep where they make and leave a frame: r13, rbx and rax
+/// (`interp_masm_x86.cpp`).
+///
+/// # Safety
+/// `context` must be the third argument of a signal handler that is still running.
+#[inline(always)]
+pub(crate) unsafe fn template_interpreter(context: *const libc::ucontext_t) -> [u64; 3] {
+    // SAFETY: the caller passes the kernel's own context, which outlives the handler.
+    let gregs = unsafe { &(*context).uc_mcontext.gregs };
+    [libc::REG_R13, libc::REG_RBX, libc::REG_RAX]
+        .map(|at| gregs.get(at as usize).map_or(0, |word| *word as u64))
+}
+
 /// Where a signal interrupted the thread.
 ///
 /// # Safety

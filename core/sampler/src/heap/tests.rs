@@ -25,6 +25,7 @@ fn sampler() -> Sampler {
         avoided_signals: 0,
         python: None,
         v8: None,
+        hotspot: None,
     };
     Sampler::start(&options).unwrap()
 }

@@ -5,7 +5,7 @@ use crate::memory::MemoryReader;
 use crate::rules::Modules;
 use crate::sample::End;
 use crate::table::{ModuleEntry, Rule};
-use crate::walk::runtime::Runtime;
+use crate::walk::runtime::{Recovered, Runtime};
 
 /// Addresses below this cannot be code.
 const LOWEST_CODE: u64 = 4096;
@@ -61,13 +61,40 @@ pub(crate) fn walk_with<M: MemoryReader, R: Runtime>(
     registers: Registers,
     memory: &mut M,
     limit: usize,
+    emit: impl FnMut(usize, u64),
+) -> Walked {
+    let cursor = Cursor { registers, interrupted: true, crossed_signal: false, module: None };
+    walk_from(code, cursor, memory, limit, emit)
+}
+
+/// As [`walk_with`], from a frame whose address is one that is returned to.
+pub(crate) fn walk_returning<M: MemoryReader, R: Runtime>(
+    code: Code<'_, '_, R>,
+    registers: Registers,
+    memory: &mut M,
+    limit: usize,
+    emit: impl FnMut(usize, u64),
+) -> Walked {
+    let cursor = Cursor { registers, interrupted: false, crossed_signal: false, module: None };
+    walk_from(code, cursor, memory, limit, emit)
+}
+
+#[inline(always)]
+fn walk_from<'m, 't, M: MemoryReader, R: Runtime>(
+    code: Code<'m, 't, R>,
+    mut cursor: Cursor<'m, 't>,
+    memory: &mut M,
+    limit: usize,
     mut emit: impl FnMut(usize, u64),
 ) -> Walked {
     let Code { modules, runtime } = code;
-    let mut cursor = Cursor { registers, interrupted: true, crossed_signal: false, module: None };
     let mut frames = 0usize;
-    while frames < limit {
+    // Steps of the runtime that handed out nothing: they count, too, or a corrupt stack could have
+    // any number of them.
+    let mut silent = 0usize;
+    while frames < limit && silent <= limit {
         if runtime.covers(cursor.inside()) {
+            let (before, pc) = (frames, cursor.registers.pc);
             let stepped = cursor.step_in(runtime, memory, |word| {
                 if frames < limit {
                     emit(frames, word);
@@ -75,7 +102,18 @@ pub(crate) fn walk_with<M: MemoryReader, R: Runtime>(
                 }
             });
             if let Err(end) = stepped {
-                return Walked { frames, end, root: None };
+                if frames == 0 {
+                    // What ran is known by its address at least.
+                    emit(0, pc);
+                    frames = 1;
+                }
+                match cursor.recover(runtime, end, memory) {
+                    Ok(()) => continue,
+                    Err(end) => return Walked { frames, end, root: None },
+                }
+            }
+            if frames == before {
+                silent = silent.wrapping_add(1);
             }
             continue;
         }
@@ -83,7 +121,10 @@ pub(crate) fn walk_with<M: MemoryReader, R: Runtime>(
         frames = frames.wrapping_add(1);
         if let Err(end) = cursor.step(runtime, &modules, memory) {
             let root = (end == End::Root && !cursor.crossed_signal).then_some(cursor.registers.sp);
-            return Walked { frames, end, root };
+            match cursor.recover(runtime, end, memory) {
+                Ok(()) => continue,
+                Err(end) => return Walked { frames, end, root },
+            }
         }
     }
     Walked { frames, end: End::Depth, root: None }
@@ -105,6 +146,26 @@ impl<'m, 't> Cursor<'m, 't> {
         if self.interrupted { pc } else { pc.wrapping_sub(1) }
     }
 
+    /// Moves to where a walk goes on that has come to an end before the root, or says with which end
+    /// it stays.
+    #[inline(always)]
+    fn recover<M: MemoryReader, R: Runtime>(
+        &mut self,
+        runtime: &mut R,
+        end: End,
+        memory: &mut M,
+    ) -> Result<(), End> {
+        if matches!(end, End::Root | End::Depth) {
+            return Err(end);
+        }
+        self.interrupted = false;
+        match runtime.recover(&mut self.registers, memory) {
+            Recovered::Elsewhere => Ok(()),
+            Recovered::Root => Err(End::Root),
+            Recovered::Nowhere => Err(end),
+        }
+    }
+
     /// Moves to the caller's frame from one of a runtime.
     #[inline(always)]
     fn step_in<M: MemoryReader, R: Runtime>(
@@ -113,11 +174,16 @@ impl<'m, 't> Cursor<'m, 't> {
         memory: &mut M,
         mut put: impl FnMut(u64),
     ) -> Result<(), End> {
-        let sp = self.registers.sp;
+        let before = self.registers;
         let interrupted = core::mem::replace(&mut self.interrupted, false);
         runtime.step(&mut self.registers, interrupted, memory, &mut put)?;
-        // So a walk ends.
-        if self.registers.sp > sp { Ok(()) } else { Err(End::Corrupt) }
+        // So a walk ends; and the next frame's word must not look like one of another kind.
+        if self.registers.sp > before.sp && check_return_address(self.registers.pc).is_ok() {
+            return Ok(());
+        }
+        // What the runtime recovers to must lie above where the walk was.
+        self.registers = before;
+        Err(End::Corrupt)
     }
 
     /// Moves to the caller's frame.

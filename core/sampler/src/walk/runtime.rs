@@ -27,6 +27,16 @@ pub(crate) trait Runtime {
         Err(End::UnknownCode)
     }
 
+    /// Moves `registers` to where the runtime says that it was left, when the walk cannot go on.
+    #[cold]
+    fn recover<M: MemoryReader>(
+        &mut self,
+        _registers: &mut Registers,
+        _stack: &mut M,
+    ) -> Recovered {
+        Recovered::Nowhere
+    }
+
     /// Whether code of which nothing is known has a frame pointer, as all that the runtime makes.
     #[inline(always)]
     fn has_frame_pointers(&self) -> bool {
@@ -38,6 +48,17 @@ pub(crate) trait Runtime {
 impl Runtime for () {}
 
 /// A runtime, where there is one.
+/// Where a walk goes on that could not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recovered {
+    /// Nowhere.
+    Nowhere,
+    /// At the registers, which were moved to a frame that is returned to.
+    Elsewhere,
+    /// It has reached the root of what the runtime runs.
+    Root,
+}
+
 impl<R: Runtime> Runtime for Option<R> {
     #[inline(always)]
     fn covers(&self, address: u64) -> bool {
@@ -58,8 +79,51 @@ impl<R: Runtime> Runtime for Option<R> {
         }
     }
 
+    fn recover<M: MemoryReader>(&mut self, registers: &mut Registers, stack: &mut M) -> Recovered {
+        match self {
+            Some(runtime) => runtime.recover(registers, stack),
+            None => Recovered::Nowhere,
+        }
+    }
+
     #[inline(always)]
     fn has_frame_pointers(&self) -> bool {
         self.as_ref().is_some_and(Runtime::has_frame_pointers)
+    }
+}
+
+/// Two runtimes with code of their own.
+impl<A: Runtime, B: Runtime> Runtime for (A, B) {
+    #[inline(always)]
+    fn covers(&self, address: u64) -> bool {
+        self.0.covers(address) || self.1.covers(address)
+    }
+
+    #[inline(always)]
+    fn step<M: MemoryReader>(
+        &mut self,
+        registers: &mut Registers,
+        interrupted: bool,
+        stack: &mut M,
+        put: &mut impl FnMut(u64),
+    ) -> Result<(), End> {
+        let inside = if interrupted { registers.pc } else { registers.pc.wrapping_sub(1) };
+        if self.0.covers(inside) {
+            self.0.step(registers, interrupted, stack, put)
+        } else {
+            self.1.step(registers, interrupted, stack, put)
+        }
+    }
+
+    fn recover<M: MemoryReader>(&mut self, registers: &mut Registers, stack: &mut M) -> Recovered {
+        match self.0.recover(registers, stack) {
+            Recovered::Nowhere => self.1.recover(registers, stack),
+            recovered => recovered,
+        }
+    }
+
+    #[inline(always)]
+    fn has_frame_pointers(&self) -> bool {
+        self.0.has_frame_pointers() || self.1.has_frame_pointers()
     }
 }

@@ -99,7 +99,7 @@ impl Collector {
         let mut reading = Reading {
             modules: &mut self.picture.modules,
             interpreted: &mut self.interpreted,
-            javascript: self.javascript.as_mut(),
+            managed: self.managed.as_deref_mut(),
             codes: &self.sampler,
         };
         self.memory.settle(&mut reading);

@@ -1,8 +1,8 @@
 //! Waiting time: how long each thread did not run, and in which of its functions.
 //!
 //! A thread of native code is charged to the stack on which it was last sampled. That of a thread of
-//! Python is read while it waits, without a signal: then its frames are at rest. Whether it waits
-//! for the interpreter's lock, the kernel tells: on which address it sleeps.
+//! Python or Java is read while it waits, without a signal: then its frames are at rest. Whether it
+//! waits for Python's lock, the kernel tells: on which address it sleeps.
 
 use super::Collector;
 use crate::pipeline::cpu::nanos;
@@ -22,7 +22,10 @@ impl Collector {
             return;
         }
         if self.threads.state(slot, tid).waits_in.is_none() {
-            let seen = self.look_at_waiting(slot, tid);
+            let seen = match self.interpreted.lock() {
+                Some(_) => self.look_at_waiting(slot, tid),
+                None => self.look_at_waiting_java(slot, tid),
+            };
             self.threads.state(slot, tid).waits_in = seen;
         }
         let state = self.threads.state(slot, tid);
@@ -45,6 +48,20 @@ impl Collector {
         };
         let (weight, end, source) = (0, End::Root, Source::Timer);
         let sample = RawSample { weight, labels, end, source, tid: None, frames };
+        let name = self.threads.name(slot, tid);
+        self.stacks.waiting(&sample, name)
+    }
+
+    /// The entry of the stack of a thread of Java that waits.
+    fn look_at_waiting_java(&mut self, slot: SlotIndex, tid: i32) -> Option<u32> {
+        self.buffer.clear();
+        let buffer = &mut self.buffer;
+        let (labels, end) = self.sampler.waiting_java(slot, |index, word| {
+            buffer.truncate(index);
+            buffer.push(word);
+        })?;
+        let (weight, source) = (0, Source::Timer);
+        let sample = RawSample { weight, labels, end, source, tid: None, frames: &self.buffer };
         let name = self.threads.name(slot, tid);
         self.stacks.waiting(&sample, name)
     }

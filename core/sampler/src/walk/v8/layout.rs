@@ -4,6 +4,8 @@
 //! brings its own. What those leave out stands here as rules by version, read from V8's sources
 //! and seen in Node.js 20 to 26. The self-test of a binding is what decides whether they fit.
 
+use crate::walk::number::layout;
+
 /// The version of V8: 13.6.233 is `Version(13, 6, 233)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32, pub u32);
@@ -35,62 +37,12 @@ impl core::fmt::Display for Unsupported {
     }
 }
 
-macro_rules! layout {
-    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+layout! {
+    (
         /// Offsets are in bytes from the start of an object, types are values of a map's instance
         /// type.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Layout {
-            $($(#[$doc])* pub $name: $type,)*
-        }
+    )
 
-        impl Layout {
-            /// Every number by its name: so a test can change each and see it refused.
-            pub fn each(&mut self) -> [(&'static str, &mut dyn Number); Self::COUNT] {
-                [$((stringify!($name), &mut self.$name),)*]
-            }
-
-            /// How many numbers there are.
-            pub const COUNT: usize = [$(stringify!($name)),*].len();
-        }
-    };
-}
-
-/// A field of a [`Layout`], for tests that change it.
-pub trait Number {
-    /// The value.
-    fn get(&self) -> i64;
-    /// Sets it, cut to its width.
-    fn set(&mut self, value: i64);
-}
-
-macro_rules! number {
-    ($($type:ty)*) => {
-        $(impl Number for $type {
-            fn get(&self) -> i64 {
-                i64::from(*self)
-            }
-
-            fn set(&mut self, value: i64) {
-                *self = value as $type;
-            }
-        })*
-    };
-}
-
-number!(u16 i16 u32);
-
-impl Number for bool {
-    fn get(&self) -> i64 {
-        i64::from(*self)
-    }
-
-    fn set(&mut self, value: i64) {
-        *self = value != 0;
-    }
-}
-
-layout! {
     /// In a frame: what it runs on (a context), or which kind of frame it is.
     frame_context: i16,
     /// In a frame of JavaScript: the function.

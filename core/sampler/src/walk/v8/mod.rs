@@ -42,7 +42,6 @@ pub use isolate::Isolate;
 pub use labels::STORE_BYTES;
 pub use labels::STORE_MAGIC;
 pub use layout::Layout;
-pub use layout::Number;
 pub use layout::Unsupported;
 pub use layout::Version;
 pub use registry::Attached;

@@ -41,6 +41,13 @@ pub(crate) fn find(tid: i32) -> *const Isolate {
     found.map_or(core::ptr::null(), |entry| entry.isolate.load(Ordering::Acquire).cast_const())
 }
 
+/// Notes the isolate that a thread runs, or none.
+fn set_isolate(tid: i32, isolate: *const Isolate) {
+    registration::change_slot(tid, |slot| {
+        slot.isolate.store(isolate.cast_mut(), Ordering::Release);
+    });
+}
+
 /// An isolate whose frames are read until this is dropped. Stays on its thread.
 #[derive(Debug)]
 pub struct Attached {
@@ -82,7 +89,7 @@ impl Attached {
         isolate.describe(number, facts);
         entry.thread.store(thread, Ordering::Release);
         USED.fetch_max(index.wrapping_add(1), Ordering::AcqRel);
-        registration::set_isolate(thread, isolate);
+        set_isolate(thread, isolate);
         Some(Self { entry, thread, isolate })
     }
 
@@ -108,7 +115,7 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         self.entry.thread.store(0, Ordering::Release);
-        registration::set_isolate(self.thread, core::ptr::null());
+        set_isolate(self.thread, core::ptr::null());
     }
 }
 
