@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-node demo-python test lint wheel npm storm storm-node storm-python page backends test-backends
+.PHONY: demo demo-node demo-python demo-jvm test lint wheel npm jar storm storm-node storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -16,6 +16,11 @@ demo-node: ## The same for a Fastify service in TypeScript, examples/node-servic
 	bindings/node/package
 	$$(bindings/node/find-node 24) examples/node-service/demo.mjs target/npm target/demo-node
 
+demo-jvm: jar ## The same for a service on virtual threads of Java, examples/jvm-service
+	$(CARGO) build --release -p sondage-cli
+	python3 examples/jvm-service/demo.py $$(bindings/jvm/find-jdk 25) target/jvm/sondage.jar \
+		target/release/sondage target/demo-jvm
+
 test: ## Formatting, lints, documentation and every test
 	bash tools/check
 
@@ -27,6 +32,9 @@ wheel: ## The package for Python, into target/wheels
 
 npm: ## The packages for Node.js, into target/npm
 	bindings/node/package
+
+jar: ## The agent for Java, target/jvm/sondage.jar
+	bindings/jvm/package
 
 storm: ## The proofs at the sizes that are published: 19 minutes on an idle machine
 	SONDAGE_STORM=full $(CARGO) test --release -p sondage --all-features --test proofs -- --nocapture --test-threads=1
@@ -72,3 +80,6 @@ bench-python: ## Sondage for Python beside pyroscope-io, ddtrace and py-spy: hal
 
 bench-node: ## Sondage for Node.js beside Datadog's, Pyroscope's and V8's own profiler: two hours
 	bench/node/run shares lines labels cost http memory stalls await start $(if $(ROUNDS),rounds=$(ROUNDS))
+
+bench-jvm: ## Sondage for the JVM beside async-profiler, pyroscope-java and JFR: two hours
+	bench/jvm/run shares virtual cost start $(if $(ROUNDS),rounds=$(ROUNDS))
