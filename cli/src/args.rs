@@ -18,6 +18,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Record(Record),
+    Inject(Inject),
     Report(Report),
     Convert(Convert),
     Push(Push),
@@ -64,6 +65,52 @@ pub(crate) struct Record {
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Loads the profiler into a running virtual machine for Java.
+///
+/// The machine is asked by HotSpot's own attach mechanism; nothing needs to be set at its start. It
+/// must belong to the same user, unless root asks, and may be in a container. Its profiles go where
+/// --push says, or where its own SONDAGE_* variables say; `sondage ctl` asks and changes the profiler
+/// afterwards. Java 21 and later warn of an agent in the machine's error output, unless it was
+/// started with -XX:+EnableDynamicAgentLoading.
+#[derive(Debug, Parser)]
+pub(crate) struct Inject {
+    /// The process
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+
+    /// The agent [default: libsondage_jvm.so beside the command or in ../lib, or what
+    /// SONDAGE_JVM_LIBRARY names]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) agent: Option<PathBuf>,
+
+    /// Name of the service
+    #[arg(long, value_name = "NAME", value_parser = no_comma)]
+    pub(crate) service: Option<String>,
+
+    /// Where profiles go: a target as in SONDAGE_PUSH, such as pyroscope+http://HOST:PORT; may be
+    /// given several times. The folder of file:DIR is the process' [default: ./sondage-profiles
+    /// there]
+    #[arg(long, value_name = "URL", value_parser = target)]
+    pub(crate) push: Vec<String>,
+
+    /// Samples a second of CPU time, for each thread
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_HZ))]
+    pub(crate) hz: Option<u32>,
+
+    /// Record waiting time too
+    #[arg(long)]
+    pub(crate) wall: bool,
+
+    /// Label of the whole process; may be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+
+    /// Any other setting, called like its SONDAGE_* variable in lower case: interval=10s; may be
+    /// given several times
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) options: Vec<(String, String)>,
 }
 
 /// Prints the heaviest functions of a profile.
@@ -259,6 +306,29 @@ fn switch(text: &str) -> Result<bool, String> {
         "off" => Ok(false),
         _ => Err("allowed: on or off".to_owned()),
     }
+}
+
+/// A target as it was written: what it prints as hides what may be secret.
+fn target(text: &str) -> Result<String, String> {
+    text.parse::<Target>().map_err(|error| error.to_string())?;
+    no_comma(text)
+}
+
+/// A value that lists keep whole.
+fn no_comma(text: &str) -> Result<String, String> {
+    match text.contains(',') || text.chars().any(char::is_control) {
+        true => Err("allowed: no commas and no control characters".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("allowed: NAME=VALUE")?;
+    let plain = |byte: u8| byte == b'_' || byte.is_ascii_lowercase();
+    if name.is_empty() || !name.bytes().all(plain) || value.chars().any(char::is_control) {
+        return Err("allowed: NAME=VALUE, with a name of a-z and _".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -5,6 +5,7 @@
 //! | `record` | runs a program and writes the profile of it and its children |
 //! | `report` | prints a profile's heaviest functions |
 //! | `convert` | writes a profile, or the sum of several, in another format |
+//! | `inject` | loads the profiler into a running virtual machine for Java |
 //! | `ctl` | asks and changes the agent of a running process |
 //! | `push` | sends profiles from files to servers |
 //! | `doctor` | tells which engine works here, and what to do where none does |
@@ -21,6 +22,8 @@ mod doctor;
 mod error;
 mod file;
 mod format;
+mod inject;
+mod library;
 mod output;
 mod push;
 mod record;
@@ -43,6 +46,8 @@ pub struct Surroundings {
     pub python: Option<PathBuf>,
     /// The file by which the package for Node.js starts its profiler in a program that loads it.
     pub node: Option<PathBuf>,
+    /// The agent of virtual machines for Java; without it, it is looked for beside the command.
+    pub jvm: Option<PathBuf>,
 }
 
 /// Runs the command with `args` (the program's name first) and returns its exit code.
@@ -62,6 +67,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings
     };
     let outcome = match args.command {
         Command::Record(options) => record::run(&options, surroundings),
+        Command::Inject(options) => inject::run(&options, surroundings),
         Command::Report(options) => report::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Ctl(options) => ctl::run(&options.what),

@@ -12,6 +12,7 @@ use sondage::config::EnginePolicy;
 use sondage_recorder::{Options, PATIENCE};
 
 use crate::fence::{guarded, silence};
+use crate::jvm;
 
 #[used]
 // SAFETY: the section holds pointers to functions that take nothing the callee reads.
@@ -37,18 +38,20 @@ extern "C" fn at_load() {
             let next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"_exit".as_ptr()) };
             NEXT_EXIT.store(next, Ordering::Relaxed);
             sondage_sampler::on_fork_in_child(in_child);
+            jvm::expect();
         }
     });
 }
 
-/// A program of Python or Node.js is recorded by the package for that language, if it is there:
-/// it knows the language's frames. It takes its time, and says so by
-/// `sondage_recorder_stand_down`.
+/// A program of Python, Node.js or Java is recorded by the package for that language, if it is
+/// there: it knows the language's frames. It takes its time, and says so by
+/// `sondage_recorder_stand_down` or `sondage_recorder_take_over`.
 fn options() -> Options {
     const PACKAGE_PATIENCE: Duration = Duration::from_secs(1);
     let packages = [
         ("SONDAGE_RECORD_PYTHON", c"Py_BytesMain"),
         ("SONDAGE_RECORD_NODE", c"napi_module_register"),
+        (jvm::VARIABLE, c"JLI_Launch"),
     ];
     let expected = packages
         .into_iter()
@@ -67,6 +70,31 @@ fn has(symbol: &CStr) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn sondage_recorder_stand_down() {
     guarded(sondage_recorder::stand_down);
+}
+
+/// Who records this process instead of this library, and can be asked to leave it to another.
+static FOLLOWER: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+/// As [`sondage_recorder_stand_down`], for one that may itself be followed: of the library for Java
+/// a process may load several copies. `stand_down` is called then.
+#[unsafe(no_mangle)]
+extern "C" fn sondage_recorder_take_over(stand_down: extern "C" fn()) {
+    guarded(|| {
+        let follower = stand_down as *mut c_void;
+        let before = FOLLOWER.swap(follower, Ordering::AcqRel);
+        if before.is_null() {
+            sondage_recorder::stand_down();
+        } else if before != follower {
+            // SAFETY: what an earlier caller gave for this, in a library that is never unloaded.
+            let stand_down: extern "C" fn() = unsafe { std::mem::transmute(before) };
+            stand_down();
+        }
+    });
+}
+
+/// Whether somebody has taken over, and goes on.
+pub(crate) fn is_followed() -> bool {
+    !FOLLOWER.load(Ordering::Acquire).is_null()
 }
 
 extern "C" fn in_child() {

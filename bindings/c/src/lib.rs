@@ -10,6 +10,7 @@ mod failure;
 mod fence;
 mod hooks;
 mod host;
+mod jvm;
 mod report;
 
 /// Whether this library records the process that loads it under `sondage record`: also where the

@@ -18,6 +18,8 @@ mod heap;
 #[path = "../../c/src/hooks.rs"]
 mod hooks;
 mod isolates;
+#[path = "../../c/src/jvm.rs"]
+mod jvm;
 mod labels;
 mod preloaded;
 mod process;

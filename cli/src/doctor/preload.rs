@@ -2,11 +2,11 @@
 
 use super::check::Check;
 use crate::Surroundings;
-use crate::record::Library;
+use crate::library::{Library, PRELOADED};
 
 pub(super) fn library(surroundings: &Surroundings) -> Check {
     const NAME: &str = "preload library";
-    match Library::find(surroundings.library.as_deref()) {
+    match Library::find(PRELOADED, surroundings.library.as_deref()) {
         Ok(library) => Check::ok(NAME, library.path().display().to_string()),
         Err(why) => {
             let remedy = "install libsondage.so beside the command or in ../lib; only `sondage \

@@ -17,6 +17,8 @@ pub(crate) struct Injected<'a> {
     pub(crate) python: Option<&'a Path>,
     /// The file by which the package for Node.js starts its profiler.
     pub(crate) node: Option<&'a Path>,
+    /// The library that the preloaded one loads into virtual machines for Java.
+    pub(crate) jvm: Option<&'a Path>,
 }
 
 impl Injected<'_> {
@@ -34,6 +36,9 @@ impl Injected<'_> {
         if let Some(file) = self.node {
             let options = required_last(given("NODE_OPTIONS"), file.as_os_str());
             command.env("SONDAGE_RECORD_NODE", file).env("NODE_OPTIONS", options);
+        }
+        if let Some(library) = self.jvm {
+            command.env("SONDAGE_RECORD_JVM", library);
         }
         Ok(())
     }

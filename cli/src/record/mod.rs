@@ -3,12 +3,9 @@
 mod child;
 mod collect;
 mod injected;
-mod library;
 mod program;
 mod session;
 mod summary;
-
-pub(crate) use library::Library;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -21,6 +18,7 @@ use crate::deliver::Push;
 use crate::error::Error;
 use crate::file;
 use crate::format::Format;
+use crate::library::{Library, OF_JVM, PRELOADED};
 use crate::output;
 use child::{Child, Event};
 use collect::Collected;
@@ -48,6 +46,11 @@ const PYTHON_ADVICE: &str = "the interpreter is recorded, and not the Python cod
 const NODE_ADVICE: &str = "Node.js is recorded, and not the JavaScript that it runs: for that, use \
                            the command of the package (npm install sondage)";
 
+/// What a command without the library for Java says of its programs.
+const JAVA_ADVICE: &str = "the virtual machine is recorded, and not the Java code that it runs: for \
+                           that, install libsondage_jvm.so beside the command, or set \
+                           SONDAGE_JVM_LIBRARY to its path";
+
 /// What is said of a program that would fail if it were to load a file of ours.
 const NODE_RESTRICTED: &str = "Node.js is recorded, and not the JavaScript that it runs: \
                                --permission keeps the program from loading the profiler";
@@ -71,7 +74,8 @@ pub(crate) fn run(options: &args::Record, surroundings: &Surroundings) -> Result
     let push = Push::to(&options.push, "--push")?;
     let name = options.command.first().ok_or_else(|| Error::usage("no program is given"))?;
     let program = Program::find(name)?;
-    let library = Library::find(surroundings.library.as_deref()).map_err(Error::new)?;
+    let library = Library::find(PRELOADED, surroundings.library.as_deref()).map_err(Error::new)?;
+    let jvm = Library::find_installed(OF_JVM, surroundings.jvm.as_deref()).map_err(Error::new)?;
     if let Some(obstacle) = program.obstacle() {
         output::say(&format!("{obstacle}; its children may still be recorded"));
     }
@@ -84,12 +88,16 @@ pub(crate) fn run(options: &args::Record, surroundings: &Surroundings) -> Result
     if program.is_node() && node.is_none() {
         output::say(NODE_ADVICE);
     }
+    if program.is_java() && jvm.is_none() {
+        output::say(JAVA_ADVICE);
+    }
     let restricted = program.is_node() && restricts_itself(&options.command);
     if restricted {
         output::say(NODE_RESTRICTED);
     }
     let node = node.filter(|_| !restricted);
-    let injected = Injected { library: preload, python, node };
+    let jvm = jvm.as_ref().map(Library::path);
+    let injected = Injected { library: preload, python, node, jvm };
     let child = Child::start(&options.command, &session, &injected)?;
     let recording = Recording { options, format, program, pid: child.pid(), session };
     recording.attend(child, push)

@@ -86,6 +86,11 @@ impl Program {
         })
     }
 
+    /// Whether it is the launcher of Java, or a script for it.
+    pub(crate) fn is_java(&self) -> bool {
+        self.runs == "java"
+    }
+
     /// Whether preloading does no harm.
     pub(crate) fn can_preload(&self) -> bool {
         !matches!(self.kind, Kind::OtherLoader(_))

@@ -14,17 +14,25 @@ fn folder() -> &'static Path {
 /// libsondage.so, built beside the command, where the command looks for it.
 pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let target = folder().parent().unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "sondage-c", "--target-dir"]).arg(target);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success(), "libsondage.so does not build");
-        folder().join("libsondage.so")
-    })
+    LIBRARY.get_or_init(|| build("sondage-c", "libsondage.so"))
+}
+
+/// The agent of virtual machines for Java, there too.
+pub fn agent_of_jvm() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| build("sondage-jvm", "libsondage_jvm.so"))
+}
+
+fn build(package: &str, file: &str) -> PathBuf {
+    let target = folder().parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", package, "--target-dir"]).arg(target);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().unwrap().success(), "{file} does not build");
+    folder().join(file)
 }
 
 /// The command, with its library built.

@@ -77,6 +77,10 @@ fn wrong_arguments_are_usage_errors() {
         (vec!["record", "--label", "novalue", "--", "true"], "KEY=VALUE"),
         (vec!["record", "-d", "0", "--", "true"], "SECONDS"),
         (vec!["record", "--push", "http://x", "--", "true"], "pyroscope+http://x"),
+        (vec!["inject"], "PID"),
+        (vec!["inject", "1", "--hz", "0"], "--hz"),
+        (vec!["inject", "1", "--push", "http://x"], "pyroscope+http://x"),
+        (vec!["inject", "1", "--option", "interval=soon"], "interval"),
         (vec!["dance"], "dance"),
     ] {
         let output = sondage().args(&arguments).output().unwrap();

@@ -6,6 +6,7 @@ mod built;
 mod ctl;
 mod doctor;
 mod hostile;
+mod java;
 mod push;
 mod read;
 mod record;
