@@ -24,9 +24,9 @@ pub(crate) fn start(mut config: Config) -> Result<Vec<String>, Error> {
     let mut slot = slot();
     let warnings = std::mem::take(&mut config.warnings);
     if slot.is_none() && config.enabled {
-        let memory = config.heap;
+        let (memory, locks) = (config.heap, config.locks.is_some());
         *slot = Some(Arc::new(Agent::start(config)?));
-        doors::sample_memory(memory);
+        doors::watch(memory, locks);
     }
     Ok(warnings)
 }
@@ -38,7 +38,7 @@ fn running() -> Option<Arc<Agent>> {
 /// Stops the profiler; its last profile goes to the targets.
 pub(crate) fn stop() -> Result<(), Error> {
     let Some(mut agent) = slot().take() else { return Ok(()) };
-    doors::sample_memory(None);
+    doors::watch(None, false);
     // Who starts a profiler after a stop must not meet the old one, of which somebody may be asking
     // for a profile.
     let agent = loop {

@@ -1,6 +1,6 @@
 //! The ways into the virtual machine, and what is done at its events.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jni_sys::{jclass, jobject};
@@ -9,23 +9,12 @@ use sondage::{Error, ErrorKind};
 use sondage_sampler::current_tid;
 
 use crate::fence::silence;
+use crate::from_java::{self, LEAST_FRAMES};
 use crate::jvmti::{Capability, Event, Frame, Jvmti, Thread};
 use crate::native::CALLBACKS;
 use crate::selfcheck::{Mismatch, check_code, check_thread};
 use crate::vm::{Field, Jni, Vm, exported};
-use crate::{agent, memory, record, settings, stubs, virtual_threads};
-
-/// Classes of the runtime library that hardly any program has loaded: loading one is observed. Another
-/// copy of this library may have loaded the first.
-const UNUSED: [&std::ffi::CStr; 4] = [
-    c"java.util.concurrent.Phaser",
-    c"java.util.concurrent.Exchanger",
-    c"java.util.zip.Adler32",
-    c"java.text.ChoiceFormat",
-];
-
-/// Frames that one of its stacks must have: loading it is more than one call.
-const LEAST_FRAMES: usize = 2;
+use crate::{agent, locks, memory, record, settings, stubs, virtual_threads};
 
 /// Methods whose compiled code is checked, and addresses in each.
 const CHECKED_CODES: u32 = 64;
@@ -47,9 +36,7 @@ static BEGUN: AtomicBool = AtomicBool::new(false);
 /// Set when it has started a profiler, or could not.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// The thread whose frames are compared at its next events, and the outcome: the most frames that
-/// one stack had.
-static CHECKING: AtomicI32 = AtomicI32::new(0);
+/// What came of comparing frames: the most that one stack had.
 static CHECKED: Mutex<Result<usize, Mismatch>> = Mutex::new(Ok(0));
 
 static CODES: AtomicU32 = AtomicU32::new(0);
@@ -98,10 +85,13 @@ pub(crate) fn attached(vm: Vm, options: String) -> Attached {
 /// The environment that was prepared.
 static JVMTI: OnceLock<Jvmti> = OnceLock::new();
 
-/// See [`memory::sample`].
-pub(crate) fn sample_memory(rate: Option<u64>) {
-    if let Some(jvmti) = JVMTI.get() {
-        memory::sample(*jvmti, rate);
+/// Has the virtual machine tell of memory and of locks, as the profiler wants them; see
+/// [`memory::sample`] and [`locks::watch`].
+pub(crate) fn watch(memory: Option<u64>, locks: bool) {
+    let jni = VM.get().and_then(|vm| vm.jni());
+    if let (Some(jvmti), Some(jni)) = (JVMTI.get(), jni) {
+        memory::sample(*jvmti, memory);
+        locks::watch(*jvmti, jni, locks);
     }
 }
 
@@ -111,6 +101,7 @@ fn prepare(vm: Vm) -> Option<Jvmti> {
     // With these events compilers write down lines of all instructions, not only of calls.
     let _ = jvmti.add_capability(Capability::CompiledMethodLoadEvents);
     memory::prepare(jvmti);
+    locks::prepare(jvmti);
     jvmti.set_callbacks(&CALLBACKS).ok()?;
     let _ = JVMTI.set(jvmti);
     Some(jvmti)
@@ -214,36 +205,20 @@ fn learn(jvmti: Jvmti, jni: Jni) -> Result<(), String> {
     Ok(())
 }
 
-/// Compares frames: those of loading a class.
+/// Compares frames of Java with what the machine tells of them.
 fn check(jvmti: Jvmti, jni: Jni) -> Result<(), String> {
-    CHECKING.store(current_tid(), Ordering::Release);
-    let _ = jvmti.enable(Event::ClassLoad, true);
-    for class in UNUSED {
-        jni.load_by_name(class);
-        let outcome = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(&*outcome, Ok(0..LEAST_FRAMES)) {
-            break;
-        }
-    }
-    let _ = jvmti.enable(Event::ClassLoad, false);
-    CHECKING.store(0, Ordering::Release);
+    let done = from_java::run(jvmti, jni, |jvmti, _| {
+        let Some(machine) = MACHINE.get() else { return true };
+        let thread = current_java_thread(jvmti, machine);
+        let checked = check_thread(jvmti, &machine.facts, thread);
+        let done = !matches!(checked, Ok(0..LEAST_FRAMES));
+        *CHECKED.lock().unwrap_or_else(PoisonError::into_inner) = checked;
+        done
+    });
     match &*CHECKED.lock().unwrap_or_else(PoisonError::into_inner) {
-        Ok(LEAST_FRAMES..) => Ok(()),
-        Ok(_) => Err("no class was seen to be loaded".to_owned()),
         Err(Mismatch(what)) => Err(what.clone()),
-    }
-}
-
-pub(crate) fn class_loads(jvmti: Jvmti) {
-    if CHECKING.load(Ordering::Acquire) != current_tid() {
-        return;
-    }
-    let Some(machine) = MACHINE.get() else { return };
-    let thread = current_java_thread(jvmti, machine);
-    let checked = check_thread(jvmti, &machine.facts, thread);
-    let mut outcome = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Ok(most) = &*outcome {
-        *outcome = checked.map(|frames| frames.max(*most));
+        Ok(_) if done => Ok(()),
+        Ok(_) => Err("no class was seen to be loaded".to_owned()),
     }
 }
 

@@ -8,6 +8,8 @@ use std::ffi::{CStr, c_char, c_void};
 use std::fmt;
 use std::ptr;
 
+use crate::locks::{OnBind, OnMonitor};
+
 /// A thread of Java.
 pub(crate) type Thread = jobject;
 
@@ -43,6 +45,8 @@ unsafe impl Sync for Jvmti {}
 pub(crate) enum Capability {
     TagObjects = 0,
     CompiledMethodLoadEvents = 27,
+    MonitorEvents = 28,
+    NativeMethodBindEvents = 30,
     ObjectFreeEvents = 32,
     SampledObjectAllocEvents = 43,
 }
@@ -57,7 +61,10 @@ pub(crate) enum Event {
     ThreadEnd = 53,
     ClassLoad = 55,
     CompiledMethodLoad = 68,
+    NativeMethodBind = 67,
     DynamicCodeGenerated = 70,
+    MonitorContendedEnter = 75,
+    MonitorContendedEntered = 76,
     ObjectFree = 83,
     SampledObjectAlloc = 86,
 }
@@ -70,10 +77,10 @@ pub(crate) enum Callback {
     Class(Event, extern "C" fn(Jvmti, *mut JNIEnv, Thread, jclass)),
     Allocation(extern "C" fn(Jvmti, *mut JNIEnv, Thread, jobject, jclass, jlong)),
     Free(extern "C" fn(Jvmti, jlong)),
+    Monitor(Event, OnMonitor),
+    Bind(OnBind),
     Stub(extern "C" fn(Jvmti, *const c_char, *const c_void, jint)),
-    Code(
-        extern "C" fn(Jvmti, jmethodID, jint, *const c_void, jint, *const c_void, *const c_void),
-    ),
+    Code(extern "C" fn(Jvmti, jmethodID, jint, *const c_void, jint, *const c_void, *const c_void)),
 }
 
 /// A frame of a stack trace.
@@ -147,10 +154,10 @@ impl Jvmti {
                 Callback::Stub(function) => {
                     (Event::DynamicCodeGenerated, function as *const c_void)
                 }
+                Callback::Monitor(event, function) => (event, function as *const c_void),
+                Callback::Bind(function) => (Event::NativeMethodBind, function as *const c_void),
                 Callback::Free(function) => (Event::ObjectFree, function as *const c_void),
-                Callback::Code(function) => {
-                    (Event::CompiledMethodLoad, function as *const c_void)
-                }
+                Callback::Code(function) => (Event::CompiledMethodLoad, function as *const c_void),
             };
             table[(event as i32 - Event::VmInit as i32) as usize] = function;
         }
@@ -175,6 +182,26 @@ impl Jvmti {
     /// Sets what an object's end is told with.
     pub(crate) fn set_tag(self, object: jobject, tag: jlong) -> Result<(), Refused> {
         call!(self, 107, (jobject, jlong), object, tag)
+    }
+
+    /// Keeps a value with a thread; 0 for none.
+    pub(crate) fn set_thread_value(self, thread: Thread, value: usize) -> Result<(), Refused> {
+        call!(self, 103, (Thread, *const c_void), thread, value as *const c_void)
+    }
+
+    /// The value that is kept with a thread.
+    pub(crate) fn thread_value(self, thread: Thread) -> Result<usize, Refused> {
+        let mut value: *mut c_void = ptr::null_mut();
+        call!(self, 102, (Thread, *mut *mut c_void), thread, &raw mut value)?;
+        Ok(value as usize)
+    }
+
+    /// A class as signatures have it: `Ljava/lang/String;`.
+    pub(crate) fn class_signature(self, class: jclass) -> Result<Vec<u8>, Refused> {
+        let mut signature = ptr::null_mut();
+        type Texts = *mut *mut c_char;
+        call!(self, 48, (jclass, Texts, Texts), class, &raw mut signature, ptr::null_mut())?;
+        Ok(self.text(signature))
     }
 
     /// Every thread of Java, as local references.
@@ -216,6 +243,13 @@ impl Jvmti {
         Ok(frames[..usize::try_from(count).unwrap_or(0).min(MOST)].to_vec())
     }
 
+    /// How many frames of Java the calling thread has.
+    pub(crate) fn frame_count(self) -> Result<usize, Refused> {
+        let mut count: jint = 0;
+        call!(self, 16, (Thread, *mut jint), ptr::null_mut(), &raw mut count)?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
     pub(crate) fn method_name(self, method: jmethodID) -> Result<MethodName, Refused> {
         let (mut name, mut signature) = (ptr::null_mut(), ptr::null_mut());
         type Texts = *mut *mut c_char;
@@ -231,9 +265,7 @@ impl Jvmti {
         let (method_name, signature) = (self.text(name), self.text(signature));
         let mut class: jclass = ptr::null_mut();
         call!(self, 65, (jmethodID, *mut jclass), method, &raw mut class)?;
-        let mut of_class = ptr::null_mut();
-        call!(self, 48, (jclass, Texts, Texts), class, &raw mut of_class, ptr::null_mut())?;
-        Ok(MethodName { class: self.text(of_class), method: method_name, signature })
+        Ok(MethodName { class: self.class_signature(class)?, method: method_name, signature })
     }
 
     /// A copy of a text that the machine has allocated.

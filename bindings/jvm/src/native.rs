@@ -9,7 +9,7 @@ use crate::doors::{self, Attached};
 use crate::fence::fenced;
 use crate::jvmti::{Callback, Event, Frame, Jvmti, Thread};
 use crate::vm::{Jni, Vm};
-use crate::{memory, stubs};
+use crate::{from_java, locks, memory, stubs};
 
 /// `-agentpath:libsondage_jvm.so=OPTIONS`: the machine is about to start.
 #[unsafe(no_mangle)]
@@ -43,7 +43,7 @@ unsafe fn arguments(vm: *mut JavaVM, options: *const c_char) -> (Vm, String) {
 }
 
 /// What is called at which event.
-pub(crate) const CALLBACKS: [Callback; 9] = [
+pub(crate) const CALLBACKS: [Callback; 12] = [
     Callback::Thread(Event::VmInit, on_init),
     Callback::Vm(Event::VmDeath, on_death),
     Callback::Thread(Event::ThreadStart, on_thread_start),
@@ -51,6 +51,9 @@ pub(crate) const CALLBACKS: [Callback; 9] = [
     Callback::Class(Event::ClassLoad, on_class_load),
     Callback::Allocation(on_allocation),
     Callback::Free(on_free),
+    Callback::Monitor(Event::MonitorContendedEnter, on_contended),
+    Callback::Monitor(Event::MonitorContendedEntered, on_entered),
+    Callback::Bind(on_bind),
     Callback::Stub(on_stub),
     Callback::Code(on_code),
 ];
@@ -75,8 +78,10 @@ extern "C" fn on_thread_end(_: Jvmti, _: *mut JNIEnv, _: Thread) {
     fenced((), doors::thread_ends);
 }
 
-extern "C" fn on_class_load(jvmti: Jvmti, _: *mut JNIEnv, _: Thread, _: jclass) {
-    fenced((), || doors::class_loads(jvmti));
+extern "C" fn on_class_load(jvmti: Jvmti, jni: *mut JNIEnv, _: Thread, _: jclass) {
+    // SAFETY: the environment of the calling thread.
+    let jni = unsafe { Jni::new(jni) };
+    fenced((), || from_java::class_loads(jvmti, jni));
 }
 
 extern "C" fn on_allocation(
@@ -92,6 +97,28 @@ extern "C" fn on_allocation(
 
 extern "C" fn on_free(_: Jvmti, tag: jlong) {
     fenced((), || memory::freed(tag));
+}
+
+extern "C" fn on_contended(jvmti: Jvmti, _: *mut JNIEnv, thread: Thread, _: jobject) {
+    fenced((), || locks::waits(jvmti, thread));
+}
+
+extern "C" fn on_entered(jvmti: Jvmti, _: *mut JNIEnv, thread: Thread, _: jobject) {
+    fenced((), || locks::waited(jvmti, thread));
+}
+
+extern "C" fn on_bind(
+    _: Jvmti,
+    _: *mut JNIEnv,
+    _: Thread,
+    method: jmethodID,
+    address: *mut c_void,
+    instead: *mut *mut c_void,
+) {
+    if let Some(ours) = fenced(None, || locks::binds(method, address)) {
+        // SAFETY: the machine's own place for it.
+        unsafe { *instead = ours };
+    }
 }
 
 extern "C" fn on_stub(_: Jvmti, name: *const c_char, start: *const c_void, bytes: jint) {

@@ -3,8 +3,8 @@
 
 use crate::jvmti::{self, Jvmti, Thread};
 use jni_sys::{
-    JNI_VERSION_1_6, JNIEnv, JavaVM, jbyteArray, jclass, jfieldID, jint, jobject, jobjectArray,
-    jstring,
+    JNI_VERSION_1_6, JNIEnv, JNINativeMethod, JavaVM, jbyteArray, jclass, jfieldID, jint,
+    jmethodID, jobject, jobjectArray, jstring,
 };
 use sondage_sampler::LabelCell;
 use std::ffi::{CStr, CString, c_void};
@@ -144,6 +144,56 @@ impl Jni {
     /// The value of a field of an object, which must be an `int` of its class.
     pub(crate) fn int(self, object: jobject, field: Field) -> i32 {
         jni!(self, GetIntField, object, field.0)
+    }
+
+    /// A method of a class of the runtime library.
+    pub(crate) fn method(self, class: &CStr, name: &CStr, signature: &CStr) -> Option<jmethodID> {
+        let class = self.class(class)?;
+        let method = jni!(self, GetMethodID, class, name.as_ptr(), signature.as_ptr());
+        jni!(self, ExceptionClear);
+        self.forget(class);
+        (!method.is_null()).then_some(method)
+    }
+
+    /// Calls a static method of a class of the runtime library that takes and returns nothing.
+    pub(crate) fn call_static(self, class: &CStr, name: &CStr) {
+        let Some(class) = self.class(class) else { return };
+        let method = jni!(self, GetStaticMethodID, class, name.as_ptr(), c"()V".as_ptr());
+        if !method.is_null() {
+            jni!(self, CallStaticVoidMethodA, class, method, ptr::null());
+        }
+        jni!(self, ExceptionClear);
+        self.forget(class);
+    }
+
+    /// Has a native method of a class of the runtime library call a function; whether it does now.
+    pub(crate) fn register(
+        self,
+        class: &CStr,
+        name: &CStr,
+        signature: &CStr,
+        function: *mut c_void,
+    ) -> bool {
+        let Some(class) = self.class(class) else { return false };
+        let method = JNINativeMethod {
+            name: name.as_ptr().cast_mut(),
+            signature: signature.as_ptr().cast_mut(),
+            fnPtr: function,
+        };
+        let registered = jni!(self, RegisterNatives, class, &raw const method, 1);
+        jni!(self, ExceptionClear);
+        self.forget(class);
+        registered == 0
+    }
+
+    /// The object that a field of another holds, as a local reference.
+    pub(crate) fn object(self, of: jobject, field: Field) -> jobject {
+        jni!(self, GetObjectField, of, field.0)
+    }
+
+    /// The class of an object, as a local reference.
+    pub(crate) fn class_of(self, object: jobject) -> jclass {
+        jni!(self, GetObjectClass, object)
     }
 
     /// The value of a field of an object, which must be a `long` of its class.

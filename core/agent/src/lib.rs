@@ -3,6 +3,7 @@
 
 mod agent;
 pub mod config;
+pub mod contention;
 pub mod control;
 mod error;
 pub mod export;
@@ -56,5 +57,6 @@ pub use pipeline::OwnThread;
 pub use pipeline::exclude_this_thread;
 pub use pipeline::own_cpu;
 pub use sondage_sampler::one_shot_sigterm_ends_process;
+pub use stats::LockCounters;
 pub use stats::MemoryCounters;
 pub use stats::Stats;

@@ -4,6 +4,7 @@ use crate::export::ExportStats;
 use crate::pipeline::{Collector, CpuAccount};
 use crate::resolve::SymbolCounters;
 use serde::{Deserialize, Serialize};
+use sondage_sampler::contention::ContentionCounters;
 use sondage_sampler::heap::HeapCounters;
 use std::fmt::Write;
 use std::time::Duration;
@@ -70,6 +71,8 @@ pub struct Stats {
     pub module_error: Option<String>,
     /// Profiles of memory, where they are asked for.
     pub memory: MemoryCounters,
+    /// Profiles of waits for locks, where they are asked for.
+    pub locks: LockCounters,
     /// The symbol cache.
     pub symbols: SymbolCounters,
     /// What became of the uploads, for each target.
@@ -115,6 +118,7 @@ impl Stats {
         self.module_error = conditions.module_error;
         self.memory =
             MemoryCounters::new(conditions.memory, nanos_per_tick, conditions.memory_refusal);
+        self.locks = LockCounters::new(conditions.locks, nanos_per_tick, conditions.locks_refusal);
         self.symbols = earlier.symbols.and(collector.symbol_counters());
     }
 
@@ -151,7 +155,7 @@ impl Stats {
         metric("threads", "gauge", "Threads sampled now.", self.threads as f64);
         metric("refused_threads", "gauge", "Threads not sampled.", self.refused_threads as f64);
         let unreadable = self.unread_samples as f64;
-        let help = "Samples with frames of Python or V8 that could not be read.";
+        let help = "Samples with frames of a runtime that could not be read.";
         metric("unread_samples_total", "counter", help, unreadable);
         metric("skipped_labels_total", "counter", "Labels left out.", self.skipped_labels as f64);
         metric("slowdowns_total", "counter", "Rate reductions.", self.slowdowns as f64);
@@ -201,6 +205,43 @@ impl MemoryCounters {
             sampling,
             samples: counters.samples,
             untracked: counters.untracked,
+            stackless: counters.stackless,
+            contended: counters.contended,
+            time: (counters.ticks as f64 * nanos_per_tick) as u64,
+            error,
+        }
+    }
+}
+
+/// Sampled waits for locks since the process first began to sample them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LockCounters {
+    /// Whether they are sampled now.
+    pub sampling: bool,
+    /// Waits sampled.
+    pub samples: u64,
+    /// Of these, those whose stack found no room; they stand under `[overflow]`.
+    pub stackless: u64,
+    /// Waits that were to be sampled while another thread took a sample, and were not.
+    pub contended: u64,
+    /// Time in which the host's threads took samples, in nanoseconds.
+    pub time: u64,
+    /// Why nothing is sampled although it should be.
+    pub error: Option<String>,
+}
+
+impl LockCounters {
+    fn new(
+        counters: Option<ContentionCounters>,
+        nanos_per_tick: f64,
+        error: Option<String>,
+    ) -> Self {
+        let sampling = counters.is_some();
+        let counters = counters.unwrap_or_default();
+        Self {
+            sampling,
+            samples: counters.samples,
             stackless: counters.stackless,
             contended: counters.contended,
             time: (counters.ticks as f64 * nanos_per_tick) as u64,

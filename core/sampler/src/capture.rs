@@ -2,13 +2,16 @@
 //! as an allocation.
 
 use crate::arch;
-use crate::labels::Labels;
+use crate::labels::{LabelCell, Labels};
 use crate::memory::SelfMemory;
 use crate::pool::{GATE, Pool};
 use crate::process::current_tid;
+use crate::registration;
 use crate::sample::End;
 use crate::walk::python::Running;
 use crate::walk::{Code, hotspot, walk_returning, walk_with};
+use core::ptr;
+use core::sync::atomic::Ordering;
 
 /// What [`capture`] has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ fn capture_inside(pool: &Pool, words: &mut [u64]) -> Captured {
     let mut java = runs_java(pool, blocked);
     // What the virtual machine does on its behalf is no part of what Java does.
     let left = java.as_mut().and_then(hotspot::Running::left);
-    let labels = java.as_mut().and_then(hotspot::Running::labels);
+    let labels = java.as_mut().map(|java| java.labels().unwrap_or_else(|| labels_of_thread(pool)));
     let code = Code { modules: pool.modules(), runtime: &mut java };
     let emit = |index, frame| put(words, index, frame);
     let walked = match left {
@@ -67,6 +70,14 @@ fn runs_java(pool: &Pool, blocked: u64) -> Option<hotspot::Running<'_, SelfMemor
     // SAFETY: the mask was read a moment ago, and nothing on this thread changes it before the end.
     let memory = unsafe { SelfMemory::guarding(blocked) };
     Some(hotspot::Running::new(facts, known, hotspot::find(current_tid()), memory))
+}
+
+/// The labels in the calling thread's cell. At most [`registration::MAX_SLOTS`] loads.
+fn labels_of_thread(pool: &Pool) -> Labels {
+    let slot = registration::find(current_tid()).and_then(|index| pool.slot(index.0));
+    let cell = slot.map_or(ptr::null_mut(), |slot| slot.labels.load(Ordering::Relaxed));
+    // SAFETY: null, or a thread-local of the calling thread (`attach`).
+    unsafe { cell.as_ref() }.map_or(Labels::NONE, LabelCell::get).without_span()
 }
 
 fn put(words: &mut [u64], index: usize, word: u64) {

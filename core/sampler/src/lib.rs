@@ -28,6 +28,7 @@ mod arch;
 mod atomic;
 mod capture;
 mod clock;
+pub mod contention;
 mod credentials;
 mod engine;
 mod errno;

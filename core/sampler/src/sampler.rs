@@ -435,6 +435,7 @@ pub fn after_fork_in_child() {
     perf::close_in_child();
     crate::termination::forget_in_child();
     crate::heap::after_fork_in_child();
+    crate::contention::after_fork_in_child();
     guarded::restore();
     registration::begin();
     engine::begin(Engine::Timer, 0, Duration::ZERO);

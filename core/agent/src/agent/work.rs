@@ -328,7 +328,7 @@ impl Work {
         profile
     }
 
-    /// Hands out the profiles of memory of the same time, if there are any. Whether the runtime tells
+    /// Hands out the profiles of memory and of locks of the same time, if there are any. Whether the runtime tells
     /// of its memory itself.
     fn hand_out_memory(&mut self, meta: &Meta, host_cpu: u64, collector: &mut Collector) -> bool {
         // What was said of the other profile's values is not said of these.
@@ -336,7 +336,8 @@ impl Work {
         let sampled = collector.memory_profile(&meta, host_cpu);
         let handed = collector.handed_memory(&meta, &self.setup.heaps.current());
         let is_handed = handed.is_some();
-        for mut profile in sampled.into_iter().chain(handed) {
+        let locks = collector.lock_profile(&meta);
+        for mut profile in sampled.into_iter().chain(handed).chain(locks) {
             self.setup.participation.weigh(&mut profile);
             self.setup.exporter.submit(&Arc::new(profile));
         }

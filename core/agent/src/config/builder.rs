@@ -112,6 +112,11 @@ impl Builder {
         self.with(Setting::Heap(rate))
     }
 
+    /// See [`Config::locks`]; 1 ms to 1 s, or `None` for off.
+    pub fn locks(self, rate: Option<Duration>) -> Self {
+        self.with(Setting::Locks(rate))
+    }
+
     /// See [`Config::interval`]; 100 ms to 1 hour.
     pub fn interval(self, interval: Duration) -> Self {
         self.with(Setting::Interval(interval))

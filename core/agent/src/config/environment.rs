@@ -32,6 +32,7 @@ const VARIABLES: &[Variable] = &[
     ("INLINES", |text| Ok(Setting::Inlines(value::switch(text)?))),
     ("PYTHON_INTERNALS", |text| Ok(Setting::PythonInternals(value::switch(text)?))),
     ("HEAP", heap),
+    ("LOCKS", locks),
     ("INTERVAL", |text| Ok(Setting::Interval(value::duration(text)?))),
     (PUSH, targets),
     (TOKEN, |text| Ok(Setting::Auth(Auth::Token(Secret::new(text)?)))),
@@ -103,6 +104,18 @@ fn heap(text: &str) -> Result<Setting, Refusal> {
         (_, Ok(on)) => on.then_some(crate::heap::DEFAULT_RATE),
     };
     Ok(Setting::Heap(rate))
+}
+
+/// A switch, where `on` means the default rate, or a rate.
+fn locks(text: &str) -> Result<Setting, Refusal> {
+    let rate = match value::switch(text) {
+        Ok(on) => on.then_some(crate::contention::DEFAULT_RATE),
+        Err(_) => {
+            let rate = value::duration(text);
+            Some(rate.map_err(|_| "on, off, or time between two samples: 1ms".to_owned())?)
+        }
+    };
+    Ok(Setting::Locks(rate))
 }
 
 fn proxy(text: &str) -> Result<Setting, Refusal> {

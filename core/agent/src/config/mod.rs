@@ -73,6 +73,10 @@ pub struct Config {
     /// default none are taken. Needs a runtime that tells of its allocations: CPython, by the
     /// package `sondage`.
     pub heap: Option<u64>,
+    /// Time of waiting for locks between two samples of that, on average: each flush then makes a
+    /// profile of waits. 1 ms to 1 s; by default none are taken. Needs a runtime that tells of its
+    /// locks: HotSpot, by `sondage.jar`.
+    pub locks: Option<Duration>,
     /// Time between two profiles; 100 ms to 1 hour.
     pub interval: Duration,
     /// Where profiles are sent, at most 8. With none they are only returned by the agent.
@@ -126,6 +130,7 @@ impl Default for Config {
             python_internals: false,
             python_hidden: Vec::new(),
             heap: None,
+            locks: None,
             interval: Duration::from_secs(10),
             targets: vec![Target::File(PathBuf::from("./sondage-profiles"))],
             http: Http::default(),

@@ -52,6 +52,7 @@ pub(super) enum Setting {
     PythonInternals(bool),
     PythonHidden(String),
     Heap(Option<u64>),
+    Locks(Option<Duration>),
     Interval(Duration),
     Targets(Vec<Target>),
     Auth(Auth),
@@ -95,6 +96,7 @@ impl Setting {
             Self::Heap(rate) => {
                 config.heap = rate.map(|rate| within(rate, 1..=1 << 30)).transpose()?;
             }
+            Self::Locks(rate) => config.locks = rate.map(check_lock_rate).transpose()?,
             Self::Interval(interval) => config.interval = check_interval(interval)?,
             Self::Targets(targets) => config.targets = check_targets(targets)?,
             Self::Auth(auth) => {
@@ -158,6 +160,7 @@ impl Setting {
             Self::PythonInternals(_) => "python_internals",
             Self::PythonHidden(_) => "python_hidden",
             Self::Heap(_) => "heap",
+            Self::Locks(_) => "locks",
             Self::Interval(_) => "interval",
             Self::Targets(_) => "targets",
             Self::Auth(_) => "auth",
@@ -208,6 +211,11 @@ fn check_interval(interval: Duration) -> Result<Duration, Refusal> {
     let range = Duration::from_millis(100)..=Duration::from_secs(3600);
     let valid = range.contains(&interval);
     if valid { Ok(interval) } else { Err(Refusal::Allowed("100ms to 1h".to_owned())) }
+}
+
+fn check_lock_rate(rate: Duration) -> Result<Duration, Refusal> {
+    let valid = (Duration::from_millis(1)..=Duration::from_secs(1)).contains(&rate);
+    if valid { Ok(rate) } else { Err(Refusal::Allowed("1ms to 1s".to_owned())) }
 }
 
 fn check_exit_timeout(timeout: Duration) -> Result<Duration, Refusal> {

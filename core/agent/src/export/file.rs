@@ -27,12 +27,14 @@ const STALE: Duration = Duration::from_secs(3600);
 const MAX_SERVICE: usize = 64;
 
 const SUFFIX: &str = ".pb.gz";
-/// What stands before the suffix of a heap profile.
+/// What stands before the suffix of profiles of the heap and of locks.
 const HEAP: &str = "heap";
+const LOCKS: &str = "locks";
 const HALF_WRITTEN: &str = ".tmp";
 
 /// Writes `SERVICE-YYYYmmddTHHMMSSZ-PID-SEQ.pb.gz`, named for the profile's start in UTC, with
-/// permissions for the owner only; a profile of the heap has `-heap` before the suffix. A file appears under its name when it is complete.
+/// permissions for the owner only; a profile of the heap has `-heap` before the suffix, one of locks
+/// `-locks`. A file appears under its name when it is complete.
 ///
 /// The directory keeps the newest 1,000 files and 256 MiB of one service, whichever process wrote
 /// them; older ones are deleted. Files whose names have another form are never touched.
@@ -100,7 +102,11 @@ impl FileSink {
         let stamp = utc::compact(start.as_secs());
         loop {
             let (pid, sequence) = (std::process::id(), self.sequence);
-            let kind = if kind == HEAP { "-heap" } else { "" };
+            let kind = match kind {
+                HEAP => "-heap",
+                LOCKS => "-locks",
+                _ => "",
+            };
             let name = format!("{}-{stamp}-{pid}-{sequence}{kind}{SUFFIX}", self.service);
             let path = self.dir.join(name);
             self.sequence += 1;
@@ -158,7 +164,11 @@ impl Sink for FileSink {
 
     /// An upload is what the name says of the kind of profile, a line feed, and the file.
     fn encode(&mut self, profile: &Profile) -> Result<Vec<Upload>, Error> {
-        let kind = if groups::is_heap(profile.sample_types()) { HEAP } else { "" };
+        let kind = match profile.sample_types() {
+            types if groups::is_heap(types) => HEAP,
+            types if groups::is_locks(types) => LOCKS,
+            _ => "",
+        };
         Ok(vec![headed::upload(kind, profile, pprof::encode(profile))])
     }
 
@@ -236,7 +246,8 @@ fn stamp<'a>(name: &'a str, service: &str) -> Option<&'a str> {
             15 => byte == b'Z',
             _ => byte.is_ascii_digit(),
         });
-    let kind = parts.next().is_none_or(|kind| kind == HEAP) && parts.next().is_none();
+    let kind =
+        parts.next().is_none_or(|kind| kind == HEAP || kind == LOCKS) && parts.next().is_none();
     (form && number(pid) && number(sequence) && kind).then_some(stamp)
 }
 
@@ -268,6 +279,7 @@ mod tests {
         assert_eq!(stamp("a-b-20250131T235959Z-12-3.pb.gz", "a-b"), Some("20250131T235959Z"));
         assert_eq!(stamp("a-20250131T235959Z-12-3.pb.gz.tmp", "a"), Some("20250131T235959Z"));
         assert_eq!(stamp("a-20250131T235959Z-12-3-heap.pb.gz", "a"), Some("20250131T235959Z"));
+        assert_eq!(stamp("a-20250131T235959Z-12-3-locks.pb.gz", "a"), Some("20250131T235959Z"));
         for name in [
             "a-b-20250131T235959Z-12-3.pb.gz",
             "a-20250131T235959Z-12-3.txt",

@@ -38,10 +38,20 @@ pub(super) fn counts_memory(kind: &str) -> bool {
     kind.starts_with("alloc_") || kind.starts_with("inuse_")
 }
 
+/// Whether a profile counts waits for locks and nothing else.
+pub(super) fn is_locks(types: &[ValueType]) -> bool {
+    !types.is_empty() && types.iter().all(|of| counts_waits(&of.kind))
+}
+
+fn counts_waits(kind: &str) -> bool {
+    kind == "contentions" || kind == "delay"
+}
+
 fn name_of(kind: &str) -> String {
     let name = match kind {
         "cpu" | "samples" => "process_cpu",
         _ if counts_memory(kind) => "memory",
+        _ if counts_waits(kind) => "mutex",
         _ => kind,
     };
     label_name(name).into_owned()
@@ -163,6 +173,7 @@ mod tests {
             groups(&types).into_iter().map(|group| (group.name, group.columns)).collect();
         assert_eq!(groups, [("process_cpu".to_owned(), vec![0, 1]), ("wall".to_owned(), vec![2])]);
         assert_eq!(name_of("alloc_space"), "memory");
+        assert_eq!((name_of("contentions"), name_of("delay")), ("mutex".into(), "mutex".into()));
         assert_eq!(name_of("off-cpu"), "off_cpu");
     }
 }

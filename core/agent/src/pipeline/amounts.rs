@@ -15,6 +15,8 @@ pub(crate) enum Columns {
     Heap,
     /// Bytes that are in use.
     InUse,
+    /// Waits for locks, and how long they were.
+    Locks,
 }
 
 /// What a stack has collected.
@@ -33,6 +35,13 @@ pub(crate) enum Amounts {
     Heap(HeapValues),
     /// Bytes in use.
     InUse(u64),
+    /// Waits for locks.
+    Locks {
+        /// How many.
+        waits: u64,
+        /// Nanoseconds of all.
+        nanos: u64,
+    },
 }
 
 impl Columns {
@@ -53,6 +62,7 @@ impl Columns {
                 ("inuse_space", "bytes"),
             ]),
             Self::InUse => of(&[("inuse_space", "bytes")]),
+            Self::Locks => of(&[("contentions", "count"), ("delay", "nanoseconds")]),
         }
     }
 
@@ -62,6 +72,7 @@ impl Columns {
             Self::Time { .. } => Amounts::cpu(0),
             Self::Heap => Amounts::Heap(HeapValues::default()),
             Self::InUse => Amounts::InUse(0),
+            Self::Locks => Amounts::Locks { waits: 0, nanos: 0 },
         }
     }
 }
@@ -90,17 +101,25 @@ impl Amounts {
             }
             (Self::Heap(values), Self::Heap(more)) => values.add(more),
             (Self::InUse(bytes), Self::InUse(more)) => *bytes = bytes.saturating_add(more),
+            (
+                Self::Locks { waits, nanos },
+                Self::Locks { waits: more_waits, nanos: more_nanos },
+            ) => {
+                *waits = waits.saturating_add(more_waits);
+                *nanos = nanos.saturating_add(more_nanos);
+            }
             // A profile has columns of one kind.
-            (Self::Time { .. } | Self::Heap(_) | Self::InUse(_), _) => {}
+            (Self::Time { .. } | Self::Heap(_) | Self::InUse(_) | Self::Locks { .. }, _) => {}
         }
     }
 
-    /// What losses are counted in: CPU time in nanoseconds, or bytes in use.
+    /// What losses are counted in: CPU or waiting time in nanoseconds, or bytes in use.
     pub(super) fn weight(self) -> u64 {
         match self {
             Self::Time { cpu, .. } => cpu,
             Self::Heap(values) => values.inuse_space,
             Self::InUse(bytes) => bytes,
+            Self::Locks { nanos, .. } => nanos,
         }
     }
 
@@ -112,6 +131,7 @@ impl Amounts {
                 [values.alloc_objects, values.alloc_space, values.inuse_objects, values.inuse_space]
             }
             Self::InUse(bytes) => [bytes, 0, 0, 0],
+            Self::Locks { waits, nanos } => [waits, nanos, 0, 0],
         };
         values.map(|value| i64::try_from(value).unwrap_or(i64::MAX))
     }

@@ -405,8 +405,8 @@ impl Assembly {
                     profile.add(stack, LabelSetId::default(), &waited);
                 }
             }
-            memory @ (Amounts::Heap(_) | Amounts::InUse(_)) => {
-                add_placeholder(profile, LossCause::StackOverflow, memory);
+            others @ (Amounts::Heap(_) | Amounts::InUse(_) | Amounts::Locks { .. }) => {
+                add_placeholder(profile, LossCause::StackOverflow, others);
             }
         }
     }

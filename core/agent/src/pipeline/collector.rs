@@ -1,6 +1,7 @@
 //! The agent thread's work: keep the picture of the process fresh, drain rings, make profiles.
 
 mod handed;
+mod locks;
 mod memory;
 mod options;
 mod waits;
@@ -23,6 +24,7 @@ use super::threads::Threads;
 use crate::profile::{LossCause, Profile};
 use crate::resolve::{Modules, SymbolCounters, Symbols};
 use handed::Foreign;
+use locks::Locks;
 use memory::Memory;
 pub(crate) use options::Options;
 use sondage_sampler::{
@@ -58,6 +60,7 @@ pub(crate) struct Collector {
     managed: Option<Box<dyn Managed>>,
     foreign: Foreign,
     memory: Memory,
+    locks: Locks,
     reconciler: Reconciler,
     governor: Governor,
     period_start: (Instant, SystemTime),
@@ -114,7 +117,8 @@ impl Collector {
         if options.heap.is_some() {
             want_own_table(&mut modules);
         }
-        let walks = choice.engine != Engine::None || options.heap.is_some();
+        let walks =
+            choice.engine != Engine::None || options.heap.is_some() || options.locks.is_some();
         // The host waits for the start: where its own code has frame pointers, as that of V8 and
         // HotSpot, tables come right after it.
         let tables_later = walks && managed.is_some();
@@ -144,6 +148,7 @@ impl Collector {
             managed,
             foreign: Foreign::default(),
             memory: Memory::start(options.heap, options.max_stacks / 4),
+            locks: Locks::start(options.locks, options.max_stacks / 4),
             reconciler,
             governor: Governor::new(interval, options.budget, now),
             period_start: (now, SystemTime::now()),
@@ -204,6 +209,9 @@ impl Collector {
         self.drain_all(now);
         if self.memory.fills() {
             self.settle_memory();
+        }
+        if self.locks.fill() {
+            self.settle_locks();
         }
         if self.governor.is_due(now) {
             let counters = self.sampler.counters();
@@ -293,6 +301,8 @@ impl Collector {
             foreign: (self.foreign.taken, self.foreign.dropped),
             memory: self.memory.counters(),
             memory_refusal: self.memory.refusal.clone(),
+            locks: self.locks.counters(),
+            locks_refusal: self.locks.refusal.clone(),
         }
     }
 
@@ -380,6 +390,7 @@ impl Collector {
         };
         self.assembly.settle(&mut self.stacks, &mut reading);
         self.memory.settle(&mut reading);
+        self.locks.settle(&mut reading);
         self.threads.forget_stacks();
     }
 

@@ -1,5 +1,6 @@
 //! What a collector runs into.
 
+use sondage_sampler::contention::ContentionCounters;
 use sondage_sampler::heap::HeapCounters;
 use std::time::Duration;
 
@@ -27,4 +28,8 @@ pub(crate) struct Conditions {
     pub(crate) memory: Option<HeapCounters>,
     /// Why it is not, although it should be.
     pub(crate) memory_refusal: Option<String>,
+    /// The same of locks.
+    pub(crate) locks: Option<ContentionCounters>,
+    /// The same of locks.
+    pub(crate) locks_refusal: Option<String>,
 }

@@ -17,7 +17,7 @@ mod memory;
 mod owner;
 mod sampling;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use batch::Allocations;
 pub use owner::Heap;
@@ -33,6 +33,16 @@ pub use sampling::may_be_sampled;
 pub use sampling::resizing;
 pub use sampling::sample;
 
+pub(crate) use batch::Batch;
+pub(crate) use batch::MAX_FRAMES;
+pub(crate) use batch::NO_ROOM;
+pub(crate) use batch::Taken;
+pub(crate) use exponential::distance;
+pub(crate) use exponential::next_random;
+pub(crate) use exponential::weigh;
+pub(crate) use lock::Held;
+pub(crate) use lock::Lock;
+pub(crate) use lock::Refusal;
 pub(crate) use owner::after_fork_in_child;
 
 /// Parts of one in which [`Allocations`] and [`InUse`] count objects and bytes.

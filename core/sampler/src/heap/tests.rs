@@ -13,7 +13,7 @@ fn turn() -> (Sampler, MutexGuard<'static, ()>) {
     (sampler(), guard)
 }
 
-fn sampler() -> Sampler {
+pub(crate) fn sampler() -> Sampler {
     let options = Options {
         engine: Engine::Timer,
         interval: Duration::from_millis(10),

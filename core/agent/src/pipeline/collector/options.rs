@@ -47,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) budget: f64,
     /// Bytes between two samples of memory, if it is sampled here.
     pub(crate) heap: Option<u64>,
+    /// Nanoseconds of waiting for locks between two samples of that.
+    pub(crate) locks: Option<u64>,
 }
 
 impl Options {
@@ -68,6 +70,7 @@ impl Options {
             },
             budget: config.budget,
             heap: config.heap.filter(|_| !heap::is_handed()),
+            locks: config.locks.map(nanos),
         }
     }
 

@@ -68,6 +68,11 @@ public final class Config {
         return set("memory", Long.toString(bytes));
     }
 
+    /** Milliseconds of waiting for locks between two samples of that; 0 for none. */
+    public Config locks(int milliseconds) {
+        return set("locks", milliseconds == 0 ? "off" : milliseconds + "ms");
+    }
+
     Map<String, String> settings() {
         return settings;
     }

@@ -62,6 +62,17 @@ final class Settings {
         } else if (from.profilingEvent == EventType.ALLOC) {
             to.set("memory", "on");
         }
+        if (isSet(from.profilingLock)) {
+            to.set("locks", atLeastOne(from.profilingLock));
+        } else if (from.profilingEvent == EventType.LOCK) {
+            to.set("locks", "on");
+        }
+    }
+
+    /** A time with its unit; what is shorter than a millisecond is one. */
+    private static String atLeastOne(String text) {
+        String time = text.trim().toLowerCase(Locale.ROOT);
+        return time.matches("[1-9][0-9]*m?s") ? time : "1ms";
     }
 
     /** {@code 0} is every allocation there; here, every byte of them is. */
@@ -105,8 +116,6 @@ final class Settings {
     private void warn() {
         Config unset = new Config.Builder().build();
         warn("profilerType", from.profilerType != unset.profilerType);
-        warn("profilingLock",
-                isSet(from.profilingLock) || from.profilingEvent == EventType.LOCK);
         warn("samplingEventOrder", from.samplingEventOrder != null);
         warn("samplingDuration", from.samplingDuration != null);
         warn("jfrProfilerSettings", isSet(from.jfrProfilerSettings));
