@@ -79,8 +79,8 @@ struct Picture {
     modules: Modules,
     loader_generation: u64,
     published: bool,
-    /// Tables are to be built at once when the agent has started, and not one at a time.
-    tables_later: bool,
+    /// From when on tables are built: all at once, and then one at a time.
+    tables_from: Option<Instant>,
 }
 
 impl Collector {
@@ -119,17 +119,17 @@ impl Collector {
         }
         let walks =
             choice.engine != Engine::None || options.heap.is_some() || options.locks.is_some();
-        // The host waits for the start: where its own code has frame pointers, as that of V8 and
-        // HotSpot, tables come right after it.
-        let tables_later = walks && managed.is_some();
-        if walks && !tables_later {
+        let now = Instant::now();
+        // The host waits for the start: where its own code has frame pointers, as that of V8, or says
+        // where it left Java, as HotSpot, tables come after it.
+        let tables_from = managed.as_ref().filter(|_| walks).map(|it| now + it.patience());
+        if walks && tables_from.is_none() {
             while modules.build_next(&mut sampler) {}
         }
         if walks {
             modules.publish(&mut sampler);
         }
         let longest = longest_drain_interval(interval, deepest_sample(options.max_depth));
-        let now = Instant::now();
         let mut threads = Threads::new();
         let reconciler = Reconciler::new(sampler.counters(), choice.engine);
         if choice.engine != Engine::None {
@@ -139,7 +139,7 @@ impl Collector {
             choice,
             interval,
             sources: 0,
-            picture: Picture { modules, loader_generation, published: true, tables_later },
+            picture: Picture { modules, loader_generation, published: true, tables_from },
             threads,
             stacks: Stacks::new(options.max_stacks),
             assembly: options.assembly(interval),
@@ -327,11 +327,13 @@ impl Collector {
         if let Some(managed) = &mut self.managed {
             managed.find_code(&mut self.picture.modules);
         }
-        let all = std::mem::take(&mut self.picture.tables_later);
-        while self.picture.modules.build_next(&mut self.sampler) {
-            self.picture.published = false;
-            if !all {
-                break;
+        if self.picture.tables_from.is_none_or(|from| from <= Instant::now()) {
+            let all = self.picture.tables_from.take().is_some();
+            while self.picture.modules.build_next(&mut self.sampler) {
+                self.picture.published = false;
+                if !all {
+                    break;
+                }
             }
         }
         if !self.picture.published {

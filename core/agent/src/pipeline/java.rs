@@ -9,6 +9,11 @@ use crate::resolve::{CodeSource, Methods, Modules};
 use sondage_sampler::walk::hotspot::HotspotFrame;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// Where Java was left, the virtual machine has written down, so that only threads of its own have
+/// whole stacks by tables alone. That of libjvm takes some 30 ms.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Words whose frames are remembered.
 const MAX_KNOWN: usize = 1 << 16;
@@ -75,6 +80,10 @@ fn stub(hotspot: &Announced, address: u64) -> Option<Rc<[SourceFrame]>> {
 impl Managed for Java {
     fn is_frame(&self, word: u64) -> bool {
         HotspotFrame::from_word(word).is_some()
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     fn has_part_in(&self, words: &[u64]) -> bool {

@@ -8,6 +8,7 @@ use crate::resolve::{CodeSource, FileIndex, Modules};
 use std::fmt::Debug;
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// A frame of a stack as it is shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,12 @@ pub(super) enum Shown {
 pub(super) trait Managed: Debug {
     /// Whether a word of a sample is a frame of the runtime.
     fn is_frame(&self, word: u64) -> bool;
+
+    /// How long unwind tables wait after the start: the host pays for them, and a short-lived one for
+    /// nothing, where stacks have their roots without.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Whether a stack is to be shown by this.
     fn has_part_in(&self, words: &[u64]) -> bool {
