@@ -40,8 +40,8 @@ pub(crate) fn check_code(
 
 fn compare(jvmti: Jvmti, seen: &[Option<SeenFrame>], told: &[Frame]) -> Result<(), Mismatch> {
     for (seen, told) in seen.iter().zip(told) {
-        let name = jvmti.method_name(told.method);
-        let name = name.map_err(|error| Mismatch(format!("{error:?}")))?;
+        // The machine ends, or has unloaded the class meanwhile.
+        let Ok(name) = jvmti.method_name(told.method) else { return Ok(()) };
         let same = seen.as_ref().is_some_and(|seen| is_same(seen, &name, told.location));
         if !same {
             return Err(Mismatch(format!(

@@ -99,10 +99,23 @@ impl<M: MemoryReader> Running<'_, M> {
                 continue;
             };
             if self.is_chunk(layout, chunk) {
-                return self.put_from(layout, chunk, put);
+                let copied = self.copied(layout, chunk);
+                return self.put_from(layout, chunk, copied, put);
             }
         }
         End::Corrupt
+    }
+
+    /// How many frames of a piece were walked already: where a virtual thread leaves its carrier, they
+    /// are copied to it, and stand on the stack for a moment still.
+    fn copied(&mut self, layout: &Continuations, chunk: u64) -> u32 {
+        let Some((returns_to, frames)) = self.frozen else { return 0 };
+        let Some((sp, _)) = self.bounds(layout, chunk) else { return 0 };
+        let start = chunk.wrapping_add(u64::from(layout.stack));
+        let first = start.wrapping_add(u64::from(sp).wrapping_mul(8)).wrapping_sub(8);
+        // The stub that was met last is none of them.
+        let walked = frames.saturating_sub(1);
+        if self.code.memory.word(first) == Some(returns_to) { walked } else { 0 }
     }
 
     /// The words of a piece, and where its frames begin and end.
@@ -133,18 +146,21 @@ impl<M: MemoryReader> Running<'_, M> {
         &mut self,
         layout: &Continuations,
         mut chunk: u64,
+        copied: u32,
         put: &mut impl FnMut(u64),
     ) -> End {
-        let left = Cell::new(MAX_FRAMES);
+        let (left, copied) = (Cell::new(MAX_FRAMES), Cell::new(copied));
         let mut put = |word| {
-            left.set(left.get().saturating_sub(1));
-            put(word);
+            if copied.get() == 0 {
+                left.set(left.get().saturating_sub(1));
+                put(word);
+            }
         };
         for _ in 0..MAX_CHUNKS {
             let Some((sp, end)) = self.bounds(layout, chunk) else { return End::Corrupt };
             let start = chunk.wrapping_add(u64::from(layout.stack));
             let at = |word: u32| start.wrapping_add(u64::from(word).wrapping_mul(8));
-            match self.put_chunk(at(sp)..at(end), &left, &mut put) {
+            match self.put_chunk(at(sp)..at(end), (&left, &copied), &mut put) {
                 Some(()) if left.get() > 0 => {}
                 Some(()) => return End::Depth,
                 None => return End::Corrupt,
@@ -162,7 +178,7 @@ impl<M: MemoryReader> Running<'_, M> {
     fn put_chunk(
         &mut self,
         frames: Range<u64>,
-        left: &Cell<usize>,
+        (left, copied): (&Cell<usize>, &Cell<u32>),
         put: &mut impl FnMut(u64),
     ) -> Option<()> {
         let mut at = Place { sp: frames.start, values: frames.start };
@@ -179,6 +195,7 @@ impl<M: MemoryReader> Running<'_, M> {
             if next.sp <= at.sp {
                 return None;
             }
+            copied.set(copied.get().saturating_sub(1));
             at = next;
         }
         left.set(0);

@@ -3,6 +3,9 @@
 use super::layout::{CodeCache, Layout};
 use crate::memory::MemoryReader;
 
+/// Words of one frame of compiled code.
+const MAX_FRAME_WORDS: u32 = 1 << 20;
+
 /// Steps back through a map of segments; each is up to 254 segments.
 const MAX_STEPS: usize = 4096;
 
@@ -95,7 +98,9 @@ impl<M: MemoryReader> Code<'_, M> {
             b"Stub" if self.is_text(name.wrapping_add(14), b"con") => Kind::Fetching,
             _ => Kind::Other,
         };
+        // Where frames are of no one size, that is negative.
         let frame_words = self.half(address, self.layout.blob_frame_size)?;
+        let frame_words = if frame_words > MAX_FRAME_WORDS { 0 } else { frame_words };
         let code = if self.layout.tables_are_apart {
             let offset = self.half(address, self.layout.blob_code)?;
             address.wrapping_add(u64::from(offset))

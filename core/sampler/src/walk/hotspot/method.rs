@@ -1,6 +1,6 @@
 //! Methods get numbers, and are copied on first sight.
 
-use super::code_cache::Code;
+use super::code_cache::{Blob, Code};
 use super::definition::Lengths;
 use crate::interner::{Interner, Key, mix};
 use crate::memory::MemoryReader;
@@ -31,6 +31,21 @@ pub(super) struct Method {
 }
 
 impl<M: MemoryReader> Code<'_, M> {
+    /// Whether compiled code is that of the native method with which a virtual thread leaves its
+    /// carrier.
+    pub(super) fn yields(&mut self, blob: &Blob) -> bool {
+        let method = self.word(blob.address, self.layout.compiled_method);
+        let Some(method) = method.and_then(|method| self.method(method)) else { return false };
+        self.is_symbol(method.class_name, b"jdk/internal/vm/Continuation")
+            && self.is_symbol(method.name, b"doYield")
+    }
+
+    fn is_symbol(&mut self, symbol: u64, text: &[u8]) -> bool {
+        let length = self.short(symbol, self.layout.symbol_length);
+        let body = symbol.wrapping_add(u64::from(self.layout.symbol_body));
+        length.map(usize::from) == Some(text.len()) && self.is_text(body, text)
+    }
+
     /// Looks at a method; `None` for what is none.
     #[inline(always)]
     pub(super) fn method(&mut self, method: u64) -> Option<Method> {

@@ -47,6 +47,9 @@ pub(crate) struct Running<'p, M> {
     pub(super) stubs: &'p [Range<u64>],
     /// Where it is written down how Java was left further root-ward than the walk is; 0 for nowhere.
     outer: u64,
+    /// Since the call with which a virtual thread leaves its carrier: where that returns to, and the
+    /// frames that were walked from there on.
+    pub(super) frozen: Option<(u64, u32)>,
     /// Frames that could not be read.
     pub(crate) lost: u32,
 }
@@ -93,6 +96,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
                 0 => 0,
                 thread => thread.wrapping_add(facts.layout.thread_anchor.into()),
             },
+            frozen: None,
             lost: 0,
         }
     }
@@ -309,14 +313,14 @@ impl<'p, M: MemoryReader> Running<'p, M> {
     }
 
     /// Whether the instructions that make the frame have run.
-    fn is_complete(&mut self, blob: &Blob, pc: u64) -> bool {
+    pub(super) fn is_complete(&mut self, blob: &Blob, pc: u64) -> bool {
         let offset = self.code.short(blob.address, self.code.layout.blob_frame_complete);
         let offset = offset.map(|offset| offset as i16).filter(|offset| *offset >= 0);
         offset.is_some_and(|offset| pc >= blob.code.wrapping_add(offset as u64))
     }
 
     /// How much of a complete frame stands still: all, unless it is about to return.
-    fn leaving(&mut self, pc: u64) -> Standing {
+    pub(super) fn leaving(&mut self, pc: u64) -> Standing {
         let mut byte =
             |offset: i64| self.code.memory.byte(pc.wrapping_add(offset as u64)).unwrap_or(0);
         let bytes = [byte(0), byte(1), byte(2)];
@@ -412,6 +416,9 @@ impl<M: MemoryReader> Runtime for Running<'_, M> {
         put: &mut impl FnMut(u64),
     ) -> Result<(), End> {
         let Registers { pc, fp, .. } = *registers;
+        if let Some((_, frames)) = &mut self.frozen {
+            *frames = frames.saturating_add(1);
+        }
         if self.code.cache.interpreter.contains(&pc) {
             return self.interpreted(registers, interrupted, stack, put);
         }
@@ -431,7 +438,14 @@ impl<M: MemoryReader> Runtime for Running<'_, M> {
             Kind::Compiled | Kind::Native if interrupted => {
                 self.compiled_leaf(&blob, registers, stack, put)
             }
-            Kind::Compiled | Kind::Native => self.compiled_caller(&blob, registers, stack, put),
+            Kind::Compiled => self.compiled_caller(&blob, registers, stack, put),
+            Kind::Native => {
+                self.compiled_caller(&blob, registers, stack, put)?;
+                if self.continuations.is_some() && self.code.yields(&blob) {
+                    self.frozen = Some((registers.pc, 0));
+                }
+                Ok(())
+            }
             Kind::Fetching if !interrupted => {
                 let Some(continuations) = self.continuations else { return Err(End::UnknownCode) };
                 Err(self.put_chunks(continuations, registers.sp, stack, put))
@@ -439,7 +453,7 @@ impl<M: MemoryReader> Runtime for Running<'_, M> {
             Kind::Fetching | Kind::Other => {
                 if interrupted {
                     put(pc);
-                    if self.stub_leaf(registers, stack)? {
+                    if self.stub_leaf(&blob, registers, stack)? {
                         return Ok(());
                     }
                 }

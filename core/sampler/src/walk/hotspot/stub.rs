@@ -35,10 +35,15 @@ impl<M: MemoryReader> Running<'_, M> {
     /// frame pointer there: at its first and last instructions, and in those without a frame.
     pub(super) fn stub_leaf<S: MemoryReader>(
         &mut self,
+        blob: &Blob,
         registers: &mut Registers,
         stack: &mut S,
     ) -> Result<bool, End> {
         let Registers { pc, sp, fp, .. } = *registers;
+        if blob.frame_words != 0 {
+            let standing = self.standing(blob, pc);
+            return leave(registers, blob, standing, stack).map(|()| true);
+        }
         let next = self.code.memory.byte(pc);
         let word = |stack: &mut S, at: u64| stack.word(sp.wrapping_add(at)).ok_or(End::Memory);
         let (top, second) = match self.known(pc) {
@@ -47,7 +52,13 @@ impl<M: MemoryReader> Running<'_, M> {
                 pc <= start || next == Some(0xc3),
                 pc == start.wrapping_add(1) || next == Some(0x5d),
             ),
-            Known::No | Known::Nothing => {
+            Known::No => {
+                let (first, second) = (word(stack, 0)?, word(stack, 8)?);
+                // Native code calls some, too.
+                let is_native = !self.code.covers(first) && self.code.follows_call(first);
+                (is_native || self.is_return(first), self.is_return(second))
+            }
+            Known::Nothing => {
                 let (first, second) = (word(stack, 0)?, word(stack, 8)?);
                 (self.is_return(first), self.is_return(second))
             }
@@ -60,6 +71,17 @@ impl<M: MemoryReader> Running<'_, M> {
             *registers = Registers { pc, sp: sp.wrapping_add(16), fp, lr: None };
         }
         Ok(top || second)
+    }
+
+    /// How much stands of the frame of a stub that was interrupted, and has frames of one size.
+    fn standing(&mut self, blob: &Blob, pc: u64) -> Standing {
+        match self.is_complete(blob, pc) {
+            // `pop rdx`, which takes the return address
+            true if self.code.memory.byte(pc) == Some(0x5a) => Standing::Nothing,
+            true => self.leaving(pc),
+            false if pc <= blob.code => Standing::Nothing,
+            false => Standing::Unsaved,
+        }
     }
 
     /// A stub, an adapter or a part of the runtime.
