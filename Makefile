@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-node demo-python demo-jvm test lint wheel npm jar storm storm-node storm-python page backends test-backends
+.PHONY: demo demo-node demo-python demo-jvm test lint wheel npm jar storm storm-jvm storm-node storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -44,6 +44,9 @@ storm-python: ## The same for Python, on each version: 20 minutes
 
 storm-node: ## The same for Node.js, on each version: 40 minutes
 	SONDAGE_STORM=full bindings/node/check proofs
+
+storm-jvm: ## The same for Java, on each version: an hour
+	SONDAGE_STORM=full bindings/jvm/check test_proofs
 
 backends: ## Builds Pyroscope, Parca and the OpenTelemetry Collector once (22 minutes, needs Go)
 	tools/servers/build
