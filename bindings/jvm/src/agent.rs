@@ -6,7 +6,7 @@ use std::time::Duration;
 use sondage::profile::pprof;
 use sondage::{Agent, Config, Error};
 
-use crate::{doors, record};
+use crate::{doors, fallback, record};
 
 static AGENT: Mutex<Option<Arc<Agent>>> = Mutex::new(None);
 
@@ -22,13 +22,33 @@ pub(crate) fn start(mut config: Config) -> Result<Vec<String>, Error> {
         return Ok(Vec::new());
     }
     let mut slot = slot();
+    let mut begun = None;
     let warnings = std::mem::take(&mut config.warnings);
     if slot.is_none() && config.enabled {
         let (memory, locks) = (config.heap, config.locks.is_some());
-        *slot = Some(Arc::new(Agent::start(config)?));
+        config.engine = fallback::engine().unwrap_or(config.engine);
+        *slot = Some(Arc::new(Agent::start(config.clone())?));
         doors::watch(memory, locks);
+        begun = Some(config);
+    }
+    drop(slot);
+    if let Some(config) = begun {
+        fallback::started(config);
     }
     Ok(warnings)
+}
+
+/// Asks the profiler of this process, be it the program's or that of `sondage record`.
+pub(crate) fn ask<T>(ask: impl FnOnce(&Agent) -> T) -> Option<T> {
+    match running() {
+        Some(agent) => Some(ask(&agent)),
+        None => sondage_recorder::with_agent(ask),
+    }
+}
+
+/// Whether a profiler runs that was started here.
+pub(crate) fn runs() -> bool {
+    slot().is_some()
 }
 
 fn running() -> Option<Arc<Agent>> {
@@ -39,6 +59,7 @@ fn running() -> Option<Arc<Agent>> {
 pub(crate) fn stop() -> Result<(), Error> {
     let Some(mut agent) = slot().take() else { return Ok(()) };
     doors::watch(None, false);
+    fallback::stopped();
     // Who starts a profiler after a stop must not meet the old one, of which somebody may be asking
     // for a profile.
     let agent = loop {

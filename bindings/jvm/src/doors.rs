@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jni_sys::{jclass, jobject};
+use sondage::config::JavaPolicy;
 use sondage::hotspot::{self, Announced, Facts, LabelPlace};
 use sondage::{Error, ErrorKind};
 use sondage_sampler::current_tid;
@@ -14,7 +15,7 @@ use crate::jvmti::{Capability, Event, Frame, Jvmti, Thread};
 use crate::native::CALLBACKS;
 use crate::selfcheck::{Mismatch, check_code, check_thread};
 use crate::vm::{Field, Jni, Vm, exported};
-use crate::{agent, locks, memory, record, settings, stubs, virtual_threads};
+use crate::{agent, fallback, locks, memory, record, settings, stubs, virtual_threads};
 
 /// Methods whose compiled code is checked, and addresses in each.
 const CHECKED_CODES: u32 = 64;
@@ -78,7 +79,7 @@ pub(crate) fn attached(vm: Vm, options: String) -> Attached {
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Attached::Running;
     }
-    get_ready(jvmti, jni);
+    get_ready(jvmti, jni, java_policy(&options));
     start_by(&options)
 }
 
@@ -122,20 +123,21 @@ pub(crate) fn begun_by_jar(options: String) {
 
 /// Starts the profiler by the program's settings. Returns what is wrong with the environment.
 pub(crate) fn start(jni: Jni, settings: &[(String, String)]) -> Result<Vec<String>, Error> {
+    let config = settings::config(settings, None);
     if !BEGUN.swap(true, Ordering::AcqRel)
         && let Some(vm) = VM.get()
         && let Some(jvmti) = prepare(*vm)
     {
-        get_ready(jvmti, jni);
+        get_ready(jvmti, jni, config.as_ref().map(|config| config.java).unwrap_or_default());
     }
-    settings::config(settings, None).and_then(agent::start)
+    config.and_then(agent::start)
 }
 
 /// Looks whether frames can be read.
-fn get_ready(jvmti: Jvmti, jni: Jni) {
+fn get_ready(jvmti: Jvmti, jni: Jni, policy: JavaPolicy) {
     record::take_over();
-    if let Err(reason) = learn(jvmti, jni) {
-        report(&format!("frames of Java are not read: {reason}"));
+    if let Some(line) = fallback::decide(policy, jni, || learn(jvmti, jni)) {
+        report(&line);
     }
     let _ = jvmti.enable(Event::VmDeath, true);
 }
@@ -145,9 +147,15 @@ pub(crate) fn begin(jvmti: Jvmti, jni: Jni) {
     if BEGUN.swap(true, Ordering::AcqRel) {
         return;
     }
-    get_ready(jvmti, jni);
     let options = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    get_ready(jvmti, jni, java_policy(&options));
     let _ = start_by(&options);
+}
+
+/// How frames of Java are to be got, by an agent's options; what is wrong with them, the start tells.
+fn java_policy(options: &str) -> JavaPolicy {
+    let config = settings::config(&settings::pairs(options), None);
+    config.map(|config| config.java).unwrap_or_default()
 }
 
 /// Starts the profiler by an agent's options.
@@ -166,6 +174,16 @@ fn start_by(options: &str) -> Attached {
             Attached::Failed
         }
     }
+}
+
+/// JDK Flight Recorder tells no more.
+pub(crate) fn streaming_failed(reason: &str) {
+    fallback::streaming_failed(reason, report);
+}
+
+/// The process' virtual machine.
+pub(crate) fn vm() -> Option<Vm> {
+    VM.get().copied()
 }
 
 /// One line for the program's error output, or for `sondage record`.
@@ -257,7 +275,7 @@ pub(crate) fn code_is_made(jvmti: Jvmti, places: impl Iterator<Item = (u64, Vec<
     let Some(machine) = MACHINE.get() else { return };
     for (pc, frames) in places.take(CHECKED_PLACES) {
         if let Err(Mismatch(what)) = check_code(jvmti, &machine.facts, pc, &frames) {
-            report(&format!("compiled code is not read as it is: {what}"));
+            fallback::is_wrong(what, report);
             CODES.store(CHECKED_CODES, Ordering::Relaxed);
             return;
         }

@@ -4,15 +4,15 @@
 use std::ptr;
 
 use jni_sys::{
-    JNI_VERSION_1_6, JNIEnv, JavaVM, jboolean, jbyteArray, jclass, jint, jobject, jobjectArray,
-    jstring,
+    JNI_VERSION_1_6, JNIEnv, JavaVM, jboolean, jbyteArray, jclass, jint, jlong, jlongArray,
+    jobject, jobjectArray, jstring,
 };
 use sondage::{Error, ErrorKind, LabelSet};
 use std::ffi::c_void;
 
 use crate::fence::fenced;
 use crate::vm::{Jni, Vm};
-use crate::{agent, doors};
+use crate::{agent, doors, streaming};
 
 #[unsafe(no_mangle)]
 extern "C" fn JNI_OnLoad(vm: *mut JavaVM, _: *mut c_void) -> jint {
@@ -145,4 +145,23 @@ extern "C" fn Java_sondage_Native_labelsAreIn(
     // SAFETY: the machine's own argument.
     let jni = unsafe { environment(jni) };
     fenced((), || doors::labels_are_in(jni, local, holder, ids));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn Java_sondage_Native_streamed(
+    jni: *mut JNIEnv,
+    _: jclass,
+    texts: jobjectArray,
+    words: jlongArray,
+) -> jlong {
+    // SAFETY: the machine's own argument.
+    let jni = unsafe { environment(jni) };
+    fenced(0, || streaming::hand_over(&jni.texts(texts), &jni.longs(words)))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn Java_sondage_Native_streamingFailed(jni: *mut JNIEnv, _: jclass, reason: jstring) {
+    // SAFETY: the machine's own argument.
+    let jni = unsafe { environment(jni) };
+    fenced((), || doors::streaming_failed(&jni.text(reason)));
 }

@@ -7,6 +7,7 @@
 mod agent;
 mod doors;
 mod exports;
+mod fallback;
 mod fence;
 mod from_java;
 mod jvmti;
@@ -16,6 +17,7 @@ mod native;
 mod record;
 mod selfcheck;
 mod settings;
+mod streaming;
 mod stubs;
 mod virtual_threads;
 mod vm;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sondage::config::EnginePolicy;
 use sondage_recorder::Options;
 
+use crate::fallback;
 use crate::fence::fenced;
 
 /// The directory of the recording.
@@ -28,10 +29,12 @@ pub(crate) fn begin() -> bool {
     take_over();
     // A process with a virtual machine has lived for long enough.
     let patience = Duration::ZERO;
-    let options = Options { patience, stop_at_end: true, engine: EnginePolicy::Auto };
+    let engine = fallback::engine().unwrap_or(EnginePolicy::Auto);
+    let options = Options { patience, stop_at_end: true, engine };
     let begun = sondage_recorder::begin(options);
     if begun && !RECORDED.swap(true, Ordering::AcqRel) {
         sondage_sampler::at_exit(process_ends);
+        fallback::begin(fallback::RECORD_HZ);
     }
     begun
 }

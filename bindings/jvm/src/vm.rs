@@ -3,8 +3,8 @@
 
 use crate::jvmti::{self, Jvmti, Thread};
 use jni_sys::{
-    JNI_VERSION_1_6, JNIEnv, JNINativeMethod, JavaVM, jbyteArray, jclass, jfieldID, jint,
-    jmethodID, jobject, jobjectArray, jstring,
+    JNI_VERSION_1_6, JNIEnv, JNINativeMethod, JavaVM, JavaVMAttachArgs, jbyteArray, jclass,
+    jfieldID, jint, jlongArray, jmethodID, jobject, jobjectArray, jstring,
 };
 use sondage_sampler::LabelCell;
 use std::ffi::{CStr, CString, c_void};
@@ -66,6 +66,34 @@ impl Vm {
     /// The environment of the calling thread, if it is one of Java.
     pub(crate) fn jni(self) -> Option<Jni> {
         self.environment(JNI_VERSION_1_6).map(|environment| Jni(environment.cast()))
+    }
+}
+
+impl Vm {
+    /// Runs `work` on this thread as one of Java, which it is not; not at all where the machine ends.
+    pub(crate) fn with_jni(self, name: &CStr, work: impl FnOnce(Jni)) {
+        // SAFETY: the machine points to a pointer to its table.
+        let table = unsafe { *self.0 };
+        // SAFETY: as above.
+        let table = unsafe { &*table };
+        let mut arguments = JavaVMAttachArgs {
+            version: JNI_VERSION_1_6,
+            name: name.as_ptr().cast_mut(),
+            group: ptr::null_mut(),
+        };
+        let mut environment = ptr::null_mut();
+        // SAFETY: this function is there since 1.4.
+        let attach = unsafe { table.v1_4.AttachCurrentThreadAsDaemon };
+        let arguments = (&raw mut arguments).cast();
+        // SAFETY: writes one pointer to the local; the arguments are those of this version.
+        if unsafe { attach(self.0, &raw mut environment, arguments) } != 0 {
+            return;
+        }
+        work(Jni(environment.cast()));
+        // SAFETY: this function is there since 1.2.
+        let detach = unsafe { table.v1_2.DetachCurrentThread };
+        // SAFETY: the thread was attached above, and has no frame of Java.
+        unsafe { detach(self.0) };
     }
 }
 
@@ -213,6 +241,61 @@ impl Jni {
             jni!(self, CallStaticObjectMethodA, class, method, &raw const argument);
         }
         jni!(self, ExceptionClear);
+    }
+
+    /// Whether there is a class; it is loaded, not initialised. As [`Jni::call`] looks for it.
+    pub(crate) fn has_class(self, name: &CStr) -> bool {
+        self.class(name).inspect(|class| self.forget(*class)).is_some()
+    }
+
+    /// Calls a static function, if it is there, of a class that the caller's loader finds, or that of
+    /// the class path. What is thrown is forgotten.
+    pub(crate) fn call(self, class: &CStr, name: &CStr) {
+        if let Some((class, method)) = self.function(class, name, c"()V") {
+            jni!(self, CallStaticVoidMethodA, class, method, ptr::null());
+            jni!(self, ExceptionClear);
+            self.forget(class);
+        }
+    }
+
+    /// As [`Jni::call`], with a number.
+    pub(crate) fn call_with_long(self, class: &CStr, name: &CStr, number: i64) {
+        if let Some((class, method)) = self.function(class, name, c"(J)V") {
+            let argument = jni_sys::jvalue { j: number };
+            jni!(self, CallStaticVoidMethodA, class, method, &raw const argument);
+            jni!(self, ExceptionClear);
+            self.forget(class);
+        }
+    }
+
+    /// As [`Jni::call`]: the text that it returns, empty for null. `None` where there is no such function
+    /// or it throws.
+    pub(crate) fn call_for_text(self, class: &CStr, name: &CStr) -> Option<String> {
+        let (class, method) = self.function(class, name, c"()Ljava/lang/String;")?;
+        let text = jni!(self, CallStaticObjectMethodA, class, method, ptr::null());
+        let thrown = jni!(self, ExceptionCheck);
+        jni!(self, ExceptionClear);
+        self.forget(class);
+        let copy = (!thrown).then(|| self.text(text));
+        self.forget(text);
+        copy
+    }
+
+    fn function(self, class: &CStr, name: &CStr, signature: &CStr) -> Option<(jclass, jmethodID)> {
+        let class = self.class(class)?;
+        let method = jni!(self, GetStaticMethodID, class, name.as_ptr(), signature.as_ptr());
+        jni!(self, ExceptionClear);
+        (!method.is_null()).then_some((class, method))
+    }
+
+    /// The numbers of an array.
+    pub(crate) fn longs(self, array: jlongArray) -> Vec<i64> {
+        let count = if array.is_null() { 0 } else { jni!(self, GetArrayLength, array) };
+        let mut numbers = vec![0; usize::try_from(count).unwrap_or(0)];
+        if count > 0 {
+            jni!(self, GetLongArrayRegion, array, 0, count, numbers.as_mut_ptr());
+        }
+        numbers
     }
 
     /// The `JavaThread` of a thread of Java, given the field that has it; 0 for one that has ended.

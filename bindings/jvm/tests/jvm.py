@@ -40,13 +40,14 @@ def by_jar(options=""):
 
 
 def run(program, *arguments, agent=None, flags=(), environment=None, timeout=120, check=True,
-        within=(), classes=()):
+        within=(), classes=(), jar=JAR):
     """Runs a class of `programs` and reads the profiles that it leaves. `within` is a command that
-    runs the command that follows it, `classes` what else is on the class path."""
+    runs the command that follows it, `classes` what else is on the class path, `jar` the packed one
+    there, if it is to be."""
     with tempfile.TemporaryDirectory() as folder:
         settings = {"SONDAGE_PUSH": "file:" + folder, "SONDAGE_INTERVAL": "10m"}
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SONDAGE_")}
-        path = ":".join(map(str, [CLASSES, JAR, *classes]))
+        path = ":".join(map(str, [CLASSES, *([jar] if jar else []), *classes]))
         command = [*within, HOME / "bin/java", "-Xmx256m", *(agent if agent is not None else by_agentpath()),
                    *flags, "-cp", path, program, *map(str, arguments)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
@@ -55,13 +56,6 @@ def run(program, *arguments, agent=None, flags=(), environment=None, timeout=120
             raise AssertionError(f"{command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
         names = sorted(pathlib.Path(folder).glob("*.pb.gz"))
         return Ended(ended, [pprof.read(name.read_bytes()) for name in names])
-
-
-def without_self_check(errors):
-    """What a program wrote, without what the self-check of compiled code says of a stack: it is
-    judged by the tests of frames."""
-    lines = errors.splitlines(keepends=True)
-    return "".join(line for line in lines if "compiled code is not read as it is" not in line)
 
 
 def cpu(sample):

@@ -43,7 +43,7 @@ class Jar(unittest.TestCase):
         return jvm.run("Maps", flags=flags, **options)
 
     def assert_works(self, ended, mapped=1):
-        self.assertEqual(jvm.without_self_check(ended.errors), "")
+        self.assertEqual(ended.errors, "")
         lines = [line for line in ended.output.splitlines() if line.startswith("mapped")]
         self.assertEqual(len({line.split()[5] for line in lines}), mapped, ended.output)
         seen = sum(jvm.cpu(s) for s in ended.samples if "Work.inner" in s.names)
@@ -59,7 +59,7 @@ class Jar(unittest.TestCase):
 
     def test_options_are_settings(self):
         ended = self.run_maps(agent=jvm.by_jar("enabled=false"))
-        self.assertEqual((jvm.without_self_check(ended.errors), ended.profiles), ("", []))
+        self.assertEqual((ended.errors, ended.profiles), ("", []))
 
     def test_a_wrong_option_is_one_message_and_the_program_runs(self):
         ended = self.run_maps(agent=jvm.by_jar("hertz=100"))
@@ -72,7 +72,7 @@ class Jar(unittest.TestCase):
             self.skipTest("this runtime has no archive of classes")
         ended = self.run_maps(flags=["-Xshare:on", "-Xlog:class+load:file=" + str(self.folder / "l")])
         self.assertNotIn("haring is only supported", ended.output + ended.errors)
-        self.assertEqual(jvm.without_self_check(ended.errors), "")
+        self.assertEqual(ended.errors, "")
         lines = (self.folder / "l").read_text().splitlines()
         shared = [line for line in lines if "source: shared objects file" in line]
         self.assertGreater(len(shared), 400)
@@ -136,7 +136,7 @@ class Jar(unittest.TestCase):
     def test_it_can_be_loaded_into_a_program_that_runs(self):
         flags = ["-XX:+EnableDynamicAgentLoading"] if jvm.VERSION >= 21 else []
         ended = jvm.run("Attached", JCMD, jvm.JAR, agent=[], flags=flags)
-        self.assertEqual(jvm.without_self_check(ended.errors), "")
+        self.assertEqual(ended.errors, "")
         after = [s for s in ended.samples if "Attached.after" in s.names]
         self.assertGreater(sum(map(jvm.cpu, after)), 0.2e9)
         self.assertEqual({s.labels.get("step") for s in after}, {"after"})
@@ -149,7 +149,7 @@ class Jar(unittest.TestCase):
 
     def test_another_class_loader_does_not_load_a_second_library(self):
         ended = jvm.run("SecondLoader", jvm.JAR, agent=jvm.by_jar())
-        self.assertEqual(jvm.without_self_check(ended.errors), "")
+        self.assertEqual(ended.errors, "")
         self.assertIn("loaded by another class loader", ended.output)
         self.assertEqual(len(ended.profiles), 1)
 

@@ -18,7 +18,7 @@ class Labels(unittest.TestCase):
     def run_labelled(self, what, **options):
         options.setdefault("agent", jvm.by_jar())
         ended = jvm.run("LabelWork", what, **options)
-        self.assertEqual(jvm.without_self_check(ended.errors), "")
+        self.assertEqual(ended.errors, "")
         return ended
 
     def check(self, ended, expected, least=LEAST):

@@ -13,10 +13,11 @@ pub use sondage_sampler::walk::hotspot::Layout;
 pub use sondage_sampler::walk::hotspot::ThreadLocals;
 pub use sondage_sampler::walk::hotspot::Unsupported;
 pub use sondage_sampler::walk::hotspot::labels_are_at;
+pub use sondage_sampler::walk::hotspot::stop_reading;
 pub use sondage_sampler::walk::hotspot::thread_ends;
 pub use sondage_sampler::walk::hotspot::thread_starts;
 
-use crate::resolve::{OwnPages, line_of};
+use crate::resolve::{OwnPages, java_class, line_of};
 use sondage_sampler::walk::hotspot::{Capture, Definition, HotspotFrame};
 use std::fmt;
 use std::ops::Range;
@@ -62,6 +63,12 @@ pub fn announced() -> Option<&'static Announced> {
 /// See [`Unsupported`].
 pub fn read_facts(symbol: &dyn Fn(&str) -> Option<u64>) -> Result<Facts, Unsupported> {
     Facts::read(&mut OwnPages::default(), symbol)
+}
+
+/// A class as profiles show it, with dots and without what differs from run to run:
+/// `app.Main$$Lambda` for `app/Main$$Lambda$16/0x0000000800c03000`.
+pub fn class_name(internal: &str) -> String {
+    java_class(internal)
 }
 
 /// The operating system's number of a `JavaThread`.

@@ -66,7 +66,7 @@ fn capture_inside(pool: &Pool, words: &mut [u64]) -> Captured {
 
 /// The calling thread as HotSpot knows it, if its frames are read.
 fn runs_java(pool: &Pool, blocked: u64) -> Option<hotspot::Running<'_, SelfMemory>> {
-    let (Some(facts), Some(known)) = (&pool.hotspot, &pool.known) else { return None };
+    let (Some(facts), Some(known)) = (pool.hotspot(), &pool.known) else { return None };
     // SAFETY: the mask was read a moment ago, and nothing on this thread changes it before the end.
     let memory = unsafe { SelfMemory::guarding(blocked) };
     Some(hotspot::Running::new(facts, known, hotspot::find(current_tid()), memory))

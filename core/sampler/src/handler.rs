@@ -227,7 +227,7 @@ fn runs_hotspot<'pool>(
     origin: &Origin<'pool>,
     interrupted: &Interrupted,
 ) -> Option<hotspot::Running<'pool, SelfMemory>> {
-    let (Some(facts), Some(known)) = (&pool.hotspot, &pool.known) else { return None };
+    let (Some(facts), Some(known)) = (pool.hotspot(), &pool.known) else { return None };
     let thread = match origin.tid {
         Some(tid) => hotspot::find(tid),
         None => origin.slot.java_thread.load(Ordering::Acquire),

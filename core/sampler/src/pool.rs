@@ -70,7 +70,7 @@ pub(crate) struct Pool {
     /// The layout of the V8 of the process, if there is one.
     pub(crate) v8: Option<v8::Layout>,
     /// The HotSpot of the process, if there is one.
-    pub(crate) hotspot: Option<hotspot::Facts>,
+    hotspot: Option<hotspot::Facts>,
     /// What samples name of them.
     pub(crate) known: Option<Interner>,
 }
@@ -99,6 +99,12 @@ impl Pool {
         // SAFETY: a non-null pool is released only after the gate was seen empty since it was
         // replaced (`Pool::withdraw`), and the caller is inside.
         unsafe { pool.as_ref() }
+    }
+
+    /// The HotSpot of the process, if there is one whose frames are read.
+    #[inline(always)]
+    pub(crate) fn hotspot(&self) -> Option<&hotspot::Facts> {
+        self.hotspot.as_ref().filter(|_| hotspot::are_read())
     }
 
     /// Makes the mapping and publishes it. Fails when there is one already.

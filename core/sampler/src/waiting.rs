@@ -65,7 +65,7 @@ pub(crate) fn read_java(
     slot: &Slot,
     put: impl FnMut(usize, u64),
 ) -> Option<(Labels, End)> {
-    let (facts, known) = (pool.hotspot.as_ref()?, pool.known.as_ref()?);
+    let (facts, known) = (pool.hotspot()?, pool.known.as_ref()?);
     let thread = slot.java_thread.load(Ordering::Acquire);
     let cell = slot.labels.load(Ordering::Relaxed);
     at_rest(slot, |mut memory| {

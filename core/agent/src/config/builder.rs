@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::setting::{Refusal, Setting};
 use super::{
-    Auth, Config, EnginePolicy, ProxyPolicy, SecretSource, SignalPolicy, Target,
+    Auth, Config, EnginePolicy, JavaPolicy, ProxyPolicy, SecretSource, SignalPolicy, Target,
     environment_is_trusted,
 };
 use crate::error::Error;
@@ -95,6 +95,11 @@ impl Builder {
     /// See [`Config::inlines`].
     pub fn inlines(self, inlines: bool) -> Self {
         self.with(Setting::Inlines(inlines))
+    }
+
+    /// See [`Config::java`].
+    pub fn java(self, policy: JavaPolicy) -> Self {
+        self.with(Setting::Java(policy))
     }
 
     /// See [`Config::python_internals`].

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use super::setting::{Refusal, Setting};
 use super::{
-    Auth, Config, EnginePolicy, ProxyPolicy, Secret, SecretSource, SignalPolicy, otlp_variables,
-    suggest, value,
+    Auth, Config, EnginePolicy, JavaPolicy, ProxyPolicy, Secret, SecretSource, SignalPolicy,
+    otlp_variables, suggest, value,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -31,6 +31,7 @@ const VARIABLES: &[Variable] = &[
     ("ENGINE", engine),
     ("INLINES", |text| Ok(Setting::Inlines(value::switch(text)?))),
     ("PYTHON_INTERNALS", |text| Ok(Setting::PythonInternals(value::switch(text)?))),
+    ("JAVA", java),
     ("HEAP", heap),
     ("LOCKS", locks),
     ("INTERVAL", |text| Ok(Setting::Interval(value::duration(text)?))),
@@ -91,6 +92,16 @@ fn engine(text: &str) -> Result<Setting, Refusal> {
         "perf" => Ok(Setting::Engine(EnginePolicy::Perf)),
         "process" => Ok(Setting::Engine(EnginePolicy::Process)),
         _ => Err(Refusal::Allowed("auto, timer, perf or process".to_owned())),
+    }
+}
+
+fn java(text: &str) -> Result<Setting, Refusal> {
+    match text {
+        "auto" => Ok(Setting::Java(JavaPolicy::Auto)),
+        "walk" => Ok(Setting::Java(JavaPolicy::Walk)),
+        "jfr" => Ok(Setting::Java(JavaPolicy::Jfr)),
+        "native" => Ok(Setting::Java(JavaPolicy::Native)),
+        _ => Err(Refusal::Allowed("auto, walk, jfr or native".to_owned())),
     }
 }
 

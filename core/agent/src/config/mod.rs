@@ -68,6 +68,8 @@ pub struct Config {
     /// By default none. The Python package puts its own folder here, so that its decorators do not
     /// stand in everybody's stacks.
     pub python_hidden: Vec<String>,
+    /// How frames of Java are got, in a process with a Java virtual machine.
+    pub java: JavaPolicy,
     /// Bytes between two samples of allocated memory, on average: each flush then makes a second
     /// profile, of memory that was allocated and that is in use. 1 (every allocation) to 1 GiB; by
     /// default none are taken. Needs a runtime that tells of its allocations: CPython, by the
@@ -129,6 +131,7 @@ impl Default for Config {
             inlines: true,
             python_internals: false,
             python_hidden: Vec::new(),
+            java: JavaPolicy::Auto,
             heap: None,
             locks: None,
             interval: Duration::from_secs(10),
@@ -216,6 +219,21 @@ pub enum EnginePolicy {
         /// Why so, for [`Stats::engine_reason`](crate::Stats::engine_reason).
         reason: &'static str,
     },
+}
+
+/// How frames of Java are got. The binding acts on it; to the core it means nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JavaPolicy {
+    /// From the virtual machine's own structures, where they are as they are known to be; otherwise by
+    /// JDK Flight Recorder, where the runtime has it; otherwise none.
+    #[default]
+    Auto,
+    /// From the virtual machine's own structures or not at all.
+    Walk,
+    /// By JDK Flight Recorder or not at all.
+    Jfr,
+    /// Not at all: native frames only.
+    Native,
 }
 
 /// How servers are spoken to. Every one gets the same, but for the headers that OTLP has of its own

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
-    Auth, Config, EnginePolicy, ProxyPolicy, Secret, SecretSource, SignalPolicy, Target, value,
+    Auth, Config, EnginePolicy, JavaPolicy, ProxyPolicy, Secret, SecretSource, SignalPolicy,
+    Target, value,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -51,6 +52,7 @@ pub(super) enum Setting {
     Inlines(bool),
     PythonInternals(bool),
     PythonHidden(String),
+    Java(JavaPolicy),
     Heap(Option<u64>),
     Locks(Option<Duration>),
     Interval(Duration),
@@ -93,6 +95,7 @@ impl Setting {
             Self::Inlines(inlines) => config.inlines = inlines,
             Self::PythonInternals(shown) => config.python_internals = shown,
             Self::PythonHidden(prefix) => config.python_hidden.push(check_prefix(prefix)?),
+            Self::Java(policy) => config.java = policy,
             Self::Heap(rate) => {
                 config.heap = rate.map(|rate| within(rate, 1..=1 << 30)).transpose()?;
             }
@@ -159,6 +162,7 @@ impl Setting {
             Self::Inlines(_) => "inlines",
             Self::PythonInternals(_) => "python_internals",
             Self::PythonHidden(_) => "python_hidden",
+            Self::Java(_) => "java",
             Self::Heap(_) => "heap",
             Self::Locks(_) => "locks",
             Self::Interval(_) => "interval",

@@ -52,6 +52,7 @@ pub(crate) use functions::ranges_of;
 pub(crate) use functions::variable;
 pub use hotspot::JavaMethod;
 pub use hotspot::Methods;
+pub use hotspot::class as java_class;
 pub(crate) use hotspot::line_of;
 pub use image::Image;
 pub use modules::ANONYMOUS;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::{any, prop, proptest};
 use sondage::Error;
 use sondage::config::{
-    Auth, Config, EnginePolicy, Limits, ProxyPolicy, Secret, SignalPolicy, Target,
+    Auth, Config, EnginePolicy, JavaPolicy, Limits, ProxyPolicy, Secret, SignalPolicy, Target,
 };
 
 fn config(variables: &[(&str, &str)]) -> Result<Config, Error> {
@@ -75,6 +75,7 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_PROXY", "environment"),
         ("SONDAGE_SIGNALS", "off"),
         ("SONDAGE_ENGINE", "process"),
+        ("SONDAGE_JAVA", "jfr"),
         ("SONDAGE_INLINES", "false"),
         ("SONDAGE_PYTHON_INTERNALS", "on"),
         ("SONDAGE_MEMORY", "128MiB"),
@@ -99,7 +100,7 @@ fn every_variable_reaches_its_setting() {
     assert_eq!(built.http.ca_file, Some(basic.clone().into()));
     assert_eq!(built.http.proxy, ProxyPolicy::Environment);
     assert_eq!((built.signals, built.inlines), (SignalPolicy::Off, false));
-    assert_eq!(built.engine, EnginePolicy::Process);
+    assert_eq!((built.engine, built.java), (EnginePolicy::Process, JavaPolicy::Jfr));
     assert!(built.python_internals);
     let limits = Limits {
         memory_bytes: 128 << 20,
@@ -141,6 +142,7 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("SONDAGE_LABELS", "a=%0A", "control characters"),
         ("SONDAGE_SIGNALS", "no", "auto or off"),
         ("SONDAGE_ENGINE", "ebpf", "auto, timer, perf or process"),
+        ("SONDAGE_JAVA", "yes", "auto, walk, jfr or native"),
         ("SONDAGE_PROXY", "http://proxy", "off or environment"),
         ("SONDAGE_CONTROL", "perhaps", "true or false"),
         ("SONDAGE_BUDGET", "0", "0.0001 to 1"),
@@ -297,7 +299,7 @@ fn the_builder_checks_as_the_environment_does() {
     assert_eq!(small.limits.symbol_bytes, 8 << 20, "the default follows the smaller memory");
 }
 
-const VARIABLES: [&str; 30] = [
+const VARIABLES: [&str; 31] = [
     "SONDAGE_ENABLED",
     "SONDAGE_SERVICE",
     "SONDAGE_LABELS",
@@ -308,6 +310,7 @@ const VARIABLES: [&str; 30] = [
     "SONDAGE_INLINES",
     "SONDAGE_PYTHON_INTERNALS",
     "SONDAGE_HEAP",
+    "SONDAGE_JAVA",
     "SONDAGE_INTERVAL",
     "SONDAGE_PUSH",
     "SONDAGE_TOKEN",

@@ -7,3 +7,4 @@ mod names;
 pub(crate) use lines::line_of;
 pub use methods::JavaMethod;
 pub use methods::Methods;
+pub use names::class;

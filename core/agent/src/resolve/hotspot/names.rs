@@ -26,8 +26,8 @@ pub(super) fn text(bytes: &[u8]) -> String {
 
 /// A class with dots, without what differs from run to run: the address of a hidden class, and the
 /// numbers of lambdas and of what the runtime makes for reflection.
-pub(super) fn class(internal: &str) -> String {
-    let hidden = ["+0x", "/0x"].iter().filter_map(|mark| internal.find(mark)).min();
+pub fn class(internal: &str) -> String {
+    let hidden = ["+0x", "/0x", ".0x"].iter().filter_map(|mark| internal.find(mark)).min();
     let name = &internal[..hidden.unwrap_or(internal.len())];
     let name = match name.find("$$Lambda$") {
         Some(at) if is_number(&name[at + 9..]) => &name[..at + 8],
@@ -77,6 +77,7 @@ mod tests {
             ("app/Main$$Lambda$16/0x0000000800c03000", "app.Main$$Lambda"),
             ("app/Main$$Lambda$16+0x0000000800c03000", "app.Main$$Lambda"),
             ("app/Main$$Lambda+0x00007f1234", "app.Main$$Lambda"),
+            ("app.Main$$Lambda.0x00007f1234", "app.Main$$Lambda"),
             ("java/lang/invoke/LambdaForm$MH+0x0000", "java.lang.invoke.LambdaForm$MH"),
             (
                 "jdk/internal/reflect/GeneratedMethodAccessor12",

@@ -16,6 +16,10 @@ use core::ops::Range;
 /// Code heaps: one, or three where code is kept apart by how long it lives.
 pub(super) const MAX_HEAPS: usize = 4;
 
+/// The versions whose frames are known to be read right. Others are read where their tables have all
+/// that these have.
+const TRIED: [u32; 4] = [11, 17, 21, 25];
+
 /// Why HotSpot's frames cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {
@@ -23,7 +27,8 @@ pub enum Unsupported {
     Processor,
     /// There are no tables, or they cannot be read: another virtual machine.
     NoTables,
-    /// HotSpot is older than 11.
+    /// HotSpot is older than 11, or a version that was never tried and lacks what those have that
+    /// were.
     Version(u32),
     /// A field is not in the tables: its type and its name.
     Missing(&'static str, &'static str),
@@ -198,12 +203,23 @@ impl Facts {
         if version < 11 {
             return Err(Unsupported::Version(version));
         }
+        let facts = Self::read_version(&mut tables, version);
+        match TRIED.contains(&version) {
+            true => facts,
+            false => facts.map_err(|_| Unsupported::Version(version)),
+        }
+    }
+
+    fn read_version<M: MemoryReader>(
+        tables: &mut VmStructs<'_, M>,
+        version: u32,
+    ) -> Result<Self, Unsupported> {
         let mut layout =
             Layout { unsigned5_excluded: u16::from(version >= 20), ..Layout::default() };
-        layout.take_code(&tables)?;
-        layout.take_methods(&tables)?;
-        layout.take_threads(&tables)?;
-        let code = CodeCache::read(&mut tables, &mut layout)?;
+        layout.take_code(tables)?;
+        layout.take_methods(tables)?;
+        layout.take_threads(tables)?;
+        let code = CodeCache::read(tables, &mut layout)?;
         let object = |name| tables.offset("JavaThread", name).ok();
         let thread_objects = object("_vthread").zip(object("_threadObj")).map(Into::into);
         Ok(Self {
@@ -213,7 +229,7 @@ impl Facts {
             continuations: None,
             thread_locals: None,
             stubs: &[],
-            objects: Objects::read(&mut tables).ok(),
+            objects: Objects::read(tables).ok(),
             thread_objects,
         })
     }

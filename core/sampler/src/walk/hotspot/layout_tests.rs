@@ -110,6 +110,19 @@ fn a_static_field_is_wanted_where_its_address_is_used() {
     }
 }
 
+#[test]
+fn a_version_that_was_never_tried_is_refused_as_such_where_it_lacks_something() {
+    for (version, refused) in
+        [(25, Unsupported::Missing("CodeBlob", "_name")), (23, Unsupported::Version(23))]
+    {
+        let mut fake = Fake::new(Age::New);
+        let address = fake.address("Abstract_VM_Version", "_vm_major_version");
+        fake.put(address, version);
+        fake.fields.retain(|(of, name, _)| (*of, *name) != ("CodeBlob", "_name"));
+        assert_eq!(fake.facts().unwrap_err(), refused);
+    }
+}
+
 /// The answer where one word of the virtual machine is another.
 fn with(at: impl FnOnce(&mut Fake) -> u64, word: u64) -> Result<Facts, Unsupported> {
     let mut fake = Fake::new(Age::New);

@@ -31,6 +31,16 @@ final class Native {
     /** Says where samples find the labels of virtual threads. */
     static native void labelsAreIn(ThreadLocal<?> current, Class<?> holder, Class<?> ids);
 
+    /**
+     * Hands over what JDK Flight Recorder told: texts by their numbers, and samples, each of its
+     * thread, the thread's name, kind, weight, number of frames, and for each frame class, method and
+     * line. Returns the nanoseconds between two samples that are wanted now, 0 for none.
+     */
+    static native long streamed(String[] texts, long[] samples);
+
+    /** Nothing is streamed any more, though nobody has ended it. */
+    static native void streamingFailed(String reason);
+
     /** The calling thread's labels, which samples read: see {@link Cell}. */
     static native java.nio.ByteBuffer cell();
 }
