@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Where Java was left, the virtual machine has written down, so that only threads of its own have
 /// whole stacks by tables alone. That of libjvm takes some 30 ms.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Words whose frames are remembered.
 const MAX_KNOWN: usize = 1 << 16;
