@@ -47,6 +47,9 @@ impl Machine {
     }
 
     fn start_by(mut command: Command) -> Self {
+        // It does not wait for ever until they are built.
+        agent_of_jvm();
+        library();
         command.env_remove("SONDAGE_PUSH").stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
