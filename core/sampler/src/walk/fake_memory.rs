@@ -13,6 +13,33 @@ impl MemoryReader for Words {
     }
 }
 
+/// Makes a type with a field `words` read and written as those.
+macro_rules! wraps_words {
+    ($fake:ty) => {
+        impl $crate::memory::MemoryReader for $fake {
+            fn word(&mut self, address: u64) -> Option<u64> {
+                self.words.word(address)
+            }
+        }
+
+        impl core::ops::Deref for $fake {
+            type Target = $crate::walk::fake_memory::Words;
+
+            fn deref(&self) -> &Self::Target {
+                &self.words
+            }
+        }
+
+        impl core::ops::DerefMut for $fake {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                &mut self.words
+            }
+        }
+    };
+}
+
+pub(super) use wraps_words;
+
 impl Words {
     pub(super) fn put(&mut self, address: u64, word: u64) {
         assert_eq!(address & 7, 0);

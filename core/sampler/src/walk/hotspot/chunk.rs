@@ -5,7 +5,7 @@
 //! entry of the virtual thread on the carrier's stack, with its continuation. That has the stack's
 //! pieces, each an object with its frames as they stood, but for pointers that are relative.
 
-use super::step::Running;
+use super::step::{CALLER_SP, INSTRUCTION, METHOD, Running};
 use super::word::Tier;
 use crate::memory::MemoryReader;
 use crate::sample::End;
@@ -24,12 +24,9 @@ const MAX_WORDS: u32 = 1 << 20;
 /// Words above the stack pointer at which the entry may begin: arguments lie below it.
 const ENTRY_WORDS: u64 = 16;
 
-/// In a frame of the interpreter, in bytes from its frame pointer: the stack pointer of the caller
-/// and the variables, each in words from there, the method, and the instruction.
-const CALLER_SP: u64 = 8;
-const METHOD: u64 = 24;
+/// In a frame of the interpreter, in bytes below its frame pointer: where its variables begin, in words
+/// from there. In a piece, that of the caller's stack pointer is given so, too.
 const VARIABLES: u64 = 56;
-const INSTRUCTION: u64 = 64;
 
 /// Where continuations and the pieces of their stacks keep things, by the binding: offsets in bytes
 /// in the objects.

@@ -1,9 +1,7 @@
 //! Hand-made virtual machines: the tables that libjvm exports, in a memory that is a map.
 
 use super::layout::{Facts, Unsupported};
-use crate::memory::MemoryReader;
-use crate::walk::fake_memory::Words;
-use core::ops::{Deref, DerefMut};
+use crate::walk::fake_memory::{Words, wraps_words};
 use std::collections::HashMap;
 use std::string::String;
 use std::vec::Vec;
@@ -131,25 +129,7 @@ pub(super) struct Fake {
     names: HashMap<String, u64>,
 }
 
-impl MemoryReader for Fake {
-    fn word(&mut self, address: u64) -> Option<u64> {
-        self.words.word(address)
-    }
-}
-
-impl Deref for Fake {
-    type Target = Words;
-
-    fn deref(&self) -> &Words {
-        &self.words
-    }
-}
-
-impl DerefMut for Fake {
-    fn deref_mut(&mut self) -> &mut Words {
-        &mut self.words
-    }
-}
+wraps_words!(Fake);
 
 impl Fake {
     /// A virtual machine with three code heaps; nothing is in them but the interpreter.

@@ -21,9 +21,9 @@ use core::ops::Range;
 
 /// In a frame of the interpreter, in words from the frame pointer (`frame_x86.hpp`): the stack
 /// pointer of the caller, the method, and the running instruction where that is written down.
-const CALLER_SP: u64 = 8;
-const METHOD: u64 = 24;
-const INSTRUCTION: u64 = 64;
+pub(super) const CALLER_SP: u64 = 8;
+pub(super) const METHOD: u64 = 24;
+pub(super) const INSTRUCTION: u64 = 64;
 
 /// In the frame of what calls Java, the same: what it knows of the call.
 const CALL_WRAPPER: u64 = 48;

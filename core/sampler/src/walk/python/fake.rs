@@ -2,9 +2,7 @@
 
 use super::interpreter::{Interpreter, Symbols};
 use super::layout::{Entry, Instruction, Layout, Root};
-use crate::memory::MemoryReader;
-use crate::walk::fake_memory::Words;
-use core::ops::{Deref, DerefMut};
+use crate::walk::fake_memory::{Words, wraps_words};
 
 pub(super) const CODE_TYPE: u64 = 0x10_0000;
 pub(super) const BYTES_TYPE: u64 = 0x10_1000;
@@ -18,25 +16,7 @@ pub(super) struct Fake {
     next: u64,
 }
 
-impl MemoryReader for Fake {
-    fn word(&mut self, address: u64) -> Option<u64> {
-        self.words.word(address)
-    }
-}
-
-impl Deref for Fake {
-    type Target = Words;
-
-    fn deref(&self) -> &Words {
-        &self.words
-    }
-}
-
-impl DerefMut for Fake {
-    fn deref_mut(&mut self) -> &mut Words {
-        &mut self.words
-    }
-}
+wraps_words!(Fake);
 
 impl Fake {
     pub(super) fn new() -> Self {

@@ -2,9 +2,7 @@
 
 use super::heap::Heap;
 use super::layout::{Layout, Version};
-use crate::memory::MemoryReader;
-use crate::walk::fake_memory::Words;
-use core::ops::{Deref, DerefMut};
+use crate::walk::fake_memory::{Words, wraps_words};
 use std::vec::Vec;
 
 pub(super) const SEQUENTIAL_ONE_BYTE: u16 = 8;
@@ -85,25 +83,7 @@ pub(super) struct Fake {
     next: u64,
 }
 
-impl MemoryReader for Fake {
-    fn word(&mut self, address: u64) -> Option<u64> {
-        self.words.word(address)
-    }
-}
-
-impl Deref for Fake {
-    type Target = Words;
-
-    fn deref(&self) -> &Words {
-        &self.words
-    }
-}
-
-impl DerefMut for Fake {
-    fn deref_mut(&mut self) -> &mut Words {
-        &mut self.words
-    }
-}
+wraps_words!(Fake);
 
 /// A small integer as V8 writes it.
 pub(super) fn small(number: i32) -> u64 {
