@@ -180,7 +180,7 @@ fn check_scenes(map: &CodeMap, executable: &str) {
         let unproven = number == 0;
         if !unproven {
             // A sample from deeper than the traced one: what that one needs is proven.
-            deeper(depth + 30, &mut || _ = timer.expire_now());
+            deeper(depth + 200, &mut || _ = timer.expire_now());
         }
         let trace = trace(ours, &mut info, depth);
         let calls = check_scene(map, executable, name, &trace);
