@@ -72,7 +72,7 @@ ROOTS = re.compile(
     r"|jdk\.internal\.vm\.Continuation\.enter|jdk\.internal\.misc\.InnocuousThread\.run"
     r"|java\.util\.concurrent\.ForkJoinWorkerThread\.run"
     r"|java\.lang\.ref\.(Reference\$ReferenceHandler|Finalizer\$FinalizerThread)\.run"
-    r"|sun\.instrument\.InstrumentationImpl\.loadClassAndCall(Premain|Agentmain)"
+    r"|sun\.instrument\.InstrumentationImpl\..*"
     r"|sun\.launcher\.LauncherHelper\.\w+|java\.lang\.Shutdown\.shutdown"
     r"|jdk\.internal\.vm\.ThreadContainers?\..*")
 

@@ -1,52 +1,38 @@
 //! Sampled waits for locks: which stacks wait, how often and for how long.
 //!
-//! A runtime asks [`is_due`] on the thread that has waited, in ordinary code, and then calls [`sample`]. Long waits are always
-//! sampled, short ones rarely, so that sums are right on average and threads that wait all the time
-//! cost as little as those that do not: a sample costs a walk of the stack under a lock that nobody
-//! waits for. Nothing here allocates.
+//! A runtime asks [`is_due`] on the thread that has waited, in ordinary code, and then calls
+//! [`sample`]. Long waits are always sampled, short ones rarely, so that sums are right on average and
+//! threads that wait all the time cost as little as those that do not: a sample costs a walk of the
+//! stack under a lock that nobody waits for. Nothing here allocates.
 //!
 //! [`Contention`] is the agent's side.
 
 use crate::arch;
-use crate::capture::capture;
-use crate::errno::Errno;
-use crate::heap::{Allocations, Batch, Held, Lock, MAX_FRAMES, Refusal, StartError, Taken};
-use crate::heap::{NO_ROOM, distance, next_random, weigh};
-use crate::pool;
+use crate::heap::{Allocations, Batches, Held, Kept, Lock, NO_ROOM, Refusal, StartError};
+use crate::heap::{distance, next_random, weigh};
 use crate::process::current_tid;
 use crate::slot::Tally;
-use core::cell::UnsafeCell;
-use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-static MEMORY: AtomicPtr<Memory> = AtomicPtr::new(ptr::null_mut());
+// SAFETY: all zero is valid.
+static MEMORY: Kept<Memory> = unsafe { Kept::new() };
 
 /// Nanoseconds between two samples, on average; 0 while none are taken.
 static RATE: AtomicU64 = AtomicU64::new(0);
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// All zero is valid and empty. Made at the first start and kept: threads may be in it at any time.
+/// All zero is valid and empty.
 #[repr(C)]
 struct Memory {
     lock: Lock,
-    /// Which batch is current: 0 or 1.
-    current: AtomicU32,
     random: AtomicU64,
     samples: AtomicU64,
     stackless: AtomicU64,
     contended: AtomicU64,
     ticks: AtomicU64,
-    batches: [Batch; 2],
-    buffer: Buffer,
+    batches: Batches,
 }
-
-/// Where a stack is walked into.
-#[repr(C)]
-struct Buffer(UnsafeCell<[u64; MAX_FRAMES]>);
-
-// SAFETY: only the holder of the lock uses it (`Memory::buffer`).
-unsafe impl Sync for Buffer {}
 
 /// Counters since the process' first start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,34 +48,6 @@ pub struct ContentionCounters {
 }
 
 impl Memory {
-    fn get() -> Option<&'static Self> {
-        // SAFETY: null, or the mapping that `make` published, which is never unmapped.
-        unsafe { MEMORY.load(Ordering::Acquire).as_ref() }
-    }
-
-    fn make() -> Result<&'static Self, Errno> {
-        if let Some(memory) = Self::get() {
-            return Ok(memory);
-        }
-        let new: *mut Self = pool::map(size_of::<Self>())?.cast();
-        let (order, failed) = (Ordering::AcqRel, Ordering::Acquire);
-        // Another thread's mapping wins; this one then is address space that is never touched.
-        let _ = MEMORY.compare_exchange(ptr::null_mut(), new, order, failed);
-        Self::get().ok_or(Errno(libc::ENOMEM))
-    }
-
-    /// The batch that is current or, for the agent, the other one.
-    fn batch(&self, number: u32) -> &Batch {
-        let [first, second] = &self.batches;
-        if number & 1 == 0 { first } else { second }
-    }
-
-    /// The room for a stack, for who holds this memory's lock.
-    fn buffer<'h>(&'h self, _held: &'h mut Held<'_>) -> &'h mut [u64; MAX_FRAMES] {
-        // SAFETY: there is one holder of the lock, who has one borrow of it.
-        unsafe { &mut *self.buffer.0.get() }
-    }
-
     fn draw(&self) -> u64 {
         let (state, random) = next_random(self.random.load(Ordering::Relaxed));
         // Two threads at once may draw the same: no harm.
@@ -108,14 +66,14 @@ pub fn is_on() -> bool {
 #[must_use = "a sample that is due must be taken"]
 pub fn is_due(nanos: u64) -> bool {
     let rate = RATE.load(Ordering::Relaxed);
-    let Some(memory) = Memory::get().filter(|_| rate != 0) else { return false };
+    let Some(memory) = MEMORY.get().filter(|_| rate != 0) else { return false };
     distance(rate, memory.draw()) < i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
 /// Takes the sample that [is due](is_due) of the calling thread, which has waited.
 pub fn sample(nanos: u64) {
     let rate = RATE.load(Ordering::Relaxed);
-    let Some(memory) = Memory::get().filter(|_| rate != 0) else { return };
+    let Some(memory) = MEMORY.get().filter(|_| rate != 0) else { return };
     let started = arch::ticks();
     match memory.lock.enter() {
         Ok(mut held) => {
@@ -129,15 +87,7 @@ pub fn sample(nanos: u64) {
 }
 
 fn take(memory: &Memory, held: &mut Held<'_>, nanos: u64, rate: u64) {
-    let frames = memory.buffer(held);
-    let Some(captured) = capture(frames) else { return };
-    let batch = memory.batch(memory.current.load(Ordering::Relaxed));
-    let stack = batch.intern(Taken {
-        frames: frames.get(..captured.frames).unwrap_or(&[]),
-        end: captured.end,
-        label_set: captured.labels.map_or(0, |labels| labels.set),
-    });
-    batch.count(stack, weigh(nanos, rate));
+    let Some((_, stack)) = memory.batches.take(held, weigh(nanos, rate)) else { return };
     Tally::add(&memory.samples, 1);
     Tally::add(&memory.stackless, u64::from(stack == NO_ROOM));
 }
@@ -155,13 +105,13 @@ impl Contention {
     /// # Errors
     /// See [`StartError`].
     pub fn start(rate: u64) -> Result<Self, StartError> {
-        let memory = Memory::make().map_err(StartError::Memory)?;
+        let memory = MEMORY.make().map_err(StartError::Memory)?;
         if RUNNING.swap(true, Ordering::AcqRel) {
             return Err(StartError::AlreadyRunning);
         }
         let contention = Self { rate: rate.clamp(1, 1 << 40) };
         let held = memory.lock.enter_patiently().ok_or(StartError::Busy)?;
-        [0, 1].into_iter().for_each(|number| memory.batch(number).clear());
+        memory.batches.clear(&held);
         memory.random.store(arch::ticks() ^ (current_tid() as u64) << 32, Ordering::Relaxed);
         drop(held);
         RATE.store(contention.rate, Ordering::Release);
@@ -179,12 +129,11 @@ impl Contention {
     /// Frames mean what they mean in samples taken now. Returns `false`, without a call of `see`, when
     /// a thread that takes a sample does not go on.
     pub fn take_stacks(&mut self, mut see: impl FnMut(&Allocations<'_>)) -> bool {
-        let Some(memory) = Memory::get() else { return true };
+        let Some(memory) = MEMORY.get() else { return true };
         let Some(held) = memory.lock.enter_patiently() else { return false };
-        let number = memory.current.load(Ordering::Relaxed) & 1;
-        memory.current.store(number ^ 1, Ordering::Relaxed);
+        let number = memory.batches.turn(&held);
         drop(held);
-        let batch = memory.batch(number);
+        let batch = memory.batches.batch(number);
         if !batch.is_empty() {
             batch.name_each(|stack| {
                 see(stack);
@@ -197,14 +146,12 @@ impl Contention {
 
     /// Whether it is time to call [`Contention::take_stacks`].
     pub fn stacks_fill(&self) -> bool {
-        Memory::get().is_some_and(|memory| {
-            memory.batch(memory.current.load(Ordering::Relaxed)).is_half_full()
-        })
+        MEMORY.get().is_some_and(|memory| memory.batches.fill())
     }
 
     /// The counters.
     pub fn counters(&self) -> ContentionCounters {
-        let Some(memory) = Memory::get() else { return ContentionCounters::default() };
+        let Some(memory) = MEMORY.get() else { return ContentionCounters::default() };
         ContentionCounters {
             samples: memory.samples.load(Ordering::Relaxed),
             stackless: memory.stackless.load(Ordering::Relaxed),
@@ -225,7 +172,7 @@ impl Drop for Contention {
 pub(crate) fn after_fork_in_child() {
     RATE.store(0, Ordering::Release);
     RUNNING.store(false, Ordering::Release);
-    if let Some(memory) = Memory::get() {
+    if let Some(memory) = MEMORY.get() {
         memory.lock.reset();
     }
 }

@@ -1,20 +1,18 @@
-//! What sampled allocations need, in one mapping that is made at the first start and kept.
+//! What sampled allocations need, in one mapping.
 //!
-//! It is never unmapped: the host's allocator may call the functions of this module at any time,
-//! also after a stop, as another tool may keep them in its chain. At a stop it gives its memory
-//! back and reads as zeros, which is what the tables look like when they are empty.
+//! The host's allocator may call the functions of this module at any time, also after a stop, as
+//! another tool may keep them in its chain. At a stop the mapping gives its memory back and reads as
+//! zeros, which is what the tables look like when they are empty.
 
-use super::batch::{Batch, MAX_FRAMES};
+use super::batches::{Batches, Kept};
 use super::filter::Filter;
 use super::live::Live;
 use super::lock::{Held, Lock};
-use crate::errno::Errno;
-use crate::pool;
-use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
 
-static MEMORY: AtomicPtr<Memory> = AtomicPtr::new(ptr::null_mut());
+// SAFETY: all zero is valid.
+pub(crate) static MEMORY: Kept<Memory> = unsafe { Kept::new() };
 
 /// All zero is valid and empty.
 #[derive(Debug)]
@@ -22,8 +20,6 @@ static MEMORY: AtomicPtr<Memory> = AtomicPtr::new(ptr::null_mut());
 pub(crate) struct Memory {
     /// What is kept over a stop.
     pub(crate) lock: Lock,
-    /// Which batch is current: 0 or 1.
-    pub(crate) current: AtomicU32,
     pub(crate) random: AtomicU64,
     pub(crate) counts: Counts,
     pub(crate) tables: Tables,
@@ -35,17 +31,8 @@ pub(crate) struct Memory {
 pub(crate) struct Tables {
     pub(crate) filter: Filter,
     pub(crate) live: Live,
-    pub(crate) batches: [Batch; 2],
-    buffer: Buffer,
+    pub(crate) batches: Batches,
 }
-
-/// Where a stack is walked into.
-#[derive(Debug)]
-#[repr(C)]
-struct Buffer(UnsafeCell<[u64; MAX_FRAMES]>);
-
-// SAFETY: only the holder of the lock uses it (`Memory::buffer`).
-unsafe impl Sync for Buffer {}
 
 /// Counters that only the holder of the lock writes, but for `contended`.
 #[derive(Debug)]
@@ -59,37 +46,6 @@ pub(crate) struct Counts {
 }
 
 impl Memory {
-    /// The mapping, if there was a start.
-    #[inline(always)]
-    pub(crate) fn get() -> Option<&'static Memory> {
-        // SAFETY: null, or the mapping that `make` published, which is never unmapped.
-        unsafe { MEMORY.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// The mapping, made if there is none.
-    pub(crate) fn make() -> Result<&'static Memory, Errno> {
-        if let Some(memory) = Self::get() {
-            return Ok(memory);
-        }
-        let new: *mut Memory = pool::map(size_of::<Memory>())?.cast();
-        let (order, failed) = (Ordering::AcqRel, Ordering::Acquire);
-        // Another thread's mapping wins; this one then is address space that is never touched.
-        let _ = MEMORY.compare_exchange(ptr::null_mut(), new, order, failed);
-        Self::get().ok_or(Errno(libc::ENOMEM))
-    }
-
-    /// The batch that is current or, for the agent, the other one.
-    pub(crate) fn batch(&self, number: u32) -> &Batch {
-        let [first, second] = &self.tables.batches;
-        if number & 1 == 0 { first } else { second }
-    }
-
-    /// The room for a stack, for who holds this memory's lock.
-    pub(crate) fn buffer<'h>(&'h self, _held: &'h mut Held<'_>) -> &'h mut [u64; MAX_FRAMES] {
-        // SAFETY: there is one holder of the lock, who has one borrow of it.
-        unsafe { &mut *self.tables.buffer.0.get() }
-    }
-
     /// Empties the tables and gives their memory back. A block that another thread is just freeing
     /// is then found no more, which `Live` and `Filter` bear.
     pub(crate) fn clear(&self, _held: &Held<'_>) {

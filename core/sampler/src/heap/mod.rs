@@ -8,6 +8,7 @@
 //! [`Heap`] is the agent's side.
 
 mod batch;
+mod batches;
 mod countdown;
 mod exponential;
 mod filter;
@@ -33,10 +34,9 @@ pub use sampling::may_be_sampled;
 pub use sampling::resizing;
 pub use sampling::sample;
 
-pub(crate) use batch::Batch;
-pub(crate) use batch::MAX_FRAMES;
 pub(crate) use batch::NO_ROOM;
-pub(crate) use batch::Taken;
+pub(crate) use batches::Batches;
+pub(crate) use batches::Kept;
 pub(crate) use exponential::distance;
 pub(crate) use exponential::next_random;
 pub(crate) use exponential::weigh;

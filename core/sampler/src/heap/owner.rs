@@ -4,7 +4,7 @@ use super::batch::Allocations;
 use super::countdown;
 use super::exponential::{distance, next_random, weigh};
 use super::live;
-use super::memory::Memory;
+use super::memory::{MEMORY, Memory};
 use crate::arch;
 use crate::errno::Errno;
 use crate::process::current_tid;
@@ -109,14 +109,14 @@ impl Heap {
     /// # Errors
     /// See [`StartError`].
     pub fn start(rate: u64) -> Result<Self, StartError> {
-        let memory = Memory::make().map_err(StartError::Memory)?;
+        let memory = MEMORY.make().map_err(StartError::Memory)?;
         if RUNNING.swap(true, Ordering::AcqRel) {
             return Err(StartError::AlreadyRunning);
         }
         let heap = Self { memory, rate: rate.clamp(1, 1 << 40) };
         let held = memory.lock.enter_patiently().ok_or(StartError::Busy)?;
         if FORKED.swap(false, Ordering::AcqRel) {
-            [0, 1].into_iter().for_each(|number| memory.batch(number).clear());
+            memory.tables.batches.clear(&held);
             memory.tables.live.forget_unfinished();
             memory.tables.live.renumber(|_| Some(NAMED | Self::INHERITED));
         } else {
@@ -145,10 +145,10 @@ impl Heap {
     pub fn name_stacks(&mut self, mut name: impl FnMut(&Allocations<'_>) -> u32) -> bool {
         let memory = self.memory;
         let Some(held) = memory.lock.enter_patiently() else { return false };
-        let batch_number = memory.current.load(Ordering::Relaxed) & 1;
-        memory.current.store(batch_number ^ 1, Ordering::Relaxed);
+        let batches = &memory.tables.batches;
+        let batch_number = batches.turn(&held);
         drop(held);
-        let batch = memory.batch(batch_number);
+        let batch = batches.batch(batch_number);
         if batch.is_empty() {
             return true;
         }
@@ -164,7 +164,7 @@ impl Heap {
 
     /// Whether it is time to call [`Heap::name_stacks`].
     pub fn stacks_fill(&self) -> bool {
-        self.memory.batch(self.memory.current.load(Ordering::Relaxed)).is_half_full()
+        self.memory.tables.batches.fill()
     }
 
     /// The sampled blocks in use, each for itself, while threads go on.
@@ -213,7 +213,7 @@ impl Drop for Heap {
 /// In a forked child: no samples until it starts its own agent. Frees go on being noticed, so that
 /// what it has from its parent stays right. Async-signal-safe.
 pub(crate) fn after_fork_in_child() {
-    let Some(memory) = Memory::get() else { return };
+    let Some(memory) = MEMORY.get() else { return };
     if RUNNING.swap(false, Ordering::AcqRel) {
         FORKED.store(true, Ordering::Release);
     }

@@ -1,13 +1,11 @@
 //! What the host's threads call for every block.
 
-use super::batch::Taken;
 use super::exponential::{distance, next_random, weigh};
 use super::live::{Block, Resizing};
 use super::lock::{Held, Refusal};
-use super::memory::Memory;
+use super::memory::{MEMORY, Memory};
 use super::{countdown, owner};
 use crate::arch;
-use crate::capture::capture;
 use crate::slot::Tally;
 use core::sync::atomic::Ordering;
 
@@ -40,7 +38,7 @@ pub fn sample(address: usize, size: usize) {
 /// Whether a block may have been sampled, so that [`freed`] or [`resizing`] must be told of it.
 #[inline(always)]
 pub fn may_be_sampled(address: usize) -> bool {
-    Memory::get().is_some_and(|memory| memory.tables.filter.may_hold(address as u64))
+    MEMORY.get().is_some_and(|memory| memory.tables.filter.may_hold(address as u64))
 }
 
 /// Tells of a block that is about to be freed.
@@ -56,7 +54,7 @@ pub fn freed(address: usize) {
 /// A block that was resized is a new one, wherever it lies, which [`allocated`] is to be told of: it
 /// belongs to the stack that resized it, and the old one is gone.
 pub fn resizing(address: usize) -> Resized {
-    match Memory::get() {
+    match MEMORY.get() {
         Some(memory) if memory.tables.filter.may_hold(address as u64) => {
             Resized(memory.tables.live.begin_resizing(address as u64))
         }
@@ -77,7 +75,7 @@ impl Resized {
         if !was_resized {
             block.keep();
         } else if block.free()
-            && let Some(memory) = Memory::get()
+            && let Some(memory) = MEMORY.get()
         {
             memory.tables.filter.remove(address);
         }
@@ -86,7 +84,7 @@ impl Resized {
 
 #[cold]
 fn forget(address: u64) {
-    if let Some(memory) = Memory::get()
+    if let Some(memory) = MEMORY.get()
         && memory.tables.live.remove(address)
     {
         memory.tables.filter.remove(address);
@@ -96,7 +94,7 @@ fn forget(address: u64) {
 /// Takes a sample: walks the stack, adds the block to it, and draws where the next sample is.
 fn take_sample(address: u64, size: u64) {
     let started = arch::ticks();
-    let Some(memory) = Memory::get() else { return countdown::stop() };
+    let Some(memory) = MEMORY.get() else { return countdown::stop() };
     match memory.lock.enter() {
         Ok(mut held) => {
             let rate = countdown::rate();
@@ -119,22 +117,14 @@ fn take_sample(address: u64, size: u64) {
 }
 
 fn take(memory: &Memory, held: &mut Held<'_>, address: u64, block: Block, rate: u64) {
-    let frames = memory.buffer(held);
-    let Some(captured) = capture(frames) else { return };
-    let current = memory.current.load(Ordering::Relaxed);
-    let batch = memory.batch(current);
-    let stack = batch.intern(Taken {
-        frames: frames.get(..captured.frames).unwrap_or(&[]),
-        end: captured.end,
-        label_set: captured.labels.map_or(0, |labels| labels.set),
-    });
-    batch.count(stack, weigh(block.size, rate));
+    let weight = weigh(block.size, rate);
+    let Some((batch, stack)) = memory.tables.batches.take(held, weight) else { return };
     let counts = &memory.counts;
     Tally::add(&counts.samples, 1);
     if stack == super::batch::NO_ROOM {
         Tally::add(&counts.stackless, 1);
     }
-    let block = Block { stack: owner::unnamed(current, stack), ..block };
+    let block = Block { stack: owner::unnamed(batch, stack), ..block };
     // Before the block is in the table, so that no free can miss it.
     if !memory.tables.filter.add(address) {
         Tally::add(&counts.untracked, 1);

@@ -107,7 +107,11 @@ impl<M: MemoryReader> Running<'_, M> {
     /// are copied to it, and stand on the stack for a moment still.
     fn copied(&mut self, layout: &Continuations, chunk: u64) -> u32 {
         let Some((returns_to, frames)) = self.frozen else { return 0 };
-        let Some((sp, _)) = self.bounds(layout, chunk) else { return 0 };
+        let Some((sp, end)) = self.bounds(layout, chunk) else { return 0 };
+        // A new one: what lies there is left from other objects.
+        if sp == end {
+            return 0;
+        }
         let start = chunk.wrapping_add(u64::from(layout.stack));
         let first = start.wrapping_add(u64::from(sp).wrapping_mul(8)).wrapping_sub(8);
         // The stub that was met last is none of them.

@@ -205,6 +205,39 @@ fn pieces_follow_one_another() {
 }
 
 #[test]
+fn frames_that_are_copied_while_they_stand_on_the_stack_are_there_once() {
+    for kind in LAYOUTS {
+        let mut thread = Thread::new(kind);
+        let [run, call] = thread.methods;
+        let returns_to = thread.code.code + 0x40;
+        let frames = [thread.code(), Interpreted(call, 9, 0), Interpreted(run, 8, 3)];
+        let chunk = thread.chunk(&frames, 0);
+        thread.begin(chunk);
+        let registers = at(thread.fetching, STACK, 0x77);
+        let mut step = |frozen| thread.world.step_from(registers, false, Some(frozen)).frames;
+        assert_eq!(step((returns_to, 2)), ["app/Task.run@8 Interpreter"], "{kind:?}");
+        assert_eq!(step((returns_to + 1, 2)).len(), 4, "not yet copied");
+    }
+}
+
+#[test]
+fn what_lies_in_a_new_piece_by_chance_is_no_copy() {
+    for kind in LAYOUTS {
+        let mut thread = Thread::new(kind);
+        let returns_to = thread.code.code + 0x40;
+        let frames = [thread.code(), Interpreted(thread.methods[0], 8, 3)];
+        let parent = thread.chunk(&frames, 0);
+        // As an object that was there before has left it.
+        let new = thread.chunk(&[], parent);
+        thread.world.fake.put(new + HEADER + SP * 8 - 8, returns_to);
+        thread.begin(new);
+        let registers = at(thread.fetching, STACK, 0x77);
+        let stepped = thread.world.step_from(registers, false, Some((returns_to, 2)));
+        assert_eq!(stepped.frames, [CALL, RUN, "app/Task.run@8 Interpreter"], "{kind:?}");
+    }
+}
+
+#[test]
 fn pieces_in_a_circle_end() {
     let mut thread = Thread::new((false, true));
     for frames in [&[thread.code()][..], &[]] {

@@ -341,9 +341,20 @@ impl World {
         Stepped { loads: loads.get(), ..stepped }
     }
 
-    pub(super) fn step(&mut self, mut registers: Registers, interrupted: bool) -> Stepped {
+    pub(super) fn step(&mut self, registers: Registers, interrupted: bool) -> Stepped {
+        self.step_from(registers, interrupted, None)
+    }
+
+    /// A step behind frames that a virtual thread leaves its carrier with: see `Running::frozen`.
+    pub(super) fn step_from(
+        &mut self,
+        mut registers: Registers,
+        interrupted: bool,
+        frozen: Option<(u64, u32)>,
+    ) -> Stepped {
         let mut words = Vec::new();
         let stepped = self.run(|mut running, stack| {
+            running.frozen = frozen;
             let put = &mut |word| words.push(word);
             let result = running.step(&mut registers, interrupted, stack, put);
             Stepped { frames: Vec::new(), result, registers, lost: running.lost, loads: 0 }
