@@ -31,16 +31,14 @@ class Jfr(unittest.TestCase):
         self.assertLess(everything, 1.05 * process)
         self.assertGreater(everything, 0.7 * process)
         once, twice = total(ended.samples, "Shares.once"), total(ended.samples, "Shares.twice")
-        self.assertLess(once, 1.15 * 4e9)
-        self.assertLess(twice, 1.15 * 8e9)
-        # Of the first second and of the last three, when `twice` runs alone, nothing may be told.
-        self.assertGreater(once + twice, 0.4 * 12e9)
-        self.assertTrue(1.1 < twice / once < 3.5, (once, twice))
+        # Of the first second and of the last five, when `twice` runs alone, nothing may be told.
+        self.assertTrue(0.5 * 4e9 < once < 1.15 * 4e9, once)
+        self.assertTrue(0.25 * 8e9 < twice < 1.15 * 8e9, twice)
         told = everything - total(ended.samples, "[unsampled]")
         self.assertGreater(total(ended.samples, "Work.burn"), 0.8 * told)
 
     def test_frames_have_class_method_and_line_and_stacks_the_thread_s_name(self):
-        ended = jvm.run("Work", 5000, agent=jvm.by_agentpath("java=jfr"))
+        ended = jvm.run("Work", 7000, agent=jvm.by_agentpath("java=jfr"))
         self.assertEqual(ended.errors, "")
         inner = [sample for sample in ended.samples if "Work.inner" in sample.names]
         self.assertGreater(total(inner), 1.5e9)

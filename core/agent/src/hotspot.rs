@@ -7,7 +7,6 @@
 pub use sondage_sampler::walk::hotspot::CodeCache;
 pub use sondage_sampler::walk::hotspot::Continuations;
 pub use sondage_sampler::walk::hotspot::Facts;
-pub use sondage_sampler::walk::hotspot::LABELS_MARK;
 pub use sondage_sampler::walk::hotspot::LabelPlace;
 pub use sondage_sampler::walk::hotspot::Layout;
 pub use sondage_sampler::walk::hotspot::ThreadLocals;
