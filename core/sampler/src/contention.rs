@@ -8,14 +8,14 @@
 //! [`Contention`] is the agent's side.
 
 use crate::arch;
-use crate::heap::{Allocations, Batches, Held, Kept, Lock, NO_ROOM, Refusal, StartError};
+use crate::heap::{Allocations, Batches, Held, Lock, Mapped, NO_ROOM, Refusal, StartError};
 use crate::heap::{distance, next_random, weigh};
 use crate::process::current_tid;
 use crate::slot::Tally;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 // SAFETY: all zero is valid.
-static MEMORY: Kept<Memory> = unsafe { Kept::new() };
+static MEMORY: Mapped<Memory> = unsafe { Mapped::new() };
 
 /// Nanoseconds between two samples, on average; 0 while none are taken.
 static RATE: AtomicU64 = AtomicU64::new(0);
@@ -130,10 +130,7 @@ impl Contention {
     /// a thread that takes a sample does not go on.
     pub fn take_stacks(&mut self, mut see: impl FnMut(&Allocations<'_>)) -> bool {
         let Some(memory) = MEMORY.get() else { return true };
-        let Some(held) = memory.lock.enter_patiently() else { return false };
-        let number = memory.batches.turn(&held);
-        drop(held);
-        let batch = memory.batches.batch(number);
+        let Some((_, batch)) = memory.batches.turn(&memory.lock) else { return false };
         if !batch.is_empty() {
             batch.name_each(|stack| {
                 see(stack);
@@ -146,7 +143,7 @@ impl Contention {
 
     /// Whether it is time to call [`Contention::take_stacks`].
     pub fn stacks_fill(&self) -> bool {
-        MEMORY.get().is_some_and(|memory| memory.batches.fill())
+        MEMORY.get().is_some_and(|memory| memory.batches.is_half_full())
     }
 
     /// The counters.

@@ -3,7 +3,7 @@
 
 use super::batch::{Batch, MAX_FRAMES, Taken};
 use super::exponential::Weight;
-use super::lock::Held;
+use super::lock::{Held, Lock};
 use crate::capture::capture;
 use crate::errno::Errno;
 use crate::pool;
@@ -14,9 +14,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 /// A value that begins as zeros, in a mapping that is made at the first start and kept: threads may
 /// be in it at any time, also after a stop.
 #[derive(Debug)]
-pub(crate) struct Kept<T>(AtomicPtr<T>);
+pub(crate) struct Mapped<T>(AtomicPtr<T>);
 
-impl<T: Sync> Kept<T> {
+impl<T: Sync> Mapped<T> {
     /// # Safety
     /// All zero is a valid `T`.
     pub(crate) const unsafe fn new() -> Self {
@@ -79,20 +79,22 @@ impl Batches {
         Some((number, stack))
     }
 
-    /// Has the other one filled from now on. Returns the number of this one, for the agent.
-    pub(crate) fn turn(&self, _held: &Held<'_>) -> u32 {
+    /// Has the other one filled from now on. Returns this one, for the agent to read and clear, and its
+    /// number; `None` when the holder of the lock that these are under does not go on.
+    pub(crate) fn turn(&self, lock: &Lock) -> Option<(u32, &Batch)> {
+        let _held = lock.enter_patiently()?;
         let number = self.current.load(Ordering::Relaxed) & 1;
         self.current.store(number ^ 1, Ordering::Relaxed);
-        number
+        Some((number, self.batch(number)))
     }
 
-    pub(crate) fn batch(&self, number: u32) -> &Batch {
+    fn batch(&self, number: u32) -> &Batch {
         let [first, second] = &self.both;
         if number & 1 == 0 { first } else { second }
     }
 
     /// Whether it is time to read the one that is filled.
-    pub(crate) fn fill(&self) -> bool {
+    pub(crate) fn is_half_full(&self) -> bool {
         self.batch(self.current.load(Ordering::Relaxed)).is_half_full()
     }
 

@@ -4,7 +4,7 @@
 //! another tool may keep them in its chain. At a stop the mapping gives its memory back and reads as
 //! zeros, which is what the tables look like when they are empty.
 
-use super::batches::{Batches, Kept};
+use super::batches::{Batches, Mapped};
 use super::filter::Filter;
 use super::live::Live;
 use super::lock::{Held, Lock};
@@ -12,7 +12,7 @@ use core::ptr;
 use core::sync::atomic::AtomicU64;
 
 // SAFETY: all zero is valid.
-pub(crate) static MEMORY: Kept<Memory> = unsafe { Kept::new() };
+pub(crate) static MEMORY: Mapped<Memory> = unsafe { Mapped::new() };
 
 /// All zero is valid and empty.
 #[derive(Debug)]

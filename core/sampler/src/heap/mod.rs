@@ -36,7 +36,7 @@ pub use sampling::sample;
 
 pub(crate) use batch::NO_ROOM;
 pub(crate) use batches::Batches;
-pub(crate) use batches::Kept;
+pub(crate) use batches::Mapped;
 pub(crate) use exponential::distance;
 pub(crate) use exponential::next_random;
 pub(crate) use exponential::weigh;

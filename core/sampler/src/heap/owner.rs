@@ -144,11 +144,9 @@ impl Heap {
     /// that takes a sample does not go on.
     pub fn name_stacks(&mut self, mut name: impl FnMut(&Allocations<'_>) -> u32) -> bool {
         let memory = self.memory;
-        let Some(held) = memory.lock.enter_patiently() else { return false };
-        let batches = &memory.tables.batches;
-        let batch_number = batches.turn(&held);
-        drop(held);
-        let batch = batches.batch(batch_number);
+        let Some((batch_number, batch)) = memory.tables.batches.turn(&memory.lock) else {
+            return false;
+        };
         if batch.is_empty() {
             return true;
         }
@@ -164,7 +162,7 @@ impl Heap {
 
     /// Whether it is time to call [`Heap::name_stacks`].
     pub fn stacks_fill(&self) -> bool {
-        self.memory.tables.batches.fill()
+        self.memory.tables.batches.is_half_full()
     }
 
     /// The sampled blocks in use, each for itself, while threads go on.
