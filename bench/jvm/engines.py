@@ -54,6 +54,15 @@ class Nothing:
         return []
 
 
+class EmptyAgent(Nothing):
+    """An agent that does nothing: what Java itself needs for agents that are jars."""
+
+    title = "an empty jar"
+
+    def flags(self, run):
+        return [f"-javaagent:{PLACE}/empty.jar"]
+
+
 class Sondage(Nothing):
     title = "Sondage, -agentpath"
     library = LIBRARY
@@ -161,6 +170,7 @@ class Jfr(Nothing):
 
 ENGINES = {
     "none": Nothing(),
+    "empty-jar": EmptyAgent(),
     "sondage": Sondage(),
     "sondage-jar": SondageJar(),
     "async-profiler": AsyncProfiler("async-profiler 4.6", "vm"),

@@ -7,7 +7,7 @@ from turns import Program, cells, good, take_turns
 
 JDK = "17,25"
 ROUNDS = 15
-ENGINES = ["none", "sondage", "sondage-jar", "async-profiler", "pyroscope", "jfr"]
+ENGINES = ["none", "sondage", "empty-jar", "sondage-jar", "async-profiler", "pyroscope", "jfr"]
 
 
 def table(context):

@@ -45,6 +45,9 @@ static CODES: AtomicU32 = AtomicU32::new(0);
 /// The library was loaded before the machine started.
 pub(crate) fn loaded(vm: Vm, options: String) {
     silence();
+    if is_off(vm, &options) {
+        return;
+    }
     *OPTIONS.lock().unwrap_or_else(PoisonError::into_inner) = options;
     let Some(jvmti) = prepare(vm) else { return };
     let _ = jvmti.enable(Event::VmInit, true);
@@ -74,6 +77,9 @@ pub(crate) fn attached(vm: Vm, options: String) -> Attached {
             true => Attached::Running,
             false => start_by(&options),
         };
+    }
+    if is_off(vm, &options) {
+        return Attached::Begun;
     }
     let (Some(jvmti), Some(jni)) = (prepare(vm), vm.jni()) else { return Attached::NotReady };
     if BEGUN.swap(true, Ordering::AcqRel) {
@@ -152,6 +158,14 @@ pub(crate) fn begin(jvmti: Jvmti, jni: Jni) {
     let _ = start_by(&options);
 }
 
+/// Whether settings say that no profiler is to start. Then the machine is left as it is; the program may
+/// start one later.
+fn is_off(vm: Vm, options: &str) -> bool {
+    let _ = VM.set(vm);
+    let config = settings::config(&settings::pairs(options), None);
+    config.is_ok_and(|config| !config.enabled) && !record::is_wanted()
+}
+
 /// How frames of Java are to be got, by an agent's options; what is wrong with them, the start tells.
 fn java_policy(options: &str) -> JavaPolicy {
     let config = settings::config(&settings::pairs(options), None);
@@ -208,14 +222,14 @@ fn learn(jvmti: Jvmti, jni: Jni) -> Result<(), String> {
     // Before the list, so that none is missed.
     let _ = jvmti.enable(Event::ThreadStart, true);
     let _ = jvmti.enable(Event::ThreadEnd, true);
+    let mut threads = Vec::new();
     for thread in jvmti.threads().unwrap_or_default() {
-        let address = jni.java_thread(thread, machine.eetop);
-        if address != 0
-            && let Some(number) = hotspot::thread_number(&machine.facts, address)
-        {
-            tell(number, address);
-        }
+        threads.push(jni.java_thread(thread, machine.eetop));
         jni.forget(thread);
+    }
+    threads.retain(|address| *address != 0);
+    for (number, address) in hotspot::thread_numbers(&machine.facts, &threads) {
+        tell(number, address);
     }
     hotspot::announce(Announced { facts: announced, inside, stubs });
     let _ = jvmti.enable(Event::CompiledMethodLoad, true);
@@ -273,12 +287,9 @@ pub(crate) fn code_is_made(jvmti: Jvmti, places: impl Iterator<Item = (u64, Vec<
         return;
     }
     let Some(machine) = MACHINE.get() else { return };
-    for (pc, frames) in places.take(CHECKED_PLACES) {
-        if let Err(Mismatch(what)) = check_code(jvmti, &machine.facts, pc, &frames) {
-            fallback::is_wrong(what, report);
-            CODES.store(CHECKED_CODES, Ordering::Relaxed);
-            return;
-        }
+    if let Err(Mismatch(what)) = check_code(jvmti, &machine.facts, places.take(CHECKED_PLACES)) {
+        fallback::is_wrong(what, report);
+        CODES.store(CHECKED_CODES, Ordering::Relaxed);
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn begin() -> bool {
     if is_recorded() {
         return true;
     }
-    if std::env::var_os(VARIABLE).is_none() {
+    if !is_wanted() {
         return false;
     }
     take_over();
@@ -37,6 +37,11 @@ pub(crate) fn begin() -> bool {
         fallback::begin(fallback::RECORD_HZ);
     }
     begun
+}
+
+/// Whether the process runs under `sondage record`.
+pub(crate) fn is_wanted() -> bool {
+    std::env::var_os(VARIABLE).is_some()
 }
 
 /// Whether this library records the process.
@@ -70,7 +75,7 @@ extern "C" fn stand_down() {
 /// Has stop who records this process so far: a preloaded library, or another copy of this one. From
 /// then on no other is loaded, which what this one does with the machine might bring about.
 pub(crate) fn take_over() {
-    if std::env::var_os(VARIABLE).is_none() {
+    if !is_wanted() {
         return;
     }
     let name = c"sondage_recorder_take_over";

@@ -22,20 +22,22 @@ pub(crate) fn check_thread(jvmti: Jvmti, facts: &Facts, thread: u64) -> Result<u
     Ok(seen.len())
 }
 
-/// Compares what is read of compiled code with what the machine tells of it when it was made.
+/// Compares what is read of compiled code with what the machine tells of its addresses when it was made.
 pub(crate) fn check_code(
     jvmti: Jvmti,
     facts: &Facts,
-    pc: u64,
-    told: &[Frame],
+    places: impl Iterator<Item = (u64, Vec<Frame>)>,
 ) -> Result<(), Mismatch> {
     let mut check = Check::new().ok_or_else(|| Mismatch("no memory".to_owned()))?;
-    let seen = check.code(facts, pc);
-    if seen.len() != told.len() {
-        let (seen, told) = (seen.len(), told.len());
-        return Err(Mismatch(format!("{seen} methods are read at {pc:#x}, {told} are told")));
+    for (pc, told) in places {
+        let seen = check.code(facts, pc);
+        if seen.len() != told.len() {
+            let (seen, told) = (seen.len(), told.len());
+            return Err(Mismatch(format!("{seen} methods are read at {pc:#x}, {told} are told")));
+        }
+        compare(jvmti, &seen, &told)?;
     }
-    compare(jvmti, &seen, told)
+    Ok(())
 }
 
 fn compare(jvmti: Jvmti, seen: &[Option<SeenFrame>], told: &[Frame]) -> Result<(), Mismatch> {

@@ -68,6 +68,11 @@ class Labels(unittest.TestCase):
         self.check(ended, {"first": {"run": "first"}, "second": {"run": "second"}})
         self.assertFalse([s for s in ended.samples if "LabelWork.bare" in s.names])
 
+    def test_a_program_may_start_the_profiler_that_an_agent_is_not_to_start(self):
+        for agent in jvm.by_agentpath("enabled=false"), jvm.by_jar("enabled=false"):
+            ended = self.run_labelled("restart", agent=agent)
+            self.check(ended, {"first": {"run": "first"}, "second": {"run": "second"}})
+
     def test_values_without_end_leave_nothing_behind(self):
         ended = self.run_labelled("hostile")
         self.assertLess(int(ended.output), 30)

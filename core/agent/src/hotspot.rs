@@ -70,9 +70,11 @@ pub fn class_name(internal: &str) -> String {
     java_class(internal)
 }
 
-/// The operating system's number of a `JavaThread`.
-pub fn thread_number(facts: &Facts, thread: u64) -> Option<i32> {
-    facts.thread_number(&mut OwnPages::default(), thread)
+/// The operating system's numbers of `JavaThread`s, each with its thread; without those that have none.
+pub fn thread_numbers(facts: &Facts, threads: &[u64]) -> Vec<(i32, u64)> {
+    let mut memory = OwnPages::default();
+    let number = |thread| facts.thread_number(&mut memory, thread).zip(Some(thread));
+    threads.iter().copied().filter_map(number).collect()
 }
 
 /// Bytes of the objects of a class, given the object that stands for it; `None` if that is not the

@@ -9,16 +9,31 @@ const PAGE: u64 = 4096;
 
 /// The `count` bytes at an address; what is not there any more is an error, and no fault.
 pub(super) fn read_own(start: u64, count: usize) -> Option<Vec<u8>> {
+    read(&open()?, start, count)
+}
+
+fn open() -> Option<File> {
+    File::open("/proc/self/mem").ok()
+}
+
+fn read(memory: &File, start: u64, count: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![0; count];
-    File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, start).ok()?;
+    memory.read_exact_at(&mut bytes, start).ok()?;
     Some(bytes)
 }
 
 /// Pages of this process as they were when first read: for what does not change, and is read word by
 /// word.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OwnPages {
+    memory: Option<File>,
     pages: HashMap<u64, Option<Vec<u8>>>,
+}
+
+impl Default for OwnPages {
+    fn default() -> Self {
+        Self { memory: open(), pages: HashMap::new() }
+    }
 }
 
 impl MemoryReader for OwnPages {
@@ -27,7 +42,8 @@ impl MemoryReader for OwnPages {
             return None;
         }
         let start = address & !(PAGE - 1);
-        let page = self.pages.entry(start).or_insert_with(|| read_own(start, PAGE as usize));
+        let memory = self.memory.as_ref()?;
+        let page = self.pages.entry(start).or_insert_with(|| read(memory, start, PAGE as usize));
         let word = page.as_ref()?.get((address - start) as usize..)?.first_chunk()?;
         Some(u64::from_ne_bytes(*word))
     }

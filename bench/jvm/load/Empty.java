@@ -1,0 +1,4 @@
+/** An agent that does nothing. */
+public class Empty {
+    public static void premain(String options) {}
+}
