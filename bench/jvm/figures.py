@@ -41,11 +41,15 @@ def shares(values, names):
     return {name: values.get(name, 0) / total if total else 0.0 for name in names}
 
 
-def largest_error(told, truth):
-    """The name whose share is told most wrongly, and by how much, as a share with its sign."""
+def errors(told, truth):
+    """By how much the share of each name is told wrongly, as a share with its sign."""
     told, true = shares(told, truth), shares(truth, truth)
-    name = max(truth, key=lambda one: abs(told[one] - true[one]))
-    return name, told[name] - true[name]
+    return {name: told[name] - true[name] for name in truth}
+
+
+def largest(errors):
+    """The name that is told most wrongly, and its error."""
+    return max(errors.items(), key=lambda one: abs(one[1]))
 
 
 def noise(truth, count):
@@ -55,7 +59,7 @@ def noise(truth, count):
     names, weights = zip(*truth.items())
     draws = random.Random(1)
     return statistics.median(
-        abs(largest_error(collections.Counter(draws.choices(names, weights, k=count)), truth)[1])
+        abs(largest(errors(collections.Counter(draws.choices(names, weights, k=count)), truth))[1])
         for _ in range(200))
 
 

@@ -90,17 +90,14 @@ final class Library {
     }
 
     private static void loadFrom(Path folder, String resource) throws IOException {
-        // Has all classes loaded that create and delete a file: a process that ends in between leaves
-        // it, empty, and the time for that is to be short.
-        FileChannel.open(Paths.get("/dev/null"), StandardOpenOption.WRITE).close();
-        Files.deleteIfExists(folder.resolve(newName()));
         Path file = folder.resolve(newName());
-        // Fails where there is something of that name, also a link.
+        // Fails where there is something of that name, also a link. Java deletes the file as soon as it
+        // is open: a process that ends in between leaves it, empty, and it is the shortest way.
         FileChannel channel = FileChannel.open(file,
-                EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+                EnumSet.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE,
+                        StandardOpenOption.DELETE_ON_CLOSE),
                 PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
         try {
-            Files.delete(file);
             copy(open(resource), Channels.newOutputStream(channel));
             System.load(descriptorOf(file.getFileName() + " (deleted)"));
         } finally {
