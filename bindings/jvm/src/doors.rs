@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use jni_sys::{jclass, jobject};
 use sondage::config::JavaPolicy;
 use sondage::hotspot::{self, Announced, Facts, LabelPlace};
-use sondage::{Error, ErrorKind};
+use sondage::{Config, Error, ErrorKind};
 use sondage_sampler::current_tid;
 
 use crate::fence::silence;
@@ -29,7 +29,8 @@ struct Machine {
 
 static MACHINE: OnceLock<Machine> = OnceLock::new();
 
-static OPTIONS: Mutex<String> = Mutex::new(String::new());
+/// The settings of an agent that starts with the machine, until it has started.
+static SETTINGS: Mutex<Option<Result<Config, Error>>> = Mutex::new(None);
 
 /// Set when the first of the ways in has begun.
 static BEGUN: AtomicBool = AtomicBool::new(false);
@@ -45,10 +46,12 @@ static CODES: AtomicU32 = AtomicU32::new(0);
 /// The library was loaded before the machine started.
 pub(crate) fn loaded(vm: Vm, options: String) {
     silence();
-    if is_off(vm, &options) {
+    let _ = VM.set(vm);
+    let config = settings::of_agent(&options);
+    if is_off(&config) {
         return;
     }
-    *OPTIONS.lock().unwrap_or_else(PoisonError::into_inner) = options;
+    *SETTINGS.lock().unwrap_or_else(PoisonError::into_inner) = Some(config);
     let Some(jvmti) = prepare(vm) else { return };
     let _ = jvmti.enable(Event::VmInit, true);
 }
@@ -71,22 +74,24 @@ pub(crate) enum Attached {
 /// The library was loaded into a machine that runs.
 pub(crate) fn attached(vm: Vm, options: String) -> Attached {
     silence();
+    let _ = VM.set(vm);
+    let config = settings::of_agent(&options);
     if BEGUN.load(Ordering::Acquire) {
         let begins = !STARTED.load(Ordering::Acquire);
         return match begins || agent::is_running() || record::is_recorded() {
             true => Attached::Running,
-            false => start_by(&options),
+            false => start_by(config),
         };
     }
-    if is_off(vm, &options) {
+    if is_off(&config) {
         return Attached::Begun;
     }
     let (Some(jvmti), Some(jni)) = (prepare(vm), vm.jni()) else { return Attached::NotReady };
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Attached::Running;
     }
-    get_ready(jvmti, jni, java_policy(&options));
-    start_by(&options)
+    get_ready(jvmti, jni, java_policy(&config));
+    start_by(config)
 }
 
 /// The environment that was prepared.
@@ -103,7 +108,6 @@ pub(crate) fn watch(memory: Option<u64>, locks: bool) {
 }
 
 fn prepare(vm: Vm) -> Option<Jvmti> {
-    let _ = VM.set(vm);
     let jvmti = vm.jvmti()?;
     // With these events compilers write down lines of all instructions, not only of calls.
     let _ = jvmti.add_capability(Capability::CompiledMethodLoadEvents);
@@ -129,12 +133,12 @@ pub(crate) fn begun_by_jar(options: String) {
 
 /// Starts the profiler by the program's settings. Returns what is wrong with the environment.
 pub(crate) fn start(jni: Jni, settings: &[(String, String)]) -> Result<Vec<String>, Error> {
-    let config = settings::config(settings, None);
+    let config = settings::config(settings);
     if !BEGUN.swap(true, Ordering::AcqRel)
         && let Some(vm) = VM.get()
         && let Some(jvmti) = prepare(*vm)
     {
-        get_ready(jvmti, jni, config.as_ref().map(|config| config.java).unwrap_or_default());
+        get_ready(jvmti, jni, java_policy(&config));
     }
     config.and_then(agent::start)
 }
@@ -153,28 +157,27 @@ pub(crate) fn begin(jvmti: Jvmti, jni: Jni) {
     if BEGUN.swap(true, Ordering::AcqRel) {
         return;
     }
-    let options = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    get_ready(jvmti, jni, java_policy(&options));
-    let _ = start_by(&options);
+    let Some(config) = SETTINGS.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        return;
+    };
+    get_ready(jvmti, jni, java_policy(&config));
+    let _ = start_by(config);
 }
 
 /// Whether settings say that no profiler is to start. Then the machine is left as it is; the program may
 /// start one later.
-fn is_off(vm: Vm, options: &str) -> bool {
-    let _ = VM.set(vm);
-    let config = settings::config(&settings::pairs(options), None);
-    config.is_ok_and(|config| !config.enabled) && !record::is_wanted()
+fn is_off(config: &Result<Config, Error>) -> bool {
+    config.as_ref().is_ok_and(|config| !config.enabled) && !record::is_wanted()
 }
 
-/// How frames of Java are to be got, by an agent's options; what is wrong with them, the start tells.
-fn java_policy(options: &str) -> JavaPolicy {
-    let config = settings::config(&settings::pairs(options), None);
-    config.map(|config| config.java).unwrap_or_default()
+/// How frames of Java are to be got; what is wrong with the settings, the start tells.
+fn java_policy(config: &Result<Config, Error>) -> JavaPolicy {
+    config.as_ref().map(|config| config.java).unwrap_or_default()
 }
 
-/// Starts the profiler by an agent's options.
-fn start_by(options: &str) -> Attached {
-    let started = settings::config(&settings::pairs(options), None).and_then(agent::start);
+/// Starts the profiler by an agent's settings.
+fn start_by(config: Result<Config, Error>) -> Attached {
+    let started = config.and_then(agent::start);
     STARTED.store(true, Ordering::Release);
     match started {
         Ok(warnings) => {

@@ -5,30 +5,25 @@ use sondage::{Config, Error};
 /// Names that are not their variable's in lower case.
 const NAMES: [(&str, &str); 1] = [("memory", "HEAP")];
 
-/// The configuration that the environment and the settings make, which are names and values. Where
-/// nobody names the service, it is called like `program`.
-pub(crate) fn config(
-    settings: &[(String, String)],
-    program: Option<String>,
-) -> Result<Config, Error> {
+/// The configuration that the environment and the settings make, which are names and values.
+pub(crate) fn config(settings: &[(String, String)]) -> Result<Config, Error> {
     let mut builder = Config::builder().process_environment();
     for (name, value) in settings {
         let known = NAMES.iter().find(|(known, _)| known == name);
         let variable = known.map_or_else(|| name.to_ascii_uppercase(), |(_, it)| (*it).to_owned());
         builder = builder.argument(&variable, name, value);
     }
-    let mut config = builder.build()?;
-    if let Some(program) = program
-        && config.service_name == Config::default().service_name
-    {
-        config.service_name = program;
-    }
-    Ok(config)
+    builder.build()
+}
+
+/// As [`config`], by an agent's options.
+pub(crate) fn of_agent(options: &str) -> Result<Config, Error> {
+    config(&pairs(options))
 }
 
 /// The settings that an agent's options are. A part that is no pair belongs to the value before it,
 /// which is a list; a setting that comes again adds to its list: `labels=a=1,labels=b=2`.
-pub(crate) fn pairs(options: &str) -> Vec<(String, String)> {
+fn pairs(options: &str) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for part in options.split(',') {
         match (part.split_once('='), pairs.last_mut()) {

@@ -29,7 +29,7 @@ JCMD = os.environ.get("SONDAGE_TEST_JCMD")
 WATCHDOG = 20
 
 # Calls of a run of some seconds that may be read wrongly: while the machine moves a virtual thread's
-# frames, one may be read where it is no longer, or not yet. Of 10,000 calls in longer runs, one.
+# frames, one may be read where it is no longer, or not yet.
 MOVED = 2
 
 PEER = "tools.profiler:async-profiler:4.6"
@@ -76,8 +76,9 @@ class Stress(Proof):
         self.assertGreater(judged.taken, seconds * 100)
         self.assertGreater(judged.java, judged.taken / 4)
         self.assertGreater(judged.judged, judged.java)
+        # As above.
         wrong = sum(judged.wrong.values())
-        self.assertLessEqual(wrong, max(MOVED, judged.judged // 10_000), judged.examples)
+        self.assertLessEqual(wrong, judged.judged // 10_000, judged.examples)
         self.assertGreaterEqual(judged.complete / judged.taken, least, judged.cut.most_common(8))
         for kind in ("cpu", "wall", "alloc_space", "inuse_space"):
             self.assertGreater(sum(s.values.get(kind, 0) for s in ended.samples), 0, kind)
