@@ -1,0 +1,2 @@
+//! The host agent: profiles every process of a machine by eBPF, with the labels of its container.
+#![forbid(unsafe_code)]
