@@ -24,11 +24,18 @@ typedef long long s64;
 #define MAP_NUMBER(name, value) int(*name)[value]
 #define MAP_TYPE(name, type) typeof(type) *name
 
+/* What the maps of a map of maps are like. */
+#define MAP_VALUES(name, ...) typeof(__VA_ARGS__) *name[]
+
+#define BPF_MAP_TYPE_HASH 1
 #define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
+#define BPF_MAP_TYPE_ARRAY_OF_MAPS 12
 #define BPF_MAP_TYPE_RINGBUF 27
 #define BPF_F_MMAPABLE (1 << 10)
 #define BPF_RB_NO_WAKEUP (1 << 0)
+#define BPF_RB_FORCE_WAKEUP (1 << 1)
+#define BPF_ANY 0
 
 struct bpf_pidns_info {
 	u32 pid;
@@ -36,6 +43,14 @@ struct bpf_pidns_info {
 };
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
+					 u64 flags) = (void *)2;
+static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
+static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
+static long (*const bpf_get_current_comm)(void *to, u32 size) = (void *)16;
+static long (*const bpf_get_stack)(void *context, void *to, u32 size, u64 flags) = (void *)67;
+static u64 (*const bpf_get_current_cgroup_id)(void) = (void *)80;
 static long (*const bpf_probe_read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*const bpf_get_ns_current_pid_tgid)(u64 device, u64 inode, struct bpf_pidns_info *ids,
 						 u32 size) = (void *)120;
@@ -56,6 +71,8 @@ static long (*const bpf_loop)(u32 rounds, void *step, void *context, u64 flags) 
 
 struct task_struct {
 	u32 flags;
+	u32 __state;
+	s32 pid; /* the thread, as the first pid namespace numbers it */
 } MOVABLE;
 
 /* A kernel thread; a thread of a process that never runs user code (io_uring, vhost). */

@@ -8,59 +8,47 @@
 #include "sample.h"
 
 /* Set by the loader, constant to the verifier. */
-const volatile u32 target_tgid = 0;
+const volatile u32 every_process = 0; /* also those of which no mappings are known */
+const volatile u32 kernel_stacks = 0;
 const volatile u32 max_depth = 128;
+const volatile u32 walks_a_second = 20; /* of one thread that stops running */
 const volatile u64 pid_namespace_device = 0;
 const volatile u64 pid_namespace_inode = 0;
 
 /*
- * Rows and page indexes are 4 bytes, but an array map pads its values to 8: two of them share a
- * value, so that the map's memory is the plain array that the Rust side maps and fills.
+ * The parts of the tables. Words are 4 bytes, but an array map pads its values to 8: two of them
+ * share a value, so that a chunk's memory is the plain array that the Rust side maps and fills.
+ * (No struct has a name in here: clang leaves such ones out of the types. A value is a `struct pair`.)
  */
-struct pair {
-	u32 word[2];
-};
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	MAP_NUMBER(max_entries, MAX_CHUNKS);
+	MAP_TYPE(key, u32);
+	MAP_VALUES(values, struct {
+		MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
+		MAP_NUMBER(map_flags, BPF_F_MMAPABLE);
+		MAP_NUMBER(max_entries, CHUNK_PAIRS);
+		MAP_TYPE(key, u32);
+		MAP_TYPE(value, u64);
+	});
+} chunks SEC(".maps");
 
-/* The tables of all modules one after the other. The loader sets the sizes. */
+/* The loader sets the size. */
 struct {
 	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
 	MAP_NUMBER(map_flags, BPF_F_MMAPABLE);
+	MAP_NUMBER(max_entries, MAX_PROCESS_MAPPINGS);
+	MAP_TYPE(key, u32);
+	MAP_TYPE(value, struct mapping);
+} mappings SEC(".maps");
+
+/* By process id. The loader sets the size. */
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_HASH);
 	MAP_NUMBER(max_entries, 1);
 	MAP_TYPE(key, u32);
-	MAP_TYPE(value, struct pair);
-} rows SEC(".maps");
-
-struct {
-	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
-	MAP_NUMBER(map_flags, BPF_F_MMAPABLE);
-	MAP_NUMBER(max_entries, 1);
-	MAP_TYPE(key, u32);
-	MAP_TYPE(value, struct pair);
-} pages SEC(".maps");
-
-struct {
-	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
-	MAP_NUMBER(map_flags, BPF_F_MMAPABLE);
-	MAP_NUMBER(max_entries, 1);
-	MAP_TYPE(key, u32);
-	MAP_TYPE(value, struct rule);
-} rules SEC(".maps");
-
-struct {
-	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
-	MAP_NUMBER(map_flags, BPF_F_MMAPABLE);
-	MAP_NUMBER(max_entries, MAX_MODULES);
-	MAP_TYPE(key, u32);
-	MAP_TYPE(value, struct module);
-} modules SEC(".maps");
-
-struct {
-	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
-	MAP_NUMBER(map_flags, BPF_F_MMAPABLE);
-	MAP_NUMBER(max_entries, 1);
-	MAP_TYPE(key, u32);
-	MAP_TYPE(value, struct control);
-} control SEC(".maps");
+	MAP_TYPE(value, struct process);
+} processes SEC(".maps");
 
 struct {
 	MAP_NUMBER(type, BPF_MAP_TYPE_ARRAY);
@@ -74,7 +62,30 @@ struct {
 	MAP_NUMBER(max_entries, 1 << 20);
 } ring SEC(".maps");
 
-/* One walk. An event cannot interrupt another on its processor, so one a processor is enough. */
+/*
+ * A thread that was seen to stop running. Of threads that do so often only some stops are walked,
+ * each with the same chance for some time, which the reader makes up for.
+ */
+struct thread {
+	u64 since; /* when it stopped; 0: it runs, or this stop is not looked at */
+	u64 window; /* when the current second began */
+	u32 stops; /* in it */
+	u32 chance; /* of 2^32 that a stop in it is looked at */
+	u32 taken; /* the chance that the last one had */
+	u32 tgid;
+	u32 tid;
+	u32 reserved;
+};
+
+/* By the thread's first id, which is one for the whole machine. The loader sets the size. */
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_HASH);
+	MAP_NUMBER(max_entries, 1);
+	MAP_TYPE(key, u32);
+	MAP_TYPE(value, struct thread);
+} threads SEC(".maps");
+
+/* One walk. */
 struct walk {
 	u64 pc;
 	u64 sp;
@@ -82,15 +93,24 @@ struct walk {
 	u32 interrupted; /* pc has not run yet; otherwise it is a return address */
 	u32 end; /* enum end */
 	u32 frames;
-	u32 module_count;
-	u32 module; /* where the last frame's code was found */
-	u32 generation;
+	u32 mapping; /* of the process': where the last frame's code was found */
+	struct process process;
 	struct record record;
+};
+
+/*
+ * Scratch: nothing of one kind interrupts another of that kind on its processor, so one a kind
+ * and processor is enough.
+ */
+enum scratch {
+	SCRATCH_RUNNING = 0,
+	SCRATCH_SWITCH = 1,
+	SCRATCHES = 2,
 };
 
 struct {
 	MAP_NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	MAP_NUMBER(max_entries, 1);
+	MAP_NUMBER(max_entries, SCRATCHES);
 	MAP_TYPE(key, u32);
 	MAP_TYPE(value, struct walk);
 } walks SEC(".maps");

@@ -3,7 +3,7 @@
  * What the programs share with the Rust side.
  *
  * Samples: core/sampler/src/sample.rs (FORMAT_VERSION 3). Unwind tables: core/sampler/src/table.rs.
- * Map layouts: core/ebpf/src/arena.rs and counters.rs.
+ * Map layouts: core/ebpf/src/tables.rs, processes.rs and counters.rs; records: records.rs.
  */
 #ifndef SONDAGE_SAMPLE_H
 #define SONDAGE_SAMPLE_H
@@ -14,6 +14,9 @@
 
 /* Most frames of one sample. */
 #define MAX_FRAMES 512
+
+/* Most of them that are the kernel's. */
+#define MAX_KERNEL_FRAMES 64
 
 /* Why a walk stopped: `End` in sample.rs. */
 enum end {
@@ -28,17 +31,35 @@ enum end {
 /* `Source::Ebpf` in sample.rs. */
 #define SOURCE_EBPF 1
 
-/* One record of the ring: a prefix, then the words of a `RawSample`. */
+/* What a record tells. */
+enum kind {
+	KIND_SAMPLE = 0, /* the thread runs */
+	KIND_UNKNOWN_PROCESS = 1, /* it runs, and nobody has said what its code is: the leaf alone */
+	KIND_BLOCKED = 2, /* it stops running here; KIND_RESUMED follows */
+	KIND_RESUMED = 3, /* it runs again; `header` is how long it did not, in nanoseconds */
+	KIND_EXEC = 4, /* the process runs another program from here on */
+	KIND_EXIT = 5, /* the process' first thread has ended */
+};
+
+/* One record of the ring: a prefix, then the words of a `RawSample`, if it has one. */
 struct record {
-	u32 tid; /* as the target's pid namespace numbers it */
-	u32 words; /* how many 64-bit words follow */
+	u32 kind; /* enum kind */
+	u32 words; /* how many 64-bit words follow the prefix */
+	u32 tgid; /* process and thread, as the loader's pid namespace numbers them */
+	u32 tid;
+	u64 time; /* CLOCK_MONOTONIC, nanoseconds */
+	u64 cgroup; /* the inode of its folder in the second cgroup hierarchy */
+	u8 comm[16]; /* the thread's name, padded with zeros */
+	u32 state; /* KIND_BLOCKED: `task_struct.__state`; 0 is runnable */
+	u32 chance; /* KIND_BLOCKED, KIND_RESUMED: of 2^32 that this stop was looked at; all ones is 1 */
 	u64 header; /* frames | end << 16 | source << 24 | weight << 32 */
 	u64 labels;
 	u64 frames[MAX_FRAMES];
 };
 
-/* Bytes of a record before the frames, and the words of them that are the sample's own. */
-#define RECORD_PREFIX 24
+/* Bytes of a record before the words and before the frames, and the words between. */
+#define RECORD_PREFIX 56
+#define RECORD_HEADED 72
 #define HEADER_WORDS 2
 
 /* How to compute the canonical frame address: the constants of `Rule` in table.rs. */
@@ -62,45 +83,63 @@ struct rule {
 	s32 offset;
 };
 
-/* One executable mapping and where its table lies in the maps. No pages: it has no table. */
-struct module {
+/*
+ * Unwind tables lie in chunks of 1 MiB, which are made and given back as tables come and go. A
+ * place in them is a number of words (rows) or of pairs of words (pages, rules), counted through
+ * all chunks. The rows of a page lie in one chunk.
+ */
+#define CHUNK_PAIRS_SHIFT 17
+#define CHUNK_PAIRS (1 << CHUNK_PAIRS_SHIFT)
+#define MAX_CHUNKS 1024
+
+struct pair {
+	u32 word[2];
+};
+
+/* The rows of 64 KiB of code. */
+struct page {
+	u32 first_row; /* a number of words */
+	u32 rows; /* 0: no table covers it */
+};
+
+/* One executable mapping and where its table lies. No pages: it has no table. */
+struct mapping {
 	u64 start;
 	u64 end;
 	u64 bias;
 	u64 base;
-	u32 first_page; /* in `pages`, of `page_count + 1` entries, relative to `first_row` */
+	u32 first_page; /* a number of pairs */
 	u32 page_count;
-	u32 first_row; /* in `rows` */
-	u32 row_count;
-	u32 first_rule; /* in `rules` */
+	u32 first_rule; /* a number of pairs */
 	u32 rule_count;
-	u32 reserved[2];
 };
 
-/* Modules that one process may have, and the rounds of a binary search over them. */
-#define MAX_MODULES 2048
-#define MODULE_ROUNDS 12
+/*
+ * The mappings of one process: a run in `mappings`, sorted by address. A new list is written
+ * elsewhere and gets another generation; a walk that saw the entry change is thrown away.
+ */
+struct process {
+	u32 first;
+	u32 count;
+	u64 generation;
+};
+
+/* Mappings that one process may have, and the rounds of a binary search over them. */
+#define MAX_PROCESS_MAPPINGS 2048
+#define MAPPING_ROUNDS 12
 
 /* A page has at most 65,536 rows. */
 #define ROW_ROUNDS 17
-
-/*
- * Guards `modules`: odd while it is being written, and another number afterwards. A walk that
- * saw it move is thrown away and counted.
- */
-struct control {
-	u32 generation;
-	u32 modules;
-	u64 fence;
-};
 
 /* Slots of `counters`. */
 enum counter {
 	COUNT_SAMPLES = 0, /* put into the ring */
 	COUNT_RING_FULL = 1, /* lost: no room in the ring */
-	COUNT_MODULES_CHANGED = 2, /* lost: the module list was rewritten during the walk */
-	COUNT_NO_USER_STACK = 3, /* in the ring without frames: a worker the kernel runs for the process */
+	COUNT_MODULES_CHANGED = 2, /* lost: the list of mappings was replaced during the walk */
+	COUNT_NO_USER_STACK = 3, /* in the ring without user frames: a thread of the kernel's */
 	COUNT_IN_KERNEL = 4, /* in the ring: the kernel was running on the thread's behalf */
+	COUNT_UNKNOWN_PROCESS = 5, /* in the ring with its leaf alone */
+	COUNT_THREADS_FULL = 6, /* lost: waiting of a thread that found no room in `threads` */
 	COUNTERS = 8,
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Samples one process: a CPU clock event on every processor interrupts whatever runs there; if it
- * is a thread of the process, its user stack is walked by the compact unwind tables and the
- * sample goes into a ring.
+ * Samples processes: a CPU clock event on every processor interrupts whatever runs there; if it is
+ * a thread of a process that is asked for, its user stack is walked by the compact unwind tables
+ * and the sample goes into a ring. So does the stack of a thread that stops running (off_cpu.h).
  *
  * The walk is the one of core/sampler/src/walk/native.rs, step for step. Change both or none: the
  * replay test walks captured stacks with the other one and compares.
@@ -29,69 +29,94 @@ INLINE int read_word(u64 address, u64 *word)
 	return !(address & 7) && !bpf_probe_read_user(word, sizeof(*word), (void *)address);
 }
 
-INLINE int holds(const struct module *module, u64 address)
+INLINE int holds(const struct mapping *mapping, u64 address)
 {
-	return address >= module->start && address < module->end;
+	return address >= mapping->start && address < mapping->end;
 }
 
-/* The module with the code at `address`; first looks where the last one was found. */
-INLINE struct module *find_module(struct walk *walk, u64 address)
+INLINE struct mapping *mapping_at(const struct walk *walk, u32 number)
 {
-	u32 low = 0, size = walk->module_count;
-	u32 last = walk->module;
-	struct module *module = bpf_map_lookup_elem(&modules, &last);
-	/* Entries from `module_count` on are left over from a longer list. */
-	if (module && last < size && holds(module, address))
-		return module;
-	for (int round = 0; round < MODULE_ROUNDS && size > 1; round++) {
-		u32 half = size / 2, middle = low + half;
-		module = bpf_map_lookup_elem(&modules, &middle);
-		if (module && module->start <= address)
-			low = middle;
+	u32 index = walk->process.first + number;
+	return bpf_map_lookup_elem(&mappings, &index);
+}
+
+/* The mapping with the code at `address`; first looks where the last one was found. */
+INLINE struct mapping *find_mapping(struct walk *walk, u64 address)
+{
+	u32 low = 0, size = walk->process.count;
+	struct mapping *mapping = mapping_at(walk, walk->mapping);
+	/* What lies beyond the list is another process'. */
+	if (mapping && walk->mapping < size && holds(mapping, address))
+		return mapping;
+	for (int round = 0; round < MAPPING_ROUNDS && size > 1; round++) {
+		u32 half = size / 2;
+		mapping = mapping_at(walk, low + half);
+		if (mapping && mapping->start <= address)
+			low += half;
 		size -= half;
 	}
-	module = bpf_map_lookup_elem(&modules, &low);
-	if (!module || low >= walk->module_count || !holds(module, address))
+	mapping = mapping_at(walk, low);
+	if (!mapping || low >= walk->process.count || !holds(mapping, address))
 		return 0;
-	walk->module = low;
-	return module;
+	walk->mapping = low;
+	return mapping;
 }
 
-INLINE int read_pair(void *map, u32 index, u32 *word)
+INLINE void *find_chunk(u32 place)
 {
-	u32 key = index >> 1;
-	struct pair *pair = bpf_map_lookup_elem(map, &key);
+	u32 number = place >> CHUNK_PAIRS_SHIFT;
+	return bpf_map_lookup_elem(&chunks, &number);
+}
+
+INLINE void *find_pair(void *chunk, u32 place)
+{
+	u32 key = place & (CHUNK_PAIRS - 1);
+	return bpf_map_lookup_elem(chunk, &key);
+}
+
+/* A row, given the number of a word in this chunk or, modulo its size, in another. */
+INLINE int read_row(void *chunk, u32 word, u32 *row)
+{
+	struct pair *pair = find_pair(chunk, word >> 1);
 	if (!pair)
 		return 0;
-	*word = pair->word[index & 1];
+	*row = pair->word[word & 1];
 	return 1;
 }
 
 /* The rule for an address as in the file; null where the table has none. */
-INLINE struct rule *find_rule(const struct module *module, u64 address)
+INLINE struct rule *find_rule(const struct mapping *mapping, u64 address)
 {
-	u64 offset = address - module->base;
-	u64 page = offset >> 16;
-	u32 first, end, row, low;
-	if (page >= module->page_count)
+	u64 offset = address - mapping->base;
+	u64 number = offset >> 16;
+	u32 row, low;
+	if (number >= mapping->page_count)
 		return 0;
-	u32 index = module->first_page + (u32)page;
-	if (!read_pair(&pages, index, &first) || !read_pair(&pages, index + 1, &end))
+	u32 place = mapping->first_page + (u32)number;
+	void *chunk = find_chunk(place);
+	if (!chunk)
 		return 0;
-	if (first >= end || end > module->row_count)
+	struct page *page = find_pair(chunk, place);
+	if (!page || !page->rows)
 		return 0;
-	low = module->first_row + first;
-	u32 size = end - first;
+	low = page->first_row;
+	u32 size = page->rows;
+	chunk = find_chunk(low >> 1);
+	if (!chunk)
+		return 0;
 	for (int round = 0; round < ROW_ROUNDS && size > 1; round++) {
 		u32 half = size / 2, middle = low + half;
-		if (read_pair(&rows, middle, &row) && (u16)row <= (u16)offset)
+		if (read_row(chunk, middle, &row) && (u16)row <= (u16)offset)
 			low = middle;
 		size -= half;
 	}
-	if (!read_pair(&rows, low, &row) || row >> 16 >= module->rule_count)
+	if (!read_row(chunk, low, &row) || row >> 16 >= mapping->rule_count)
 		return 0;
-	u32 rule = module->first_rule + (row >> 16);
-	return bpf_map_lookup_elem(&rules, &rule);
+	place = mapping->first_rule + (row >> 16);
+	chunk = find_chunk(place);
+	if (!chunk)
+		return 0;
+	return find_pair(chunk, place);
 }
 
 INLINE long stop(struct walk *walk, enum end end)
@@ -181,10 +206,10 @@ INLINE long step(struct walk *walk)
 	u64 pc = walk->pc, cfa;
 	u64 inside = walk->interrupted ? pc : pc - 1;
 	walk->interrupted = 0;
-	struct module *module = find_module(walk, inside);
-	if (!module)
+	struct mapping *mapping = find_mapping(walk, inside);
+	if (!mapping)
 		return stop(walk, END_UNKNOWN_CODE);
-	struct rule *rule = find_rule(module, inside - module->bias);
+	struct rule *rule = find_rule(mapping, inside - mapping->bias);
 	if (!rule)
 		return step_by_frame_pointer(walk);
 	switch (rule->cfa) {
@@ -215,15 +240,34 @@ INLINE long step(struct walk *walk)
 	return return_to_caller(walk, rule, cfa);
 }
 
+/* The frame that the walk is at. False: there is no room for it. */
+INLINE int visit_leaf(struct walk *walk)
+{
+	u32 frame = walk->frames;
+	if (frame >= MAX_FRAMES)
+		return 0;
+	walk->record.frames[frame] = walk->pc;
+	walk->frames = frame + 1;
+	return 1;
+}
+
 static long visit_frame(u64 round, struct walk **context)
 {
 	struct walk *walk = *context;
-	u32 frame = walk->frames;
-	if (frame >= MAX_FRAMES)
-		return 1;
-	walk->record.frames[frame] = walk->pc;
-	walk->frames = frame + 1;
-	return step(walk);
+	return visit_leaf(walk) ? step(walk) : 1;
+}
+
+/* Fills in the registers with which the thread entered the kernel. False: it never runs user code. */
+INLINE int find_entry_registers(struct walk *walk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (FIELD_EXISTS(task->flags) && task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER))
+		return 0;
+	struct pt_regs *user = (struct pt_regs *)bpf_task_pt_regs(task);
+	walk->pc = user->ip;
+	walk->sp = user->sp;
+	walk->fp = user->bp;
+	return 1;
 }
 
 /* Fills in the registers to start from. False for a thread that has none in user space. */
@@ -236,101 +280,126 @@ INLINE int find_registers(volatile struct bpf_perf_event_data *context, struct w
 		return 1;
 	}
 	count(COUNT_IN_KERNEL);
-	struct task_struct *task = bpf_get_current_task_btf();
-	if (FIELD_EXISTS(task->flags) && task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER))
+	return find_entry_registers(walk);
+}
+
+/* Puts the kernel's frames first: their addresses are words of samples as they are. */
+INLINE void add_kernel_frames(void *context, struct walk *walk)
+{
+	if (!kernel_stacks)
+		return;
+	long bytes = bpf_get_stack(context, walk->record.frames, MAX_KERNEL_FRAMES * 8, 0);
+	if (bytes > 0)
+		walk->frames = (u32)bytes / 8;
+}
+
+/* Prepares a walk of a thread; the registers to start from are still to be set. */
+INLINE struct walk *new_walk(enum scratch scratch, struct bpf_pidns_info ids)
+{
+	u32 key = scratch, tgid = ids.tgid;
+	struct walk *walk = bpf_map_lookup_elem(&walks, &key);
+	if (!walk)
 		return 0;
-	struct pt_regs *user = (struct pt_regs *)bpf_task_pt_regs(task);
-	walk->pc = user->ip;
-	walk->sp = user->sp;
-	walk->fp = user->bp;
-	return 1;
-}
-
-/* What was read before is read before what is read after. */
-INLINE void full_barrier(struct control *guard)
-{
-	u64 fence = __sync_fetch_and_add(&guard->fence, 0);
-	asm volatile("" ::"r"(fence) : "memory");
-}
-
-INLINE u32 read_generation(struct control *guard)
-{
-	return *(volatile u32 *)&guard->generation;
-}
-
-/* Prepares a walk; the registers to start from are still to be set. */
-INLINE struct walk *new_walk(u32 tid)
-{
-	u32 zero = 0;
-	struct walk *walk = bpf_map_lookup_elem(&walks, &zero);
-	struct control *guard = bpf_map_lookup_elem(&control, &zero);
-	if (!walk || !guard)
+	struct process *process = bpf_map_lookup_elem(&processes, &tgid);
+	if (process) {
+		walk->process = *process;
+	} else if (every_process) {
+		walk->process = (struct process){};
+	} else {
 		return 0;
-	walk->record.tid = tid;
-	walk->generation = read_generation(guard);
-	full_barrier(guard);
-	walk->module_count = *(volatile u32 *)&guard->modules;
-	walk->module = 0;
+	}
+	walk->record.tgid = tgid;
+	walk->record.tid = ids.pid;
+	walk->mapping = 0;
 	walk->interrupted = 1;
 	walk->frames = 0;
 	walk->end = END_DEPTH;
 	return walk;
 }
 
-/* Prepares a walk of the running thread. Null: it is not one of the target's. */
-INLINE struct walk *begin(void)
+/* The running thread. False: it is none of those that the loader's pid namespace sees. */
+INLINE int identify(struct bpf_pidns_info *ids)
+{
+	return !bpf_get_ns_current_pid_tgid(pid_namespace_device, pid_namespace_inode, ids,
+					    sizeof(*ids)) &&
+	       ids->tgid;
+}
+
+/* Prepares a walk of the running thread. Null: nobody asks for its samples. */
+INLINE struct walk *begin(enum scratch scratch)
 {
 	struct bpf_pidns_info ids = {};
-	if (bpf_get_ns_current_pid_tgid(pid_namespace_device, pid_namespace_inode, &ids, sizeof(ids)) ||
-	    ids.tgid != target_tgid)
+	if (!identify(&ids))
 		return 0;
-	return new_walk(ids.pid);
+	return new_walk(scratch, ids);
 }
 
-/* Walks from the registers in `walk`. False when the module list changed meanwhile. */
+/* Walks from the registers in `walk`. False when the list of mappings was replaced meanwhile. */
 INLINE int finish(struct walk *walk)
 {
-	u32 zero = 0;
+	u32 tgid = walk->record.tgid;
 	struct walk *argument = walk;
 	bpf_loop(max_depth, visit_frame, &argument, 0);
-	struct control *guard = bpf_map_lookup_elem(&control, &zero);
-	if (!guard)
-		return 0;
-	full_barrier(guard);
-	return read_generation(guard) == walk->generation && !(walk->generation & 1);
+	struct process *now = bpf_map_lookup_elem(&processes, &tgid);
+	return now && now->generation == walk->process.generation &&
+	       now->first == walk->process.first && now->count == walk->process.count;
 }
 
-INLINE void submit(struct walk *walk)
+/* Puts a record into the ring: of a walk, or with words that are set already. */
+INLINE int put(struct walk *walk, enum kind kind, u32 words, u64 flags)
+{
+	struct record *record = &walk->record;
+	if (words > HEADER_WORDS + MAX_FRAMES)
+		return 0;
+	record->kind = kind;
+	record->words = words;
+	record->time = bpf_ktime_get_ns();
+	record->cgroup = bpf_get_current_cgroup_id();
+	bpf_get_current_comm(record->comm, sizeof(record->comm));
+	if (!bpf_ringbuf_output(&ring, record, RECORD_PREFIX + (u64)words * 8, flags))
+		return 1;
+	count(COUNT_RING_FULL);
+	return 0;
+}
+
+/* Puts a sample into the ring. The reader comes by the clock: waking it would cost more. */
+INLINE int submit(struct walk *walk, enum kind kind, u64 flags)
 {
 	u32 frames = walk->frames;
 	if (frames > MAX_FRAMES)
-		return;
-	walk->record.words = HEADER_WORDS + frames;
+		return 0;
 	walk->record.header = (u64)frames | (u64)walk->end << 16 | (u64)SOURCE_EBPF << 24 | 1ull << 32;
 	walk->record.labels = 0;
-	u64 size = RECORD_PREFIX + (u64)frames * 8;
-	/* The agent drains by the clock: waking it here would cost an interrupt more. */
-	if (bpf_ringbuf_output(&ring, &walk->record, size, BPF_RB_NO_WAKEUP))
-		count(COUNT_RING_FULL);
-	else
-		count(COUNT_SAMPLES);
+	return put(walk, kind, HEADER_WORDS + frames, flags);
 }
 
 #ifndef SONDAGE_CAPTURE
 SEC("perf_event")
 int sondage_on_cpu(struct bpf_perf_event_data *context)
 {
-	struct walk *walk = begin();
+	struct walk *walk = begin(SCRATCH_RUNNING);
 	if (!walk)
 		return 0;
+	if (!INTERRUPTED_USER(context))
+		add_kernel_frames(context, walk);
 	if (!find_registers(context, walk)) {
-		walk->end = END_UNKNOWN_CODE;
+		walk->end = walk->frames ? END_ROOT : END_UNKNOWN_CODE;
 		count(COUNT_NO_USER_STACK);
+	} else if (!walk->process.generation) {
+		visit_leaf(walk);
+		count(COUNT_UNKNOWN_PROCESS);
+		/* At once: the process may end soon. */
+		submit(walk, KIND_UNKNOWN_PROCESS, BPF_RB_FORCE_WAKEUP);
+		return 0;
 	} else if (!finish(walk)) {
 		count(COUNT_MODULES_CHANGED);
 		return 0;
 	}
-	submit(walk);
+	if (submit(walk, KIND_SAMPLE, BPF_RB_NO_WAKEUP))
+		count(COUNT_SAMPLES);
 	return 0;
 }
+
+#include "lifecycle.h"
+#include "off_cpu.h"
 #endif

@@ -1,20 +1,15 @@
-//! The running engine: start, tables, drain, stop.
+//! The engine for one process: start, tables, drain, stop.
 
-use crate::arena::{Arena, Placed, Size};
-use crate::counters::{CounterMap, Counters, Losses};
-use crate::error::{Error, ErrorKind};
-use crate::module_list::ModuleList;
-use crate::object::{Loaded, OBJECT, Object};
+use crate::counters::{Counters, Losses};
+use crate::error::Error;
+use crate::object::{Loading, Object};
 use crate::options::Options;
-use crate::probe::probe;
-use crate::records;
-use aya::maps::{MapData, RingBuf};
-use aya::programs::PerfEvent;
-use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
-use aya::util::online_cpus;
+use crate::processes::{MAX_PROCESS_MAPPINGS, Mapping};
+use crate::records::RecordKind;
+use crate::running::{Footprint, Running, available};
+use crate::tables::TableId;
 use sondage_sampler::ModuleEntry;
 use std::fmt;
-use std::time::Duration;
 
 /// Samples one process until it is dropped.
 ///
@@ -22,29 +17,8 @@ use std::time::Duration;
 /// Processors that come online after the start are not sampled. After a fork the child is not
 /// sampled; its copy of the engine may be dropped.
 pub struct Engine {
-    arena: Arena,
-    modules: ModuleList,
-    counters: CounterMap,
-    ring: RingBuf<MapData>,
-    words: Vec<u64>,
-    /// Holds the program and its events. Last, so that the maps above are ours until it is gone.
-    loaded: Loaded,
-    program: &'static str,
-}
-
-/// What the program takes of the machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Footprint {
-    /// Instructions that the kernel's verifier looked at, where the kernel tells (5.16).
-    pub verified_instructions: Option<u32>,
-    /// Bytes of machine code.
-    pub code_bytes: u32,
-    /// How often the program ran, and for how long in all. 0 unless something has switched on
-    /// the kernel's BPF statistics (`sysctl kernel.bpf_stats_enabled=1`). Runs that found another
-    /// process count too.
-    pub runs: u64,
-    /// See `runs`.
-    pub run_time: Duration,
+    running: Running,
+    process: u32,
 }
 
 impl Engine {
@@ -54,20 +28,14 @@ impl Engine {
     /// it in the kernel's verifier.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] with every missing capability or kernel feature in the message;
-    /// otherwise [`ErrorKind::Kernel`], [`ErrorKind::BadTable`] or [`ErrorKind::Full`] (more than
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) with every missing capability or kernel feature in the message;
+    /// otherwise [`Kernel`](crate::ErrorKind::Kernel), [`BadTable`](crate::ErrorKind::BadTable) or [`Full`](crate::ErrorKind::Full) (more than
     /// 2,048 modules).
     pub fn start<'t>(
         options: &Options,
         modules: impl IntoIterator<Item = ModuleEntry<'t>>,
     ) -> Result<Self, Error> {
-        let missing = probe();
-        if !missing.is_empty() {
-            let lines: Vec<String> = missing.iter().map(ToString::to_string).collect();
-            return Err(Error::new(ErrorKind::Unavailable, lines.join("; ")));
-        }
-        let object = OBJECT.ok_or_else(|| Error::new(ErrorKind::Unavailable, "no object"))?;
-        let mut engine = Self::prepare(object, options, modules)?;
+        let mut engine = Self::prepare(available()?, options, modules)?;
         engine.attach(options)?;
         Ok(engine)
     }
@@ -78,72 +46,58 @@ impl Engine {
         options: &Options,
         modules: impl IntoIterator<Item = ModuleEntry<'t>>,
     ) -> Result<Self, Error> {
-        let modules: Vec<ModuleEntry<'t>> = modules.into_iter().collect();
-        let size = modules
-            .iter()
-            .filter_map(|module| module.table.as_ref())
-            .map(Size::of)
-            .fold(Size::spare(options.spare_rows as usize), Size::add);
-        let mut loaded = object.load(options, size)?;
-        let mut engine = Self {
-            arena: loaded.arena(size)?,
-            modules: loaded.module_list()?,
-            counters: CounterMap(loaded.counters()?),
-            ring: loaded.ring("ring")?,
-            words: Vec::new(),
-            loaded,
-            program: object.program,
+        let loading = Loading {
+            every_process: false,
+            kernel_stacks: options.kernel_stacks,
+            max_depth: options.max_depth,
+            ring_bytes: options.ring_bytes,
+            // The old and the new list.
+            mappings: 2 * MAX_PROCESS_MAPPINGS,
+            processes: 1,
+            threads: 0,
+            walks_a_second: 0,
         };
+        let running = Running::prepare(object, &loading, options.table_bytes)?;
+        let mut engine = Self { running, process: options.process };
         engine.set_modules(modules)?;
         Ok(engine)
     }
 
-    /// Has the kernel check the program, and runs it on every processor.
     pub(crate) fn attach(&mut self, options: &Options) -> Result<(), Error> {
-        let program = self.program_mut()?;
-        program.load().map_err(|error| Error::kernel("the kernel refused the program", error))?;
-        let cpus = online_cpus().map_err(|(path, error)| {
-            Error::kernel(format!("cannot read the processors from {path}"), error)
-        })?;
-        for cpu in cpus {
-            program
-                .attach(
-                    PerfEventConfig::Software(SoftwareEvent::CpuClock),
-                    PerfEventScope::AllProcessesOneCpu { cpu },
-                    SamplePolicy::Frequency(options.hertz.get().into()),
-                    false,
-                )
-                .map_err(|error| Error::kernel(format!("cannot sample processor {cpu}"), error))?;
-        }
-        Ok(())
-    }
-
-    fn program_mut(&mut self) -> Result<&mut PerfEvent, Error> {
-        let program = self.loaded.0.program_mut(self.program).ok_or_else(|| {
-            Error::new(ErrorKind::Kernel, "the eBPF object does not hold its program")
-        })?;
-        program
-            .try_into()
-            .map_err(|error| Error::kernel("the eBPF object's program is no perf event", error))
+        self.running.attach(options.hertz)
     }
 
     /// Replaces the list of modules, in any order. Tables that the program has already are used
-    /// again; those of modules that have gone stay, and their room is not given back. A sample
-    /// taken at this moment is lost and counted.
+    /// again; those of modules that have gone are taken away. A sample taken at this moment is lost
+    /// and counted.
     ///
     /// # Errors
-    /// [`ErrorKind::Full`] or [`ErrorKind::BadTable`]; the old list stays in force.
+    /// [`Full`](crate::ErrorKind::Full) or [`BadTable`](crate::ErrorKind::BadTable); the old list stays in force.
     pub fn set_modules<'t>(
         &mut self,
         modules: impl IntoIterator<Item = ModuleEntry<'t>>,
     ) -> Result<(), Error> {
-        let mut placed: Vec<(ModuleEntry<'t>, Option<Placed>)> = Vec::new();
+        let mut held: Vec<TableId> = Vec::new();
+        let set = self.put_modules(modules, &mut held);
+        let Running { tables, maps, .. } = &mut self.running;
+        held.into_iter().for_each(|id| tables.release(id, maps));
+        set
+    }
+
+    fn put_modules<'t>(
+        &mut self,
+        modules: impl IntoIterator<Item = ModuleEntry<'t>>,
+        held: &mut Vec<TableId>,
+    ) -> Result<(), Error> {
+        let Running { tables, processes, maps, .. } = &mut self.running;
+        let mut mappings = Vec::new();
         for module in modules {
-            let table = module.table.as_ref().map(|table| self.arena.place(table)).transpose()?;
-            placed.push((module, table));
+            let table = module.table.as_ref().map(|table| tables.put(table, maps)).transpose()?;
+            held.extend(table);
+            mappings.push(Mapping { range: module.start..module.end, bias: module.bias, table });
         }
-        placed.sort_by_key(|(module, _)| module.start);
-        self.modules.replace(&placed)
+        mappings.sort_by_key(|mapping| mapping.range.start);
+        processes.set(self.process, &mappings, tables, maps)
     }
 
     /// Hands out the samples taken since the last call, as thread id and the words of a
@@ -153,61 +107,48 @@ impl Engine {
     /// samples come faster than `take` handles them.
     pub fn drain(&mut self, mut take: impl FnMut(u32, &[u64])) -> usize {
         let mut taken = 0;
-        while taken < MOST_SAMPLES {
-            let Some(record) = self.ring.next() else { break };
-            if let Some(tid) = records::read(&record, &mut self.words) {
-                take(tid, &self.words);
+        self.running.drain(|record| {
+            if record.kind == RecordKind::Sample {
+                take(record.tid, record.words);
                 taken += 1;
             }
-        }
+        });
         taken
     }
 
     /// Samples lost since the start, by cause.
     ///
     /// # Errors
-    /// [`ErrorKind::Kernel`] when the map cannot be read.
+    /// [`Kernel`](crate::ErrorKind::Kernel) when the map cannot be read.
     pub fn losses(&self) -> Result<Losses, Error> {
-        self.counters.losses()
+        self.running.losses()
     }
 
     /// Samples taken since the start.
     ///
     /// # Errors
-    /// [`ErrorKind::Kernel`] when the map cannot be read.
+    /// [`Kernel`](crate::ErrorKind::Kernel) when the map cannot be read.
     pub fn counters(&self) -> Result<Counters, Error> {
-        self.counters.counters()
+        self.running.counters()
     }
 
     /// What the program takes of the machine.
     ///
     /// # Errors
-    /// [`ErrorKind::Kernel`] when the kernel does not tell.
+    /// [`Kernel`](crate::ErrorKind::Kernel) when the kernel does not tell.
     pub fn footprint(&mut self) -> Result<Footprint, Error> {
-        let info = self
-            .program_mut()?
-            .info()
-            .map_err(|error| Error::kernel("cannot read the program's statistics", error))?;
-        Ok(Footprint {
-            verified_instructions: info.verified_instruction_count(),
-            code_bytes: info.size_jitted(),
-            runs: info.run_count(),
-            run_time: info.run_time(),
-        })
+        self.running.footprint()
     }
 
     /// What else is in the object, for the replay tests.
     #[cfg(test)]
-    pub(crate) fn loaded(&mut self) -> &mut Loaded {
-        &mut self.loaded
+    pub(crate) fn loaded(&mut self) -> &mut crate::object::Loaded {
+        &mut self.running.loaded
     }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("arena", &self.arena).finish_non_exhaustive()
+        f.debug_struct("Engine").field("process", &self.process).finish_non_exhaustive()
     }
 }
-
-/// The largest ring is 1 GiB, and a record takes 32 bytes or more.
-const MOST_SAMPLES: usize = 1 << 25;

@@ -1,11 +1,12 @@
-//! Sondage's second engine: an eBPF program samples one process from the kernel.
+//! Sondage's second engine: eBPF programs sample one process, or all of them, from the kernel.
 //!
-//! It needs no signal and no timer in the sampled process, sees threads that block signals, and
-//! walks stacks of programs built without frame pointers, with the same compact unwind tables as
+//! They need no signal and no timer in the sampled process, see threads that block signals, and
+//! walk stacks of programs built without frame pointers, with the same compact unwind tables as
 //! the engine in the process. What it hands out are the same samples: read them with
 //! [`sondage_sampler::RawSample::read`].
 //!
-//! [`probe()`] tells whether this kernel and this process's rights allow it. [`Engine`] runs it.
+//! [`probe()`] tells whether this kernel and this process's rights allow it. [`Engine`] samples
+//! one process, [`Host`] the whole machine, also where threads do not run.
 //!
 //! ```no_run
 //! use sondage_ebpf::{Engine, Options, probe};
@@ -25,33 +26,41 @@
 //! # Ok::<(), sondage_ebpf::Error>(())
 //! ```
 //!
-//! It is not for kernel stacks, other processes' modules or time spent off the CPU (yet).
 #![deny(unsafe_code)]
 
-mod arena;
-mod column;
 mod counters;
 mod engine;
 mod error;
+mod host;
+mod kernel_maps;
 mod missing;
-mod module_list;
 mod object;
 mod options;
 mod probe;
+mod processes;
 #[cfg(test)]
 mod random_walk_tests;
+mod ranges;
 mod records;
 #[cfg(test)]
 mod replay_tests;
+mod running;
 mod sys;
+mod tables;
 
 pub use counters::Counters;
 pub use counters::Losses;
 pub use engine::Engine;
-pub use engine::Footprint;
 pub use error::Error;
 pub use error::ErrorKind;
+pub use host::Host;
 pub use missing::Capability;
 pub use missing::Missing;
+pub use options::HostOptions;
 pub use options::Options;
 pub use probe::probe;
+pub use processes::Mapping;
+pub use records::Record;
+pub use records::RecordKind;
+pub use running::Footprint;
+pub use tables::TableId;

@@ -1,18 +1,16 @@
 //! The compiled programs, and loading them.
 
-use crate::arena::{Arena, RULE_WORDS, Size};
-use crate::column::Column;
 use crate::error::{Error, ErrorKind};
-use crate::module_list::{CONTROL_WORDS, MAX_MODULES, MODULE_WORDS, ModuleList};
-use crate::options::Options;
+use crate::kernel_maps::KernelMaps;
+use crate::processes::MAPPING_WORDS;
 use crate::sys::SharedWords;
-use aya::maps::{Array, Map, MapData, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use aya::{Ebpf, EbpfLoader};
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::linux::fs::MetadataExt;
 
-/// A compiled object and the program in it that takes samples.
+/// A compiled object and the program in it that takes samples of running threads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Object {
     pub(crate) bytes: &'static [u8],
@@ -30,26 +28,39 @@ pub(crate) const OBJECT: Option<Object> = Some(Object {
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) const OBJECT: Option<Object> = None;
 
+/// What the programs are told when they are loaded, and how large their maps are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loading {
+    pub(crate) every_process: bool,
+    pub(crate) kernel_stacks: bool,
+    pub(crate) max_depth: u32,
+    pub(crate) ring_bytes: u32,
+    pub(crate) mappings: u32,
+    pub(crate) processes: u32,
+    /// Threads whose waiting is looked at.
+    pub(crate) threads: u32,
+    pub(crate) walks_a_second: u32,
+}
+
 impl Object {
-    /// Creates the maps, with room for tables of `size`, and loads the code into them. The
-    /// program is not checked by the kernel yet.
-    pub(crate) fn load(&self, options: &Options, size: Size) -> Result<Loaded, Error> {
+    /// Creates the maps and loads the code into them. The programs are not checked by the kernel
+    /// yet.
+    pub(crate) fn load(&self, loading: &Loading) -> Result<Loaded, Error> {
         let (device, inode) = pid_namespace()?;
-        let depth = options.max_depth.clamp(1, MAX_FRAMES);
-        let entries = |words: usize| {
-            u32::try_from(words.div_ceil(WORDS_PER_ENTRY).max(1)).map_err(|_| {
-                Error::new(ErrorKind::Full, "the unwind tables are too large for a BPF map")
-            })
-        };
+        let depth = loading.max_depth.clamp(1, MAX_FRAMES);
+        let (every_process, kernel_stacks) =
+            (u32::from(loading.every_process), u32::from(loading.kernel_stacks));
         let ebpf = EbpfLoader::new()
-            .override_global("target_tgid", &options.process, true)
+            .override_global("every_process", &every_process, true)
+            .override_global("kernel_stacks", &kernel_stacks, true)
             .override_global("max_depth", &depth, true)
+            .override_global("walks_a_second", &loading.walks_a_second, true)
             .override_global("pid_namespace_device", &device, true)
             .override_global("pid_namespace_inode", &inode, true)
-            .map_max_entries("rows", entries(size.rows)?)
-            .map_max_entries("pages", entries(size.pages)?)
-            .map_max_entries("rules", entries(size.rules)?)
-            .map_max_entries("ring", ring_size(options.ring_bytes))
+            .map_max_entries("mappings", loading.mappings.max(1))
+            .map_max_entries("processes", loading.processes.max(1))
+            .map_max_entries("threads", loading.threads.max(1))
+            .map_max_entries("ring", ring_size(loading.ring_bytes))
             .load(self.bytes)
             .map_err(|error| Error::kernel("cannot load the eBPF object", error))?;
         Ok(Loaded(ebpf))
@@ -58,9 +69,6 @@ impl Object {
 
 /// `MAX_FRAMES` in `bpf/sample.h`.
 const MAX_FRAMES: u32 = 512;
-
-/// `struct pair` and `struct rule` in `bpf/sample.h` are both two words.
-const WORDS_PER_ENTRY: usize = RULE_WORDS;
 
 /// The kernel takes powers of two that are whole pages.
 fn ring_size(bytes: u32) -> u32 {
@@ -83,16 +91,11 @@ fn pid_namespace() -> Result<(u64, u64), Error> {
 pub(crate) struct Loaded(pub(crate) Ebpf);
 
 impl Loaded {
-    pub(crate) fn arena(&self, size: Size) -> Result<Arena, Error> {
-        let rows = Column::new("rows", self.shared("rows", size.rows)?);
-        let pages = Column::new("pages", self.shared("pages", size.pages)?);
-        let rules = Column::new("rules", self.shared("rules", size.rules)?);
-        Ok(Arena::new(rows, pages, rules))
-    }
-
-    pub(crate) fn module_list(&self) -> Result<ModuleList, Error> {
-        let modules = self.shared("modules", MAX_MODULES * MODULE_WORDS)?;
-        Ok(ModuleList::new(modules, self.shared("control", CONTROL_WORDS)?))
+    pub(crate) fn maps(&mut self, mappings: u32) -> Result<KernelMaps, Error> {
+        let processes = HashMap::try_from(self.take("processes")?)
+            .map_err(|error| Error::kernel("the eBPF object's processes are no map", error))?;
+        let mappings = self.shared("mappings", (mappings.max(1) * MAPPING_WORDS) as usize)?;
+        Ok(KernelMaps::new(self.take("chunks")?, mappings, processes))
     }
 
     pub(crate) fn counters(&mut self) -> Result<Array<MapData, u64>, Error> {
@@ -110,7 +113,7 @@ impl Loaded {
         let Some(Map::Array(data)) = self.0.map(name) else {
             return Err(missing(name));
         };
-        SharedWords::map(data.fd().as_fd(), words.max(1))
+        SharedWords::map(data.fd().as_fd(), words)
             .map_err(|error| Error::kernel(format!("cannot map the eBPF map {name}"), error))
     }
 
@@ -126,6 +129,8 @@ fn missing(name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel_maps::{CHUNK_WORDS, MAX_CHUNKS};
+    use crate::processes::MAX_PROCESS_MAPPINGS;
     use sondage_sampler::{End, FORMAT_VERSION, Rule, Source};
 
     const HEADER: &str = include_str!("../bpf/sample.h");
@@ -143,8 +148,11 @@ mod tests {
     fn the_header_and_rust_agree_on_every_number() {
         assert_eq!(number("FORMAT_VERSION"), FORMAT_VERSION as usize);
         assert_eq!(number("MAX_FRAMES"), MAX_FRAMES as usize);
-        assert_eq!(number("MAX_MODULES"), MAX_MODULES);
-        assert_eq!(1 << (number("MODULE_ROUNDS") - 1), MAX_MODULES);
+        let mappings = MAX_PROCESS_MAPPINGS as usize;
+        assert_eq!(number("MAX_PROCESS_MAPPINGS"), mappings);
+        assert_eq!(1 << (number("MAPPING_ROUNDS") - 1), mappings);
+        assert_eq!(2 << number("CHUNK_PAIRS_SHIFT"), CHUNK_WORDS as usize);
+        assert_eq!(number("MAX_CHUNKS"), MAX_CHUNKS as usize);
         assert_eq!(number("SOURCE_EBPF"), Source::Ebpf as usize);
         let ends = [
             ("END_ROOT", End::Root),

@@ -159,7 +159,8 @@ fn walk_both(
     registers: Registers,
 ) -> (End, usize) {
     let mut args = [0; 12];
-    args[..3].copy_from_slice(&[registers.pc, registers.sp, registers.fp]);
+    let process = u64::from(std::process::id());
+    args[..4].copy_from_slice(&[registers.pc, registers.sp, registers.fp, process]);
     program(engine).test_run(RunOptions { args, cpu: None }).unwrap();
     let mut frames = Vec::new();
     let mut memory = SelfMemory::probing();

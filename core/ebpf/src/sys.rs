@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// The memory of a BPF array map, as 32-bit words that the programs read at the same time.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ impl SharedWords {
     /// # Errors
     /// The kernel's, for example where the map is smaller.
     pub(crate) fn map(fd: BorrowedFd<'_>, words: usize) -> io::Result<Self> {
+        Self::map_from(fd, 0, words)
+    }
+
+    fn map_from(fd: BorrowedFd<'_>, first: usize, words: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new shared mapping at an address of the kernel's choice.
         let base = unsafe {
@@ -33,7 +39,7 @@ impl SharedWords {
                 protection,
                 libc::MAP_SHARED,
                 fd.as_raw_fd(),
-                0,
+                (first * size_of::<AtomicU32>()) as libc::off_t,
             )
         };
         if base == libc::MAP_FAILED {
@@ -43,12 +49,30 @@ impl SharedWords {
         Ok(Self { base, words })
     }
 
-    /// The words.
-    pub(crate) fn words(&self) -> &[AtomicU32] {
+    /// Writes from the word `first` on; what would lie beyond the end is left out.
+    pub(crate) fn store(&self, first: usize, words: &[u32]) {
         // SAFETY: the mapping covers them, is page-aligned, and lives as long as `self`.
-        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.words) }
+        let all = unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.words) };
+        for (slot, word) in all.iter().skip(first).zip(words) {
+            slot.store(*word, Relaxed);
+        }
+    }
+
+    /// Writes into a map from the word `first` on, without keeping it mapped: its memory is the
+    /// kernel's, and would be counted a second time as this process'.
+    ///
+    /// # Errors
+    /// The kernel's, for example where the map is smaller.
+    pub(crate) fn write(fd: BorrowedFd<'_>, first: usize, words: &[u32]) -> io::Result<()> {
+        let start = first / WORDS_PER_PAGE * WORDS_PER_PAGE;
+        let mapped = Self::map_from(fd, start, first - start + words.len())?;
+        mapped.store(first - start, words);
+        Ok(())
     }
 }
+
+/// A mapping begins at a page. x86_64's have 4 KiB.
+const WORDS_PER_PAGE: usize = 1024;
 
 impl Drop for SharedWords {
     fn drop(&mut self) {
@@ -56,6 +80,46 @@ impl Drop for SharedWords {
         // SAFETY: the mapping made in `map`; nothing borrows it any more.
         unsafe { libc::munmap(self.base.as_ptr().cast(), bytes) };
     }
+}
+
+/// The part of `union bpf_attr` that deletes an element.
+#[repr(C)]
+struct ElementAttributes {
+    map: u32,
+    reserved: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
+
+/// Deletes an element of a map whose keys are numbers of 32 bits. That there is none is no error.
+pub(crate) fn delete_element(map: BorrowedFd<'_>, key: u32) {
+    let attributes = ElementAttributes {
+        map: map.as_raw_fd().cast_unsigned(),
+        reserved: 0,
+        key: &raw const key as u64,
+        value: 0,
+        flags: 0,
+    };
+    // SAFETY: the attributes and the key outlive the call, which reads them alone.
+    unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_MAP_DELETE_ELEM,
+            &raw const attributes,
+            size_of::<ElementAttributes>(),
+        )
+    };
+}
+
+/// Waits until there is something to read, or for this long.
+pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Duration) {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one entry, which outlives the call.
+    unsafe { libc::poll(&raw mut poll, 1, millis) };
 }
 
 /// `perf_event_attr` as it was in its first version; the kernel takes any published size.

@@ -27,7 +27,7 @@ struct {
 SEC("perf_event")
 int capture_on_cpu(struct bpf_perf_event_data *context)
 {
-	struct walk *walk = begin();
+	struct walk *walk = begin(SCRATCH_RUNNING);
 	if (!walk || !find_registers(context, walk))
 		return 0;
 	struct capture *capture = bpf_ringbuf_reserve(&captures, sizeof(*capture), 0);
@@ -46,7 +46,7 @@ int capture_on_cpu(struct bpf_perf_event_data *context)
 		capture->chunks = chunk + 1;
 	}
 	if (finish(walk)) {
-		submit(walk);
+		submit(walk, KIND_SAMPLE, BPF_RB_NO_WAKEUP);
 		capture->words = walk->record.words;
 		__builtin_memcpy(capture->sample, &walk->record.header, 16);
 		for (u32 frame = 0; frame < MAX_FRAMES && frame < walk->frames; frame++)
@@ -58,17 +58,18 @@ int capture_on_cpu(struct bpf_perf_event_data *context)
 	return 0;
 }
 
-/* Walks the memory of the process that runs the program, from the registers it gives. */
+/* Walks the memory of the process that runs the program, from the registers it gives and its id. */
 SEC("raw_tp")
 int walk_given(u64 *arguments)
 {
-	struct walk *walk = new_walk(1);
+	struct bpf_pidns_info ids = {.pid = 1, .tgid = arguments[3]};
+	struct walk *walk = new_walk(SCRATCH_RUNNING, ids);
 	if (!walk)
 		return 1;
 	walk->pc = arguments[0];
 	walk->sp = arguments[1];
 	walk->fp = arguments[2];
 	if (finish(walk))
-		submit(walk);
+		submit(walk, KIND_SAMPLE, BPF_RB_NO_WAKEUP);
 	return 0;
 }
