@@ -2,7 +2,7 @@
 
 use super::amounts::{Amounts, Columns};
 use super::foreign::NamedStack;
-use super::frames::{Frame, Frames, SourceFrame};
+use super::frames::{Frame, Frames, SourceFrame, is_kernel};
 use super::interpreted::Interpreted;
 use super::managed::{Managed, Shown};
 use super::mixed::{Native, merge, python_start};
@@ -185,6 +185,28 @@ impl Assembly {
 
     /// A stack by the numbers of its frames in this assembly.
     pub(super) fn key(
+        &mut self,
+        stack: &RawStack<'_>,
+        reading: &mut Reading<'_>,
+        seen: &mut Seen,
+    ) -> StackKey {
+        let kernel = stack.frames.iter().take_while(|word| is_kernel(**word)).count();
+        let (kernel, frames) = stack.frames.split_at(kernel);
+        let key = self.user_key(&RawStack { frames, ..*stack }, reading, seen);
+        if kernel.is_empty() {
+            return key;
+        }
+        // A return address may be the first instruction of something else; the call is before it.
+        let numbers = kernel
+            .iter()
+            .enumerate()
+            .map(|(depth, word)| self.frames.number(Frame::Kernel(word - u64::from(depth > 0))));
+        let frames = numbers.chain(key.frames.iter().copied()).collect();
+        StackKey { frames, ..key }
+    }
+
+    /// The part of a stack outside the kernel.
+    fn user_key(
         &mut self,
         stack: &RawStack<'_>,
         reading: &mut Reading<'_>,

@@ -8,6 +8,11 @@ use std::sync::Arc;
 /// The top byte of a frame word says what kind of frame it is; 0 is a native address.
 const KIND_SHIFT: u32 = 56;
 
+/// Whether a frame word is an address in the kernel: they are words as they are.
+pub(super) fn is_kernel(word: u64) -> bool {
+    word >> KIND_SHIFT == 0xff
+}
+
 /// A frame, as far as it can be told without symbols.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Frame {
@@ -17,6 +22,8 @@ pub(super) enum Frame {
     Native { address: u64, file: FileIndex, in_file: u64, mapping: MappedAt, detail: Detail },
     /// A line of a source file that an interpreter runs.
     Source(SourceFrame),
+    /// An address in the kernel.
+    Kernel(u64),
     /// A frame that says what is missing.
     Placeholder(&'static str),
     /// A frame of a kind that this version does not know.
@@ -32,6 +39,13 @@ pub(super) struct SourceFrame {
     pub(super) start_line: u32,
     /// The line that runs, 0 when unknown.
     pub(super) line: u32,
+}
+
+impl SourceFrame {
+    /// A function of the kernel, in itself or in a module.
+    fn of_kernel(name: Arc<str>, module: Arc<str>) -> Self {
+        Self { name, file: module, ..Self::default() }
+    }
 }
 
 /// Where a file was mapped.
@@ -120,6 +134,13 @@ impl Frames {
                 lines[*number] = lines_of(profile, resolved);
             }
         }
+        for (frame, lines) in self.frames.iter().zip(&mut lines) {
+            if let Frame::Kernel(address) = frame
+                && let Some((name, module)) = symbols.kernel(*address)
+            {
+                *lines = vec![source_line(profile, &SourceFrame::of_kernel(name, module))];
+            }
+        }
         let frames = self.frames.iter().zip(lines);
         frames.map(|(frame, lines)| location(profile, modules, frame, lines)).collect()
     }
@@ -173,6 +194,8 @@ fn location(
         }
         Frame::Placeholder(name) => profile.named_location(name),
         Frame::UnknownKind => profile.named_location("[unknown frame kind]"),
+        Frame::Kernel(_) if lines.is_empty() => profile.named_location("[kernel]"),
+        Frame::Kernel(_) => profile.location(Location { lines, ..Location::default() }),
         Frame::Unmapped(address) => {
             profile.location(Location { address: *address, ..Location::default() })
         }

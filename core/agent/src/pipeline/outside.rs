@@ -10,8 +10,8 @@ use super::javascript::Scripted;
 use super::managed::Managed;
 use super::stacks::Stacks;
 use super::threads::Threads;
-use crate::profile::{Profile, ValueType};
-use crate::resolve::{Budget, CodeSource, Mappings, Symbols};
+use crate::profile::{LossCause, Profile, ValueType};
+use crate::resolve::{CodeSource, Mappings, Symbols};
 use sondage_sampler::{End, Labels, RawSample, Source};
 use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -41,8 +41,23 @@ pub struct OutsideSample<'a> {
     pub end: End,
     /// For how many periods it stands.
     pub weight: u32,
+    /// The label set and the span that were current.
+    pub labels: Labels,
     /// The thread's name.
     pub thread: &'a str,
+}
+
+impl<'a> OutsideSample<'a> {
+    fn raw(&self) -> RawSample<'a> {
+        RawSample {
+            weight: self.weight,
+            labels: self.labels,
+            end: self.end,
+            source: Source::Unknown,
+            tid: None,
+            frames: self.words,
+        }
+    }
 }
 
 /// Stacks of one process, which become profiles.
@@ -52,18 +67,20 @@ pub struct OutsideSample<'a> {
 #[derive(Debug)]
 pub struct OutsideProcess {
     interval: Duration,
+    columns: Columns,
     stacks: Stacks,
     assembly: Assembly,
     threads: Threads,
     interpreted: Interpreted,
     managed: Option<Box<dyn Managed>>,
-    symbols: Symbols,
     start: (Instant, SystemTime),
 }
 
 impl OutsideProcess {
-    /// Of a process whose samples stand for `interval` of CPU time each.
-    pub fn new(interval: Duration, runtimes: OutsideRuntimes, symbols: Budget) -> Self {
+    /// Of a process whose samples stand for `interval` of CPU time each. With `wall`, its waiting
+    /// is known too.
+    pub fn new(interval: Duration, wall: bool, runtimes: OutsideRuntimes) -> Self {
+        let columns = Columns::Time { wall };
         let OutsideRuntimes { python, hotspot, v8, internals } = runtimes;
         let showing = Showing { internals, hidden: Vec::new() };
         let managed: Option<Box<dyn Managed>> = match (v8, hotspot) {
@@ -73,12 +90,12 @@ impl OutsideProcess {
         };
         Self {
             interval,
+            columns,
             stacks: Stacks::new(MAX_STACKS),
-            assembly: assembly(interval),
+            assembly: assembly(columns, interval),
             threads: Threads::new(),
             interpreted: Interpreted::new(python, showing),
             managed,
-            symbols: Symbols::new(symbols),
             start: (Instant::now(), SystemTime::now()),
         }
     }
@@ -86,15 +103,14 @@ impl OutsideProcess {
     /// Adds a sample.
     pub fn add(&mut self, sample: &OutsideSample<'_>) {
         let thread = self.threads.intern(sample.thread);
-        let raw = RawSample {
-            weight: sample.weight,
-            labels: Labels::NONE,
-            end: sample.end,
-            source: Source::Timer,
-            tid: None,
-            frames: sample.words,
-        };
-        self.stacks.add(&raw, thread);
+        self.stacks.add(&sample.raw(), thread);
+    }
+
+    /// Adds time in which the thread waited in this stack. The sample's weight does not count.
+    pub fn add_waited(&mut self, sample: &OutsideSample<'_>, waited: Duration) {
+        let thread = self.threads.intern(sample.thread);
+        let entry = self.stacks.waiting(&sample.raw(), thread);
+        self.stacks.add_waited(entry, nanos(waited));
     }
 
     /// Reads the stacks by the present modules and numbers of code.
@@ -112,34 +128,36 @@ impl OutsideProcess {
         self.assembly.settle(&mut self.stacks, &mut reading);
     }
 
-    /// Finishes the profile and begins the next one.
+    /// Finishes the profile, with names from `symbols`, and begins the next one. `unsampled` is CPU
+    /// time that no sample stands for.
     pub fn finish(
         &mut self,
         mappings: &mut Mappings,
         codes: &dyn CodeSource,
-        source: &str,
+        symbols: &mut Symbols,
+        unsampled: Duration,
     ) -> Profile {
         self.settle(mappings, codes);
-        let assembly = std::mem::replace(&mut self.assembly, assembly(self.interval));
-        let mut profile = assembly.finish(mappings, &self.threads, &mut self.symbols, &[]);
+        let fresh = assembly(self.columns, self.interval);
+        let assembly = std::mem::replace(&mut self.assembly, fresh);
+        let losses = [(LossCause::Unsampled, nanos(unsampled))];
+        let mut profile = assembly.finish(mappings, &self.threads, symbols, &losses);
+        self.threads = Threads::new();
         let now = (Instant::now(), SystemTime::now());
         let (start, start_time) = std::mem::replace(&mut self.start, now);
         profile.meta.duration = now.0.duration_since(start);
         let since_epoch = start_time.duration_since(UNIX_EPOCH).unwrap_or_default();
         profile.meta.start_unix_nanos = Some(nanos(since_epoch));
         profile.meta.period = Some((ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
-        profile.meta.sources = vec![source.to_owned()];
         profile
     }
 
-    /// What could not be read of source files and debug information.
-    pub fn symbol_error(&self) -> Option<String> {
-        let error = self.symbols.counters().last_error;
-        let managed = || self.managed.as_ref()?.error().map(str::to_owned);
-        error.or_else(managed)
+    /// What could not be read of source files.
+    pub fn source_error(&self) -> Option<&str> {
+        self.managed.as_ref()?.error()
     }
 }
 
-fn assembly(interval: Duration) -> Assembly {
-    Assembly::new(Columns::Time { wall: false }, nanos(interval), MAX_STACKS)
+fn assembly(columns: Columns, interval: Duration) -> Assembly {
+    Assembly::new(columns, nanos(interval), MAX_STACKS)
 }

@@ -23,6 +23,11 @@ pub(crate) fn unchanged(name: &str) -> Option<Cow<'_, str>> {
 /// The new name of a sample label, `None` to leave the label out.
 pub(crate) type Rename = fn(&str) -> Option<Cow<'_, str>>;
 
+/// Tells the compiler that a closure's answer may borrow what it is asked for.
+fn renaming<F: Fn(&str) -> Option<Cow<'_, str>>>(rename: F) -> F {
+    rename
+}
+
 /// What belongs to a piece.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
@@ -48,20 +53,47 @@ impl Profile {
                 part.add_loss(loss.cause, loss.value);
             }
         }
-        let mut copy =
-            Copy { from: self, to: part, rename: selection.rename, seen: Seen::default() };
-        let samples = selection.samples.iter().filter_map(|&index| self.samples().get(index));
-        let mut values = Vec::with_capacity(selection.columns.len());
-        for sample in samples {
-            values.clear();
-            let value = |&column: &usize| sample.values.get(column).copied();
-            values.extend(selection.columns.iter().filter_map(value));
-            if values.iter().any(|&value| value != 0) {
-                let (stack, labels) = (copy.stack(sample.stack), copy.label_set(sample.labels));
-                copy.to.add(stack, labels, &values);
-            }
-        }
+        let rename = &selection.rename;
+        let mut copy = Copy { from: self, to: part, rename, seen: Seen::default() };
+        copy.samples(&selection.samples, &selection.columns);
         copy.to
+    }
+
+    /// One profile for each set of values that samples have for some labels: those whose key
+    /// `is_whole` says to be of whole profiles. They become labels of their profile and are no longer
+    /// labels of its samples. The losses go with the first.
+    pub fn split_by(&self, is_whole: impl Fn(&str) -> bool) -> Vec<Profile> {
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        let mut numbers: HashMap<Vec<(&str, &str)>, usize> = HashMap::new();
+        let mut of_set: HashMap<LabelSetId, usize> = HashMap::new();
+        for (index, sample) in self.samples().iter().enumerate() {
+            let number = *of_set.entry(sample.labels).or_insert_with(|| {
+                let labels = self.labels(sample.labels).filter(|(key, _)| is_whole(key));
+                let next = numbers.len();
+                *numbers.entry(labels.collect()).or_insert(next)
+            });
+            if number == parts.len() {
+                parts.push(Vec::new());
+            }
+            parts[number].push(index);
+        }
+        let mut labels: Vec<_> = numbers.into_iter().collect();
+        labels.sort_unstable_by_key(|(_, number)| *number);
+        let columns: Vec<usize> = (0..self.sample_types().len()).collect();
+        let split = parts.into_iter().zip(labels).map(|(samples, (labels, number))| {
+            let rename = renaming(|key| (!is_whole(key)).then(|| key.into()));
+            let mut part = Profile::new(self.sample_types().to_vec());
+            part.meta = self.meta.clone();
+            let owned = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            part.meta.labels.extend(owned);
+            if number == 0 {
+                self.losses().iter().for_each(|loss| part.add_loss(loss.cause, loss.value));
+            }
+            let mut copy = Copy { from: self, to: part, rename: &rename, seen: Seen::default() };
+            copy.samples(&samples, &columns);
+            copy.to
+        });
+        split.collect()
     }
 }
 
@@ -78,11 +110,26 @@ struct Seen {
 struct Copy<'a> {
     from: &'a Profile,
     to: Profile,
-    rename: Rename,
+    rename: &'a dyn Fn(&str) -> Option<Cow<'_, str>>,
     seen: Seen,
 }
 
 impl Copy<'_> {
+    /// Copies samples, those that are 0 in every column left out.
+    fn samples(&mut self, samples: &[usize], columns: &[usize]) {
+        let from = self.from;
+        let mut values = Vec::with_capacity(columns.len());
+        for sample in samples.iter().filter_map(|&index| from.samples().get(index)) {
+            values.clear();
+            let value = |&column: &usize| sample.values.get(column).copied();
+            values.extend(columns.iter().filter_map(value));
+            if values.iter().any(|&value| value != 0) {
+                let (stack, labels) = (self.stack(sample.stack), self.label_set(sample.labels));
+                self.to.add(stack, labels, &values);
+            }
+        }
+    }
+
     fn string(&mut self, id: StringId) -> StringId {
         self.to.string(self.from.text(id))
     }
@@ -191,6 +238,38 @@ mod tests {
         assert_eq!(first.meta, whole.meta);
         let labels: Vec<_> = first.labels(first.samples()[0].labels).collect();
         assert_eq!(labels, [("http_route", "/x")]);
+    }
+
+    #[test]
+    fn a_profile_is_split_by_labels_that_become_those_of_the_parts() {
+        let mut whole = Profile::new(vec![ValueType::new("cpu", "nanoseconds")]);
+        whole.add_loss(LossCause::Dropped, 3);
+        whole.meta.labels = vec![("host".to_owned(), "h".to_owned())];
+        let location = whole.named_location("f");
+        let stack = whole.stack(&[location]);
+        for (service, thread, value) in [("a", "x", 1), ("b", "x", 2), ("a", "y", 4)] {
+            let labels = whole.label_set([("service_name", service), ("thread", thread)]);
+            whole.add(stack, labels, &[value]);
+        }
+        let none: [(&str, &str); 0] = [];
+        let labels = whole.label_set(none);
+        whole.add(stack, labels, &[8]);
+        let parts = whole.split_by(|key| key == "service_name");
+        let seen: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                let labels = part.labels(part.samples()[0].labels);
+                let labels: Vec<_> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+                (part.meta.labels.last().unwrap().1.as_str(), part.total(0), labels.concat())
+            })
+            .collect();
+        let text = |thread: &str| thread.to_owned();
+        assert_eq!(
+            seen,
+            [("a", 5, text("thread=x")), ("b", 2, text("thread=x")), ("h", 8, text(""))]
+        );
+        let losses: Vec<_> = parts.iter().map(|part| part.losses().len()).collect();
+        assert_eq!(losses, [1, 0, 0]);
     }
 
     #[test]

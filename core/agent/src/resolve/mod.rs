@@ -17,6 +17,7 @@ mod functions;
 mod hotspot;
 mod image;
 mod inlines;
+mod kernel;
 mod lines;
 mod mappings;
 mod maps;

@@ -16,6 +16,7 @@ use super::dwarf::SourceLine;
 use super::error::ResolveError;
 use super::error::ResolveErrorKind;
 use super::image::Image;
+use super::kernel::KernelSymbols;
 use super::names;
 use super::reach::Proof;
 use super::reach::Reach;
@@ -213,6 +214,7 @@ impl SymbolCounters {
 pub struct Symbols {
     budget: Budget,
     cache: Cache,
+    kernel: KernelSymbols,
     counters: SymbolCounters,
 }
 
@@ -220,7 +222,18 @@ impl Symbols {
     /// An empty cache.
     pub fn new(budget: Budget) -> Self {
         let cache = Cache::new(budget.cache_bytes);
-        Self { budget, cache, counters: SymbolCounters::default() }
+        Self {
+            budget,
+            cache,
+            kernel: KernelSymbols::default(),
+            counters: SymbolCounters::default(),
+        }
+    }
+
+    /// The function of the running kernel at an address, and the kernel's module that it is in;
+    /// `None` where the kernel keeps that to itself.
+    pub(crate) fn kernel(&mut self, address: u64) -> Option<(Arc<str>, Arc<str>)> {
+        self.kernel.name(address)
     }
 
     /// Resolves `addresses` (in the module's own address space: what its symbol table says, not

@@ -1,0 +1,306 @@
+//! The machine: from records to one profile of all processes.
+
+use crate::process::Process;
+use crate::series::SeriesKeys;
+use crate::tables::Tables;
+use crate::waiting::{Stop, Stops};
+use sondage::OutsideSample;
+use sondage::profile::{LossCause, Profile, ValueType};
+use sondage::resolve::{Budget, Files, Symbols};
+use sondage_ebpf::{Error, Host, HostOptions, Losses, Record, RecordKind};
+use sondage_sampler::{Labels, RawSample};
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// CPU time that building unwind tables may use each time that records are read.
+const TABLE_BUDGET: Duration = Duration::from_millis(20);
+
+/// A process that was not sampled for so long is forgotten, and learned again with its next sample.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// Different files of all processes together.
+const MAX_FILES: usize = 16_384;
+
+/// How a process' profile is labelled: from its number and the name of its thread. `None` leaves it
+/// out.
+pub type Described = Option<Vec<(String, String)>>;
+
+/// How to watch a machine.
+#[derive(Clone, Debug, Default)]
+pub struct MachineOptions {
+    /// How to sample.
+    pub sampling: HostOptions,
+    /// How much memory names may take.
+    pub symbols: Budget,
+}
+
+/// What has happened since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineStats {
+    /// Samples of running threads.
+    pub samples: u64,
+    /// Of those, stacks that reach their root.
+    pub complete: u64,
+    /// Processes that are known now.
+    pub processes: usize,
+    /// Bytes that unwind tables take.
+    pub table_bytes: usize,
+    /// Unwind tables.
+    pub tables: usize,
+    /// What was lost.
+    pub losses: Losses,
+    /// The last thing that went wrong.
+    pub last_error: Option<String>,
+}
+
+/// Watches all processes until it is dropped. To be used on one thread.
+pub struct Machine {
+    host: Host,
+    options: MachineOptions,
+    processes: HashMap<u32, Process>,
+    files: Files,
+    tables: Tables,
+    symbols: Symbols,
+    stops: Stops,
+    keys: SeriesKeys,
+    describe: Box<dyn FnMut(u32, &str) -> Described + Send>,
+    interval: Duration,
+    stats: MachineStats,
+    accounted: Losses,
+    start: SystemTime,
+}
+
+impl Machine {
+    /// Starts sampling. `describe` tells the labels of a process by its number and the name of a
+    /// thread of it.
+    ///
+    /// # Errors
+    /// Those of [`Host::start`].
+    pub fn start(
+        options: MachineOptions,
+        describe: impl FnMut(u32, &str) -> Described + Send + 'static,
+    ) -> Result<Self, Error> {
+        let hertz = options.sampling.hertz.get();
+        Ok(Self {
+            host: Host::start(&options.sampling)?,
+            processes: HashMap::new(),
+            files: Files::with_limit(MAX_FILES),
+            tables: Tables::default(),
+            symbols: Symbols::new(options.symbols.clone()),
+            stops: Stops::default(),
+            keys: SeriesKeys::default(),
+            describe: Box::new(describe),
+            interval: Duration::from_secs(1) / hertz,
+            stats: MachineStats::default(),
+            accounted: Losses::default(),
+            start: SystemTime::now(),
+            options,
+        })
+    }
+
+    /// The labels that profiles of processes have: what [`BySeries`](crate::BySeries) goes by.
+    pub fn series_keys(&self) -> SeriesKeys {
+        self.keys.clone()
+    }
+
+    /// Waits until something has come that should not wait, or for this long.
+    pub fn wait(&self, timeout: Duration) {
+        self.host.wait(timeout);
+    }
+
+    /// Reads what has come, and learns of new processes and new code. Returns how many records there
+    /// were.
+    pub fn work(&mut self) -> usize {
+        let (mut records, mut words) = (Vec::new(), Vec::new());
+        let taken = self.host.drain(|record| {
+            let first = words.len();
+            words.extend_from_slice(record.words);
+            records.push((*record_without_words(record), first..words.len()));
+        });
+        for (record, range) in records {
+            let words = words.get(range).unwrap_or_default();
+            self.take(&Record { words, ..record });
+        }
+        let built = self.tables.build(&mut self.host, TABLE_BUDGET);
+        for process in self.processes.values_mut() {
+            if !built.is_empty() {
+                process.has_new_tables(&built);
+            }
+            if let Err(error) = process.publish(&mut self.tables, &mut self.host) {
+                self.stats.last_error = Some(error.to_string());
+            }
+        }
+        taken
+    }
+
+    fn take(&mut self, record: &Record<'_>) {
+        match record.kind {
+            RecordKind::Sample | RecordKind::UnknownProcess => self.take_sample(record),
+            RecordKind::Blocked { chance, .. } => {
+                let Record { pid, comm, words, time, .. } = *record;
+                self.stops.begin(record.tid, Stop::new(pid, comm, words, chance, time));
+            }
+            RecordKind::Resumed { blocked, .. } => {
+                if let Some((stop, waited)) = self.stops.end(record.tid, blocked) {
+                    add_waited(&mut self.processes, &stop, waited);
+                }
+            }
+            RecordKind::Exec => self.take_exec(record),
+            RecordKind::Exit => self.take_exit(record.pid),
+        }
+    }
+
+    fn take_sample(&mut self, record: &Record<'_>) {
+        let Some((sample, _)) = RawSample::read(record.words) else { return };
+        let thread = name_of(&record.comm);
+        self.stats.samples += 1;
+        self.stats.complete += u64::from(sample.end == sondage_sampler::End::Root);
+        let process = self.processes.entry(record.pid).or_insert_with(|| {
+            let labels = (self.describe)(record.pid, &thread);
+            let wall = self.options.sampling.off_cpu;
+            Process::learn(record.pid, labels, self.interval, wall, &mut self.files)
+        });
+        let sample = OutsideSample {
+            words: sample.frames,
+            end: sample.end,
+            weight: sample.weight,
+            labels: sample.labels,
+            thread: &thread,
+        };
+        process.add(&sample, &mut self.files, &mut self.tables);
+    }
+
+    fn take_exec(&mut self, record: &Record<'_>) {
+        if let Some(process) = self.processes.get_mut(&record.pid) {
+            let labels = (self.describe)(record.pid, &name_of(&record.comm));
+            process.runs_another_program(labels, &mut self.files);
+        }
+    }
+
+    fn take_exit(&mut self, pid: u32) {
+        // The other threads of a process may go on without the first.
+        let lives = std::fs::metadata(format!("/proc/{pid}/maps")).is_ok();
+        if !lives && let Some(process) = self.processes.get_mut(&pid) {
+            process.ended = true;
+        }
+        if !lives {
+            self.stops.forget(pid);
+        }
+    }
+
+    /// The profile of all processes since the last one. Labels in which processes differ are those
+    /// of samples.
+    pub fn flush(&mut self) -> Profile {
+        self.work();
+        let now = monotonic();
+        let processes = &mut self.processes;
+        self.stops.charge(now, |stop, waited| add_waited(processes, stop, waited));
+        let mut all = Profile::new(Vec::new());
+        for process in self.processes.values_mut() {
+            if let Some(profile) = process.finish(&mut self.files, &mut self.symbols) {
+                self.keys.add(process.labels());
+                all.merge(&profile);
+            }
+        }
+        self.forget();
+        let start = std::mem::replace(&mut self.start, SystemTime::now());
+        all.meta.duration = start.elapsed().unwrap_or_default();
+        let since_epoch = start.duration_since(UNIX_EPOCH).unwrap_or_default();
+        all.meta.start_unix_nanos = u64::try_from(since_epoch.as_nanos()).ok();
+        all.meta.sources = vec!["ebpf".to_owned()];
+        self.account_losses(&mut all);
+        all
+    }
+
+    /// Forgets processes that have ended or are not sampled, with their files and tables.
+    fn forget(&mut self) {
+        let host = &mut self.host;
+        self.processes.retain(|pid, process| {
+            let keep = !process.ended && process.idle() < IDLE;
+            if !keep {
+                host.forget_process(*pid);
+            }
+            keep
+        });
+        self.tables.drop_unused(&mut self.files, &mut self.host);
+        self.tables.try_again(&self.files);
+    }
+
+    /// Puts what was lost since the last profile into this one.
+    fn account_losses(&mut self, all: &mut Profile) {
+        let Ok(losses) = self.host.losses() else { return };
+        let period = self.interval.as_nanos() as u64;
+        let before = std::mem::replace(&mut self.accounted, losses);
+        self.stats.losses = losses;
+        let dropped = losses.ring_full.saturating_sub(before.ring_full);
+        let missed = losses.modules_changed.saturating_sub(before.modules_changed);
+        for (cause, name, samples) in
+            [(LossCause::Dropped, "[dropped]", dropped), (LossCause::Missed, "[missed]", missed)]
+        {
+            if samples > 0 {
+                all.add_loss(cause, samples * period);
+                add_placeholder(all, name, samples, samples * period);
+            }
+        }
+    }
+
+    /// What has happened since the start.
+    pub fn stats(&self) -> MachineStats {
+        let (table_bytes, tables) = self.host.tables();
+        let last_error = self.tables.last_error.clone().or_else(|| self.stats.last_error.clone());
+        let processes = self.processes.len();
+        MachineStats { processes, table_bytes, tables, last_error, ..self.stats.clone() }
+    }
+
+    /// The programs, for those who measure them.
+    pub fn host(&mut self) -> &mut Host {
+        &mut self.host
+    }
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+fn record_without_words(record: &Record<'_>) -> Box<Record<'static>> {
+    let Record { kind, pid, tid, time, cgroup, comm, .. } = *record;
+    Box::new(Record { kind, pid, tid, time, cgroup, comm, words: &[] })
+}
+
+fn add_waited(processes: &mut HashMap<u32, Process>, stop: &Stop, waited: Duration) {
+    let Some((sample, _)) = RawSample::read(&stop.words) else { return };
+    if let Some(process) = processes.get_mut(&stop.pid) {
+        let thread = name_of(&stop.comm);
+        let (words, end, labels) = (sample.frames, sample.end, Labels::NONE);
+        let sample = OutsideSample { words, end, weight: 0, labels, thread: &thread };
+        process.add_waited(&sample, waited);
+    }
+}
+
+/// A stack of one frame that says what it stands for.
+fn add_placeholder(profile: &mut Profile, name: &str, samples: u64, cpu: u64) {
+    let value = |of: &ValueType| match of.kind.as_str() {
+        "samples" => samples as i64,
+        "cpu" | "wall" => cpu as i64,
+        _ => 0,
+    };
+    let values: Vec<i64> = profile.sample_types().iter().map(value).collect();
+    let location = profile.named_location(name);
+    let stack = profile.stack(&[location]);
+    let none: [(&str, &str); 0] = [];
+    let labels = profile.label_set(none);
+    profile.add(stack, labels, &values);
+}
+
+fn name_of(comm: &[u8; 16]) -> String {
+    let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+    String::from_utf8_lossy(&comm[..end]).into_owned()
+}
+
+/// `CLOCK_MONOTONIC`, which the kernel stamps records with.
+fn monotonic() -> u64 {
+    let Ok(uptime) = sondage_sampler::Clock::Monotonic.now() else { return 0 };
+    u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,199 @@
+//! One process of the machine: its code, its labels and its stacks.
+
+use crate::tables::Tables;
+use sondage::profile::Profile;
+use sondage::resolve::{CodeSource, FileIndex, Files, Mappings, Symbols};
+use sondage::{OutsideProcess, OutsideRuntimes, OutsideSample};
+use sondage_ebpf::{Error, Host, Mapping};
+use sondage_sampler::End;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+/// Mappings that the programs can know of one process.
+const MAX_MAPPINGS: usize = 2048;
+
+/// Between two looks at a process' mappings because code was met of which nothing is known; it
+/// doubles each time that nothing new was found, up to the other.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_SELDOM: Duration = Duration::from_secs(30);
+
+/// No code objects: the process has no interpreter that is read.
+struct NoCodes;
+
+impl CodeSource for NoCodes {
+    fn code(&self, _id: u32) -> Option<&[u8]> {
+        None
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: u32,
+    /// `None` for a process whose profile nobody wants.
+    labels: Option<Vec<(String, String)>>,
+    mappings: Mappings,
+    stacks: OutsideProcess,
+    /// Its list of mappings has changed since it was published.
+    changed: bool,
+    /// When its mappings may be looked at again, and how long it will be until then the next time.
+    next_look: Instant,
+    pause: Duration,
+    samples: u64,
+    last_sample: Instant,
+    /// It has ended: it is forgotten with the next profile.
+    pub(crate) ended: bool,
+}
+
+impl Process {
+    /// Looks at a process that was just sampled. One that is gone already has no mappings.
+    pub(crate) fn learn(
+        pid: u32,
+        labels: Option<Vec<(String, String)>>,
+        interval: Duration,
+        wall: bool,
+        files: &mut Files,
+    ) -> Self {
+        let now = Instant::now();
+        let mut process = Self {
+            pid,
+            labels,
+            mappings: Mappings::of(pid),
+            stacks: OutsideProcess::new(interval, wall, OutsideRuntimes::default()),
+            changed: true,
+            next_look: now + LOOK_AGAIN,
+            pause: LOOK_AGAIN,
+            samples: 0,
+            last_sample: now,
+            ended: false,
+        };
+        process.ended = process.mappings.refresh(files).is_err();
+        process
+    }
+
+    /// Tells the programs of its mappings, if that was not done since they changed.
+    pub(crate) fn publish(&mut self, tables: &mut Tables, host: &mut Host) -> Result<(), Error> {
+        if !std::mem::take(&mut self.changed) || self.ended {
+            return Ok(());
+        }
+        let modules = self.mappings.iter().take(MAX_MAPPINGS);
+        let mut mappings = Vec::new();
+        for module in modules {
+            let file = self.mappings.files().find(|file| file.index == module.file);
+            let table = file.and_then(|file| tables.of(file));
+            let (range, bias) = (module.range.clone(), module.bias);
+            mappings.push(Mapping { range, bias, table });
+        }
+        host.set_process(self.pid, &mappings)
+    }
+
+    /// Has its mappings published again if it has one of these files.
+    pub(crate) fn has_new_tables(&mut self, built: &HashSet<FileIndex>) {
+        self.changed |= self.mappings.files().any(|file| built.contains(&file.index));
+    }
+
+    /// Adds a sample, and looks for new code or for a table where its walk ended early.
+    pub(crate) fn add(
+        &mut self,
+        sample: &OutsideSample<'_>,
+        files: &mut Files,
+        tables: &mut Tables,
+    ) {
+        self.last_sample = Instant::now();
+        if self.labels.is_none() {
+            return;
+        }
+        self.samples += 1;
+        self.stacks.add(sample);
+        self.look_at_end(sample, files, tables);
+    }
+
+    /// Adds waiting time.
+    pub(crate) fn add_waited(&mut self, sample: &OutsideSample<'_>, waited: Duration) {
+        if self.labels.is_some() {
+            self.samples += 1;
+            self.stacks.add_waited(sample, waited);
+        }
+    }
+
+    fn look_at_end(&mut self, sample: &OutsideSample<'_>, files: &mut Files, tables: &mut Tables) {
+        if sample.end == End::Root {
+            return;
+        }
+        let Some(last) = sample.words.last() else { return };
+        match self.mappings.find(last.saturating_sub(1)) {
+            Some(module) => {
+                let index = module.file;
+                if let Some(file) = self.mappings.files().find(|file| file.index == index) {
+                    tables.want(file);
+                }
+            }
+            None if sample.end == End::UnknownCode => self.look_for_code(files),
+            None => {}
+        }
+    }
+
+    /// Reads the mappings again, unless that was done lately.
+    fn look_for_code(&mut self, files: &mut Files) {
+        let now = Instant::now();
+        if now < self.next_look || self.ended {
+            return;
+        }
+        // What was sampled before is read by the list of that time.
+        self.stacks.settle(&mut self.mappings, &NoCodes);
+        match self.mappings.refresh(files) {
+            Ok(true) => {
+                self.changed = true;
+                self.pause = LOOK_AGAIN;
+            }
+            Ok(false) => self.pause = (self.pause * 2).min(LOOK_SELDOM),
+            Err(_) => self.ended = true,
+        }
+        self.next_look = now + self.pause;
+    }
+
+    /// The program was replaced by another one: everything is to be looked at again.
+    pub(crate) fn runs_another_program(
+        &mut self,
+        labels: Option<Vec<(String, String)>>,
+        files: &mut Files,
+    ) {
+        self.stacks.settle(&mut self.mappings, &NoCodes);
+        self.labels = labels;
+        self.ended = self.mappings.refresh(files).is_err();
+        self.changed = true;
+    }
+
+    /// How long it was not sampled.
+    pub(crate) fn idle(&self) -> Duration {
+        self.last_sample.elapsed()
+    }
+
+    /// The profile since the last one, with the labels of the process; `None` where nothing was
+    /// sampled. Its mappings are looked at again for what was mapped in place of something else.
+    pub(crate) fn finish(&mut self, files: &mut Files, symbols: &mut Symbols) -> Option<Profile> {
+        let labels = self.labels.clone()?;
+        if std::mem::take(&mut self.samples) == 0 {
+            return None;
+        }
+        let mut profile = self.stacks.finish(&mut self.mappings, &NoCodes, symbols, Duration::ZERO);
+        profile.meta.labels = labels;
+        self.mappings.forget_unmapped();
+        if !self.ended {
+            match self.mappings.refresh(files) {
+                Ok(changed) => self.changed |= changed,
+                Err(_) => self.ended = true,
+            }
+        }
+        Some(profile)
+    }
+
+    /// The labels of the process.
+    pub(crate) fn labels(&self) -> &[(String, String)] {
+        self.labels.as_deref().unwrap_or_default()
+    }
+}
