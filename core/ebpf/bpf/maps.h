@@ -11,7 +11,7 @@
 const volatile u32 every_process = 0; /* also those of which no mappings are known */
 const volatile u32 kernel_stacks = 0;
 const volatile u32 max_depth = 128;
-const volatile u32 walks_a_second = 20; /* of one thread that stops running */
+const volatile u32 walks_a_second = 50; /* of threads that stop running on one processor */
 const volatile u64 pid_namespace_device = 0;
 const volatile u64 pid_namespace_inode = 0;
 
@@ -62,16 +62,11 @@ struct {
 	MAP_NUMBER(max_entries, 1 << 20);
 } ring SEC(".maps");
 
-/*
- * A thread that was seen to stop running. Of threads that do so often only some stops are walked,
- * each with the same chance for some time, which the reader makes up for.
- */
+/* A thread that was seen to stop running. */
 struct thread {
-	u64 since; /* when it stopped; 0: it runs, or this stop is not looked at */
-	u64 window; /* when the current second began */
-	u32 stops; /* in it */
-	u32 chance; /* of 2^32 that a stop in it is looked at */
-	u32 taken; /* the chance that the last one had */
+	u64 since; /* when it stopped; 0: it runs */
+	u64 mean; /* how long its stops take, the last ones above all, in nanoseconds */
+	u32 chance; /* of 2^32 that this stop was looked at; 0: it was not */
 	u32 tgid;
 	u32 tid;
 	u32 reserved;
@@ -84,6 +79,20 @@ struct {
 	MAP_TYPE(key, u32);
 	MAP_TYPE(value, struct thread);
 } threads SEC(".maps");
+
+/* How many stops of threads one processor looks at. */
+struct pace {
+	u64 window; /* when the current second began */
+	u32 stops; /* in it, that their threads' chance has let through */
+	u32 chance; /* of 2^32 that such a stop is looked at */
+};
+
+struct {
+	MAP_NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	MAP_NUMBER(max_entries, 1);
+	MAP_TYPE(key, u32);
+	MAP_TYPE(value, struct pace);
+} paces SEC(".maps");
 
 /* One walk. */
 struct walk {

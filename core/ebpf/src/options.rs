@@ -57,7 +57,7 @@ pub struct HostOptions {
     pub mappings: u32,
     /// Whether threads that stop running are looked at.
     pub off_cpu: bool,
-    /// Of one thread's stops, how many are looked at each second when there are many.
+    /// Stops of threads that are looked at each second on one processor, about, when there are more.
     pub off_cpu_walks: u32,
     /// Threads whose stops can be looked at; 40 bytes and the hash table's own each.
     pub threads: u32,
@@ -65,7 +65,7 @@ pub struct HostOptions {
 
 impl Default for HostOptions {
     /// 19 Hz, 128 frames and the kernel's, 1 MiB of samples, up to 64 MiB of tables, 8,192 processes
-    /// with 65,536 mappings; off-CPU time is off, or 20 stops a second of 16,384 threads.
+    /// with 65,536 mappings; off-CPU time is off, or 50 stops a second of 16,384 threads.
     fn default() -> Self {
         Self {
             hertz: NonZeroU32::MIN.saturating_add(18),
@@ -76,7 +76,7 @@ impl Default for HostOptions {
             processes: 8192,
             mappings: 1 << 16,
             off_cpu: false,
-            off_cpu_walks: 20,
+            off_cpu_walks: 50,
             threads: 16384,
         }
     }
