@@ -4,6 +4,9 @@
 mod attributes;
 pub mod container;
 pub mod identity;
+pub mod kubernetes;
+pub mod relabel;
 #[cfg(test)]
 mod scratch;
 mod text;
+mod yaml;
