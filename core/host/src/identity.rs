@@ -30,6 +30,12 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StartTime(u64);
 
+/// A time for tests.
+#[cfg(test)]
+pub(crate) fn start_time(ticks: u64) -> StartTime {
+    StartTime(ticks)
+}
+
 /// What the first file of a process says, which is enough to know it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {

@@ -133,3 +133,5 @@ impl Drop for Pods {
 mod server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::{late_pods, test_found, test_pod};

@@ -266,3 +266,37 @@ fn a_pod_from_a_file_is_found_by_the_nodes_own_uid() {
     table.remove("uid-x");
     assert!(table.find(Some("c"), Some(uid)).is_none());
 }
+
+/// A pod of the Deployment `workload`, with the container that has this id, for other tests.
+pub(crate) fn test_pod(
+    name: &str,
+    workload: &str,
+    id: &str,
+    container: &str,
+    annotated: bool,
+) -> Pod {
+    let note =
+        if annotated { r#""resource.opentelemetry.io/service.name":"annotated""# } else { "" };
+    let text = pod(name, "1", "unused", "")
+        .replace("cart-5d9c7b6f4", &format!("{workload}-5d9c7b6f4"))
+        .replace(r#""note":"canary""#, note)
+        .replace(
+            r#"{"name":"waiting"}"#,
+            &format!(r#"{{"name":"{container}","image":"i","containerID":"{id}"}}"#),
+        );
+    Pod::new(serde_json::from_str(&text).unwrap(), &[], &[])
+}
+
+/// That pod, as it is found by the container's id.
+pub(crate) fn test_found(pod: Pod, id: &str) -> Found {
+    let mut table = Table::default();
+    table.insert(pod);
+    table.find(Some(id), None).unwrap()
+}
+
+/// Pods that no server tells of, but the function does.
+pub(crate) fn late_pods() -> (Pods, impl Fn(Pod)) {
+    let shared = Arc::new(watch::Shared::default());
+    let told = shared.clone();
+    (Pods { shared }, move |pod| told.write(|table| table.insert(pod)))
+}

@@ -44,7 +44,7 @@ impl Shared {
         look(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write(&self, change: impl FnOnce(&mut Table)) {
+    pub(super) fn write(&self, change: impl FnOnce(&mut Table)) {
         change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner));
     }
 
