@@ -40,12 +40,14 @@ fn the_example_is_right_and_says_every_key() {
     let text = std::fs::read_to_string(path).unwrap();
     let settings = load(&text).unwrap();
     assert_eq!(settings.warnings, [] as [&str; 0]);
-    // What is commented out must be right, too. Prose has a blank after its sign, settings have not.
+    // What is commented out must be right, too. Prose has one blank after its sign, settings have
+    // none or their indentation.
+    let is_prose = |rest: &str| rest.starts_with(' ') && !rest.starts_with("  ");
     let uncommented: Vec<&str> = text
         .lines()
         .map(|line| match line.trim_start().strip_prefix('#') {
-            Some(rest) if !rest.starts_with(' ') && !rest.is_empty() => rest,
-            Some(_) => "",
+            Some(rest) if is_prose(rest) => "",
+            Some(rest) => rest,
             None => line,
         })
         .collect();
