@@ -6,15 +6,33 @@
 //! are. [`BySeries`] takes such a profile apart for servers that keep a series for each service.
 #![forbid(unsafe_code)]
 
+mod attributes;
+pub mod container;
+mod identities;
+pub mod identity;
+pub mod kubernetes;
 mod machine;
 mod process;
+pub mod relabel;
+#[cfg(test)]
+mod scratch;
+mod selection;
 mod series;
+pub mod service;
+pub mod settings;
 mod tables;
+mod text;
 mod waiting;
+mod yaml;
 
+pub use identities::Identities;
+pub use identities::ProcessLabels;
+pub use identities::Recipe;
 pub use machine::Described;
 pub use machine::Machine;
 pub use machine::MachineOptions;
 pub use machine::MachineStats;
+pub use selection::Selection;
 pub use series::BySeries;
 pub use series::SeriesKeys;
+pub use settings::Settings;

@@ -30,8 +30,12 @@ pub use endpoint::Endpoint;
 pub use secret::Auth;
 pub use secret::Secret;
 pub use secret::SecretSource;
+pub use suggest::nearest;
 pub use target::Target;
 pub use trust::environment_is_trusted;
+pub use value::bytes;
+pub use value::duration;
+pub use value::switch;
 
 #[cfg(feature = "push")]
 pub(crate) use value::headers;

@@ -2,7 +2,12 @@
 
 /// The name that differs from `text` by the fewest insertions, deletions, replacements and swaps
 /// of neighbours, when those are at most a third of its letters.
-pub(super) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+///
+/// ```
+/// let known = ["interval", "labels"];
+/// assert_eq!(sondage::config::nearest("intreval", known.into_iter()), Some("interval"));
+/// ```
+pub fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let measured = names.map(|name| (distance(text.as_bytes(), name.as_bytes()), name));
     let (distance, name) = measured.min_by_key(|(distance, _)| *distance)?;
     (distance * 3 <= name.len()).then_some(name)

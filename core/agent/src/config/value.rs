@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 /// What a text must look like, for the error message.
-pub(super) type Allowed = String;
+pub(crate) type Allowed = String;
 
 /// `true`, `1`, `on`, `yes` and their opposites, in any case.
-pub(super) fn switch(text: &str) -> Result<bool, Allowed> {
+///
+/// # Errors
+/// What would be allowed, for a message.
+pub fn switch(text: &str) -> Result<bool, Allowed> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "on" | "yes" => Ok(true),
         "false" | "0" | "off" | "no" => Ok(false),
@@ -31,7 +34,10 @@ pub(super) fn share(text: &str) -> Result<f64, Allowed> {
 }
 
 /// Seconds, or a number followed by `ms`, `s`, `m` or `h`.
-pub(super) fn duration(text: &str) -> Result<Duration, Allowed> {
+///
+/// # Errors
+/// What would be allowed, for a message.
+pub fn duration(text: &str) -> Result<Duration, Allowed> {
     let allowed = || "seconds, or a whole number with ms, s, m or h: 10, 500ms, 1m".to_owned();
     let (digits, unit) = split_unit(text);
     let count: u64 = digits.parse().map_err(|_| allowed())?;
@@ -47,7 +53,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, Allowed> {
 }
 
 /// Bytes, or a number followed by `KiB`, `MiB` or `GiB` (or `k`, `m`, `g`, which mean the same).
-pub(super) fn bytes(text: &str) -> Result<u64, Allowed> {
+///
+/// # Errors
+/// What would be allowed, for a message.
+pub fn bytes(text: &str) -> Result<u64, Allowed> {
     let allowed = || "bytes, or a whole number with KiB, MiB or GiB: 64MiB".to_owned();
     let (digits, unit) = split_unit(text);
     let count: u64 = digits.parse().map_err(|_| allowed())?;
