@@ -6,6 +6,7 @@
 //! are. [`BySeries`] takes such a profile apart for servers that keep a series for each service.
 #![forbid(unsafe_code)]
 
+mod agent;
 mod attributes;
 pub mod container;
 mod identities;
@@ -14,6 +15,7 @@ pub mod kubernetes;
 mod machine;
 mod process;
 pub mod relabel;
+mod rights;
 #[cfg(test)]
 mod scratch;
 mod selection;
@@ -25,6 +27,7 @@ mod text;
 mod waiting;
 mod yaml;
 
+pub use agent::HostAgent;
 pub use identities::Identities;
 pub use identities::ProcessLabels;
 pub use identities::Recipe;

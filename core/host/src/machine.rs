@@ -32,6 +32,8 @@ pub struct MachineOptions {
     pub sampling: HostOptions,
     /// How much memory names may take.
     pub symbols: Budget,
+    /// Shorter stops of threads are left out.
+    pub shortest_wait: Duration,
 }
 
 /// What has happened since the start.
@@ -141,7 +143,10 @@ impl Machine {
                 self.stops.begin(record.tid, Stop::new(pid, comm, words, chance, time));
             }
             RecordKind::Resumed { blocked, .. } => {
-                if let Some((stop, waited)) = self.stops.end(record.tid, blocked) {
+                let ended = self.stops.end(record.tid, blocked);
+                if let Some((stop, waited)) =
+                    ended.filter(|_| blocked >= self.options.shortest_wait)
+                {
                     add_waited(&mut self.processes, &stop, waited);
                 }
             }
@@ -158,7 +163,7 @@ impl Machine {
         let process = self.processes.entry(record.pid).or_insert_with(|| {
             let labels = (self.describe)(record.pid, &thread);
             let wall = self.options.sampling.off_cpu;
-            Process::learn(record.pid, labels, self.interval, wall, &mut self.files)
+            Process::learn((record.pid, &thread), labels, self.interval, wall, &mut self.files)
         });
         let sample = OutsideSample {
             words: sample.frames,
@@ -196,9 +201,12 @@ impl Machine {
         let processes = &mut self.processes;
         self.stops.charge(now, |stop, waited| add_waited(processes, stop, waited));
         let mut all = Profile::new(Vec::new());
-        for process in self.processes.values_mut() {
+        for (pid, process) in &mut self.processes {
             if let Some(profile) = process.finish(&mut self.files, &mut self.symbols) {
                 self.keys.add(process.labels());
+                if !process.ended {
+                    process.set_labels((self.describe)(*pid, process.name()));
+                }
                 all.merge(&profile);
             }
         }

@@ -34,6 +34,7 @@ impl CodeSource for NoCodes {
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: u32,
+    name: String,
     /// `None` for a process whose profile nobody wants.
     labels: Option<Vec<(String, String)>>,
     mappings: Mappings,
@@ -52,7 +53,7 @@ pub(crate) struct Process {
 impl Process {
     /// Looks at a process that was just sampled. One that is gone already has no mappings.
     pub(crate) fn learn(
-        pid: u32,
+        (pid, name): (u32, &str),
         labels: Option<Vec<(String, String)>>,
         interval: Duration,
         wall: bool,
@@ -61,6 +62,7 @@ impl Process {
         let now = Instant::now();
         let mut process = Self {
             pid,
+            name: name.to_owned(),
             labels,
             mappings: Mappings::of(pid),
             stacks: OutsideProcess::new(interval, wall, OutsideRuntimes::default()),
@@ -190,6 +192,16 @@ impl Process {
             }
         }
         Some(profile)
+    }
+
+    /// Goes on with other labels: more may be known of its container by now.
+    pub(crate) fn set_labels(&mut self, labels: Option<Vec<(String, String)>>) {
+        self.labels = labels;
+    }
+
+    /// The name that its first sampled thread had.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The labels of the process.

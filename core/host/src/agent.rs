@@ -1,0 +1,144 @@
+//! The agent: watches the machine, and delivers a profile of it every so often.
+
+use crate::identities::Identities;
+use crate::identity::Proc;
+use crate::machine::{Described, Machine, MachineOptions, MachineStats};
+use crate::rights;
+use crate::series::BySeries;
+use crate::settings::Settings;
+use sondage::config::Target;
+use sondage::export::{self, ExportStats, Exporter, Sink};
+use sondage::profile::Profile;
+use sondage::resolve::Budget;
+use sondage::{Error, ErrorKind};
+use sondage_ebpf::HostOptions;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often records are read when nothing hurries.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long stopping waits for uploads.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The agent of a machine. To be used on one thread.
+#[derive(Debug)]
+pub struct HostAgent {
+    machine: Machine,
+    exporter: Exporter,
+    interval: Duration,
+    next_flush: Instant,
+    /// What looked wrong without being an error.
+    pub warnings: Vec<String>,
+    /// Rights that were given up once the programs were loaded.
+    pub given_up: Vec<String>,
+}
+
+impl HostAgent {
+    /// Loads the programs, gives up every right that is no longer needed, and starts watching.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where the kernel or the process' rights do not allow it, with what
+    /// is missing and how to get it; [`ErrorKind::InvalidInput`] and [`ErrorKind::Io`] as the
+    /// settings' targets have them.
+    pub fn start(settings: &Settings, proc: Proc) -> Result<Self, Error> {
+        let config = &settings.config;
+        if config.targets.iter().any(|target| matches!(target, Target::Pull(_))) {
+            let message = "the host agent sends profiles; pull+http is for a process of its own";
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        let mut sinks = export::sinks(config)?;
+        let identities = Arc::new(Mutex::new(None));
+        let describe = describer(identities.clone());
+        let machine = Machine::start(machine_options(settings), describe)
+            .map_err(|error| Error::new(ErrorKind::Unsupported, error.to_string()))?;
+        let mut warnings = settings.warnings.clone();
+        let given_up = rights::give_up_the_rest().unwrap_or_else(|error| {
+            warnings.push(format!("rights that are not needed could not be given up: {error}"));
+            Vec::new()
+        });
+        // Threads begin only now: they have the rights of this one.
+        *lock(&identities) = Some(Identities::new(settings.recipe(proc)?));
+        let keys = machine.series_keys();
+        sinks = sinks
+            .into_iter()
+            .map(|sink| match sink.is_local() {
+                true => sink,
+                false => Box::new(BySeries::new(sink, keys.clone())) as Box<dyn Sink>,
+            })
+            .collect();
+        let options = export::Options::from_config(config)?;
+        let exporter = Exporter::start(sinks, &options, |builder, body| builder.spawn(body))?;
+        let next_flush = Instant::now() + config.interval;
+        Ok(Self { machine, exporter, interval: config.interval, next_flush, warnings, given_up })
+    }
+
+    /// Watches for a moment, and delivers the profile when it is time: then it is returned too.
+    pub fn work(&mut self) -> Option<Arc<Profile>> {
+        let left = self.next_flush.saturating_duration_since(Instant::now());
+        self.machine.wait(left.min(TICK));
+        self.machine.work();
+        (Instant::now() >= self.next_flush).then(|| self.deliver())
+    }
+
+    /// Delivers what has come since the last profile.
+    pub fn deliver(&mut self) -> Arc<Profile> {
+        self.next_flush = Instant::now() + self.interval;
+        let profile = Arc::new(self.machine.flush());
+        self.exporter.submit(&profile);
+        profile
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> (MachineStats, Vec<ExportStats>) {
+        (self.machine.stats(), self.exporter.stats())
+    }
+
+    /// Delivers the last profile and stops; waits 5 s at most for uploads.
+    pub fn stop(mut self) -> (Arc<Profile>, MachineStats, Vec<ExportStats>) {
+        let last = self.deliver();
+        let stats = self.machine.stats();
+        drop(self.machine);
+        (last, stats, self.exporter.stop(Instant::now() + EXPORT_TIMEOUT))
+    }
+}
+
+fn machine_options(settings: &Settings) -> MachineOptions {
+    let config = &settings.config;
+    let hertz = NonZeroU32::new(config.hz).unwrap_or(NonZeroU32::MIN);
+    let memory = usize::try_from(config.limits.memory_bytes).unwrap_or(usize::MAX);
+    let symbols = usize::try_from(config.limits.symbol_bytes).unwrap_or(usize::MAX);
+    let sampling = HostOptions {
+        hertz,
+        max_depth: config.limits.max_depth,
+        kernel_stacks: settings.kernel_stacks,
+        // The rest is for stacks and for what is known of processes.
+        table_bytes: memory / 2,
+        off_cpu: settings.off_cpu.is_some(),
+        ..HostOptions::default()
+    };
+    let symbols = Budget { cache_bytes: symbols, ..Budget::default() };
+    MachineOptions { sampling, symbols, shortest_wait: settings.off_cpu.unwrap_or_default() }
+}
+
+/// Tells the labels of processes, once there are identities; those of a process that is gone already
+/// are the name of its thread.
+fn describer(
+    identities: Arc<Mutex<Option<Identities>>>,
+) -> impl FnMut(u32, &str) -> Described + Send + 'static {
+    move |pid, comm| {
+        let mut identities = lock(&identities);
+        let by_name = || Some(vec![("service_name".to_owned(), comm.to_owned())]);
+        let Some(identities) = identities.as_mut() else { return by_name() };
+        match identities.describe(pid) {
+            Some(found) => Some(found.labels.clone()),
+            None if identities.is_excluded(pid) => None,
+            None => by_name(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
