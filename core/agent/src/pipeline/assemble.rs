@@ -10,7 +10,7 @@ use super::stacks::{Stacks, ThreadNameId, room};
 use super::threads::Threads;
 use crate::labels::{Interned, id_pairs};
 use crate::profile::{LabelSetId, LossCause, Profile};
-use crate::resolve::{CodeSource, Detail, FileIndex, Modules, Symbols};
+use crate::resolve::{CodeSource, Detail, FileIndex, Mappings, Symbols};
 use sondage_sampler::walk::python::PythonFrame;
 use sondage_sampler::{End, Labels};
 use std::collections::{HashMap, HashSet};
@@ -54,7 +54,7 @@ pub(super) struct RawStack<'a> {
 
 /// What frame words are read by.
 pub(super) struct Reading<'a> {
-    pub(super) modules: &'a mut Modules,
+    pub(super) modules: &'a mut Mappings,
     pub(super) interpreted: &'a mut Interpreted,
     pub(super) managed: Option<&'a mut (dyn Managed + 'static)>,
     pub(super) codes: &'a dyn CodeSource,
@@ -354,7 +354,7 @@ impl Assembly {
     /// stack (`losses`) goes under frames that say why.
     pub(crate) fn finish(
         &self,
-        modules: &Modules,
+        modules: &Mappings,
         threads: &Threads,
         symbols: &mut Symbols,
         losses: &[(LossCause, u64)],
@@ -447,7 +447,7 @@ fn add_placeholder(profile: &mut Profile, cause: LossCause, amounts: Amounts) {
 }
 
 /// The file in which a stack ended too early.
-fn last_file(frames: &[u64], modules: &Modules) -> Option<FileIndex> {
+fn last_file(frames: &[u64], modules: &Mappings) -> Option<FileIndex> {
     let last = frames.last()?;
     Some(modules.find(last.saturating_sub(1))?.file)
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::pipeline::interpreted::Showing;
+use crate::resolve::Modules;
 use sondage_sampler::walk::python::{CodeShape, LineTable};
 
 #[test]

@@ -1,7 +1,7 @@
 //! The frames of a profile that is being put together, each once, and what they are called.
 
 use crate::profile::{Function, Line, Location, LocationId, Mapping, Profile};
-use crate::resolve::{ANONYMOUS, Detail, FileIndex, Modules, PerfMap, Resolved, Symbols};
+use crate::resolve::{Detail, FileIndex, Mappings, Resolved, Symbols, is_anonymous};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ impl Frames {
     }
 
     /// The number of the frame at an address.
-    pub(super) fn native(&mut self, address: u64, modules: &Modules, detail: Detail) -> u32 {
+    pub(super) fn native(&mut self, address: u64, modules: &Mappings, detail: Detail) -> u32 {
         let frame = if address >> KIND_SHIFT != 0 {
             Frame::UnknownKind
         } else if let Some(module) = modules.find(address) {
@@ -95,7 +95,7 @@ impl Frames {
     pub(super) fn locations(
         &self,
         profile: &mut Profile,
-        modules: &Modules,
+        modules: &Mappings,
         symbols: &mut Symbols,
     ) -> Vec<LocationId> {
         let mut by_file: HashMap<(FileIndex, Detail), Vec<(u64, usize)>> = HashMap::new();
@@ -109,8 +109,8 @@ impl Frames {
             frames.sort_unstable();
             let addresses: Vec<u64> = frames.iter().map(|(address, _)| *address).collect();
             let file = modules.file(file);
-            if file.path.as_os_str() == ANONYMOUS {
-                for ((_, number), name) in frames.iter().zip(perf_map_names(&addresses)) {
+            if is_anonymous(&file.path) {
+                for ((_, number), name) in frames.iter().zip(perf_map_names(modules, &addresses)) {
                     lines[*number] = name.iter().map(|name| named_line(profile, name)).collect();
                 }
                 continue;
@@ -141,8 +141,8 @@ fn lines_of(profile: &mut Profile, resolved: &Resolved) -> Vec<Line> {
 }
 
 /// Names that a just-in-time compiler wrote down for its code, if it did.
-fn perf_map_names(addresses: &[u64]) -> Vec<Option<String>> {
-    let names = PerfMap::open().and_then(|map| map.names_at(addresses));
+fn perf_map_names(modules: &Mappings, addresses: &[u64]) -> Vec<Option<String>> {
+    let names = modules.perf_map().and_then(|map| map.names_at(addresses));
     names.map_or_else(|_| vec![None; addresses.len()], |names| names.names)
 }
 
@@ -162,7 +162,7 @@ fn source_line(profile: &mut Profile, source: &SourceFrame) -> Line {
 
 fn location(
     profile: &mut Profile,
-    modules: &Modules,
+    modules: &Mappings,
     frame: &Frame,
     lines: Vec<Line>,
 ) -> LocationId {
@@ -194,6 +194,7 @@ fn location(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::Modules;
 
     #[inline(never)]
     fn called(number: u64) -> u64 {

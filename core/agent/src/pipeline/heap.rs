@@ -9,7 +9,7 @@ use super::mixed::{Native, python_start};
 use super::stacks::ThreadNameId;
 use super::threads::Threads;
 use crate::profile::Profile;
-use crate::resolve::{FileIndex, Modules, Symbols};
+use crate::resolve::{FileIndex, Mappings, Symbols};
 use sondage_sampler::End;
 use sondage_sampler::heap::{Allocations, Heap, HeapCounters, Named, PARTS, StartError};
 use std::collections::HashMap;
@@ -123,7 +123,7 @@ impl HeapBook {
     /// The profile of what was allocated since the last one, and of what is in use.
     pub(super) fn flush(
         &mut self,
-        modules: &Modules,
+        modules: &Mappings,
         threads: &Threads,
         symbols: &mut Symbols,
     ) -> Profile {
@@ -267,14 +267,14 @@ fn from_the_host(frames: &[u64], reading: &Reading<'_>) -> Vec<u64> {
 }
 
 /// Asks for the table of this library, which every stack begins in, and which no stack keeps.
-pub(super) fn want_own_table(modules: &mut Modules) {
+pub(super) fn want_own_table(modules: &mut Mappings) {
     if let Some(file) = own_file(modules) {
         modules.want_table(file);
     }
 }
 
 /// The file that this library is part of.
-fn own_file(modules: &Modules) -> Option<FileIndex> {
+fn own_file(modules: &Mappings) -> Option<FileIndex> {
     let here = Heap::start as fn(u64) -> Result<Heap, StartError> as usize;
     Some(modules.find(here as u64)?.file)
 }

@@ -2,8 +2,8 @@
 
 use super::mixed::Native;
 use crate::resolve::{
-    CodeSource, Codes, FileIndex, Image, Module, Modules, PythonFunction, ResolveError, all_ranges,
-    ranges_of, variable,
+    CodeSource, Codes, FileIndex, Image, Mappings, Module, PythonFunction, ResolveError,
+    all_ranges, ranges_of, variable,
 };
 use std::ops::Range;
 
@@ -73,7 +73,7 @@ impl Interpreted {
     }
 
     /// Finds the interpreter's code among `modules`, if that was not done for this list.
-    pub(super) fn find_code(&mut self, modules: &mut Modules) {
+    pub(super) fn find_code(&mut self, modules: &mut Mappings) {
         let Some(address) = self.evaluation else { return };
         if self.code.revision == modules.revision() {
             return;
@@ -110,7 +110,7 @@ impl Interpreted {
 
     /// Where the interpreter's function that holds an address begins; the address itself, where that
     /// is not known.
-    pub(super) fn function_start(&mut self, modules: &mut Modules, address: u64) -> u64 {
+    pub(super) fn function_start(&mut self, modules: &mut Mappings, address: u64) -> u64 {
         let (Some(module), Some((file, in_file))) =
             (modules.find(address).cloned(), &mut self.code.in_file)
         else {
@@ -147,7 +147,7 @@ impl Interpreted {
 }
 
 impl InFile {
-    fn find(modules: &mut Modules, module: &Module, address: u64) -> Self {
+    fn find(modules: &mut Mappings, module: &Module, address: u64) -> Self {
         let address = address.wrapping_sub(module.bias);
         look(modules, module.file, |image| {
             let evaluation = ranges_of(image, EVALUATION, address)?;
@@ -158,7 +158,7 @@ impl InFile {
 
 /// Looks into a file. What cannot be read is told with the modules.
 fn look<T: Default>(
-    modules: &mut Modules,
+    modules: &mut Mappings,
     file: FileIndex,
     read: impl FnOnce(&Image) -> Result<T, ResolveError>,
 ) -> T {
@@ -174,6 +174,7 @@ fn look<T: Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::Modules;
 
     /// A function that stands in for the evaluation function: whatever holds the address.
     #[inline(never)]

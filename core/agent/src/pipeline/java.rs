@@ -5,7 +5,7 @@ use super::frames::SourceFrame;
 use super::managed::{Managed, OwnFile, Shown};
 use crate::hotspot::Announced;
 use crate::profile::LossCause;
-use crate::resolve::{CodeSource, Methods, Modules};
+use crate::resolve::{CodeSource, Mappings, Methods};
 use sondage_sampler::walk::hotspot::HotspotFrame;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -91,7 +91,7 @@ impl Managed for Java {
         leaf.is_some() || words.iter().any(|word| self.is_frame(*word))
     }
 
-    fn find_code(&mut self, modules: &mut Modules) {
+    fn find_code(&mut self, modules: &mut Mappings) {
         self.own.find(modules, self.hotspot.inside);
     }
 

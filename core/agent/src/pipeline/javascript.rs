@@ -3,7 +3,7 @@
 use super::frames::SourceFrame;
 use super::managed::{Managed, OwnFile, Shown};
 use crate::profile::LossCause;
-use crate::resolve::{CodeSource, JavaScript, Modules};
+use crate::resolve::{CodeSource, JavaScript, Mappings};
 use crate::v8::Announced;
 use sondage_sampler::walk::v8::V8Frame;
 use std::collections::HashMap;
@@ -75,7 +75,7 @@ impl Managed for Scripted {
         V8Frame::from_word(word).is_some()
     }
 
-    fn find_code(&mut self, modules: &mut Modules) {
+    fn find_code(&mut self, modules: &mut Mappings) {
         let Some((file, bias)) = self.own.find(modules, self.v8.builtins) else { return };
         let file = modules.file(file);
         let found = file.open().and_then(|image| self.javascript.find_sizes(&image, bias));

@@ -4,7 +4,7 @@ use super::frames::SourceFrame;
 use super::java::Java;
 use super::javascript::Scripted;
 use crate::profile::LossCause;
-use crate::resolve::{CodeSource, FileIndex, Modules};
+use crate::resolve::{CodeSource, FileIndex, Mappings};
 use std::fmt::Debug;
 use std::ops::Range;
 use std::rc::Rc;
@@ -42,7 +42,7 @@ pub(super) trait Managed: Debug {
     }
 
     /// Finds the runtime's file among `modules`, if that was not done for this list.
-    fn find_code(&mut self, modules: &mut Modules);
+    fn find_code(&mut self, modules: &mut Mappings);
 
     /// How a stack is shown, leaf first. A native frame that is returned to is given as the address
     /// before, which is in the call.
@@ -73,7 +73,11 @@ impl OwnFile {
     /// Finds the mappings of the file that holds `address`, if that was not done for this list, and
     /// asks for its table: every stack leads through it. Returns the file, with the address of the
     /// process at which it begins, if it is another than before.
-    pub(super) fn find(&mut self, modules: &mut Modules, address: u64) -> Option<(FileIndex, u64)> {
+    pub(super) fn find(
+        &mut self,
+        modules: &mut Mappings,
+        address: u64,
+    ) -> Option<(FileIndex, u64)> {
         if self.revision == modules.revision() {
             return None;
         }

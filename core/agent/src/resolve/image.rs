@@ -59,6 +59,11 @@ impl Image {
                 "the file was replaced since it was mapped",
             ));
         }
+        Self::of_mapped(source)
+    }
+
+    /// Reads a file that is mapped somewhere.
+    pub(crate) fn of_mapped(source: Source) -> Result<Self, ResolveError> {
         let image = Self::new(source)?;
         image.check_segments()?;
         Ok(image)

@@ -12,6 +12,14 @@ pub(super) fn read_own(start: u64, count: usize) -> Option<Vec<u8>> {
     read(&open()?, start, count)
 }
 
+/// The same of another process, where there is one.
+pub(super) fn read_memory(pid: Option<u32>, start: u64, count: usize) -> Option<Vec<u8>> {
+    match pid {
+        None => read_own(start, count),
+        Some(pid) => read(&File::open(format!("/proc/{pid}/mem")).ok()?, start, count),
+    }
+}
+
 fn open() -> Option<File> {
     File::open("/proc/self/mem").ok()
 }

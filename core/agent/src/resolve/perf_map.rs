@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::error::ResolveError;
 use super::error::ResolveErrorKind;
 use super::names;
+use super::reach::open_under_root;
 use super::source::Source;
 
 /// Bytes read of a map; of a longer one the last, which hold the newest code.
@@ -51,12 +52,30 @@ impl PerfMap {
         PathBuf::from(format!("/tmp/perf-{}.map", std::process::id()))
     }
 
+    /// Opens the map of another process, under its own root and by the number that it has in its
+    /// own namespace.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), with that process' effective user; no part of the way may be a
+    /// symbolic link.
+    pub fn open_of(pid: u32) -> Result<Self, ResolveError> {
+        let status = status_of(&pid.to_string())?;
+        let own = field(&status, "NSpid:", |fields| fields.last().cloned()).unwrap_or(pid);
+        let path = PathBuf::from(format!("/tmp/perf-{own}.map"));
+        let (source, _) = open_under_root(pid, &path)?;
+        Self::owned(source, effective_user(&status)?, &path)
+    }
+
     fn open_at(path: &Path) -> Result<Self, ResolveError> {
         let (source, _) = Source::open_with(path, libc::O_NOFOLLOW)?;
-        if source.owner() != Some(effective_user()?) {
+        Self::owned(source, effective_user(&status_of("self")?)?, path)
+    }
+
+    fn owned(source: Source, user: u32, path: &Path) -> Result<Self, ResolveError> {
+        if source.owner() != Some(user) {
             return Err(ResolveError::new(
                 ResolveErrorKind::Unreadable,
-                format!("{} does not belong to this process' user", path.display()),
+                format!("{} does not belong to the process' user", path.display()),
             ));
         }
         Ok(Self { source, limit: MAX_BYTES })
@@ -150,14 +169,22 @@ fn parse(line: &[u8]) -> Option<(u64, u64, &[u8])> {
     (size > 0 && !name.is_empty()).then_some((start, size, name))
 }
 
-/// The effective user id, without a system call that would need `unsafe`.
-fn effective_user() -> Result<u32, ResolveError> {
-    let status = std::fs::read_to_string("/proc/self/status")
-        .map_err(|e| ResolveError::io("cannot read /proc/self/status", &e))?;
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1)?.parse().ok())
-        .ok_or_else(|| ResolveError::malformed("/proc/self/status has no Uid line"))
+/// What `/proc/PID/status` says, without a system call that would need `unsafe`.
+fn status_of(pid: &str) -> Result<String, ResolveError> {
+    let path = format!("/proc/{pid}/status");
+    std::fs::read_to_string(&path).map_err(|e| ResolveError::io(&format!("cannot read {path}"), &e))
+}
+
+fn effective_user(status: &str) -> Result<u32, ResolveError> {
+    field(status, "Uid:", |fields| fields.get(1).cloned())
+        .ok_or_else(|| ResolveError::malformed("/proc/PID/status has no Uid line"))
+}
+
+/// One of the numbers of a line.
+fn field(status: &str, name: &str, choose: fn(&[u32]) -> Option<u32>) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let numbers: Vec<u32> = line.split_whitespace().map_while(|it| it.parse().ok()).collect();
+    choose(&numbers)
 }
 
 #[cfg(test)]
@@ -220,7 +247,7 @@ mod tests {
         let link = path.with_extension("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let of_link = PerfMap::open_at(&link).unwrap_err();
-        let foreign = if effective_user().unwrap() == 0 {
+        let foreign = if effective_user(&status_of("self").unwrap()).unwrap() == 0 {
             std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
             path.clone()
         } else {
@@ -239,8 +266,11 @@ mod tests {
         assert_eq!(PerfMap::open().unwrap_err().kind(), ResolveErrorKind::Missing);
         std::fs::write(PerfMap::path(), "abc0 10 jitted\n").unwrap();
         let found = PerfMap::open().map(|map| map.names_at(&[0xabcf]));
+        let as_another = PerfMap::open_of(std::process::id()).map(|map| map.names_at(&[0xabcf]));
         std::fs::remove_file(PerfMap::path()).unwrap();
-        assert_eq!(found.unwrap().unwrap().names, [Some("jitted".to_owned())]);
+        for found in [found, as_another] {
+            assert_eq!(found.unwrap().unwrap().names, [Some("jitted".to_owned())]);
+        }
     }
 
     proptest! {

@@ -35,7 +35,7 @@ impl FileIdentity {
 /// Where the bytes come from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    File { file: File, len: u64 },
+    File { file: Arc<File>, len: u64 },
     Memory(Arc<[u8]>),
 }
 
@@ -59,12 +59,25 @@ impl Source {
             .custom_flags(flags | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
             .open(path)
             .map_err(|e| ResolveError::io("cannot open the file", &e))?;
+        Self::of(Arc::new(file))
+    }
+
+    /// A regular file that is open.
+    pub(crate) fn of(file: Arc<File>) -> Result<(Self, FileIdentity), ResolveError> {
         let meta = file.metadata().map_err(|e| ResolveError::io("cannot stat the file", &e))?;
         if !meta.is_file() {
             return Err(not_regular());
         }
         let identity = FileIdentity { device: meta.dev(), inode: meta.ino() };
         Ok((Self::File { file, len: meta.len() }, identity))
+    }
+
+    /// The open file; `None` for memory.
+    pub(crate) fn file(&self) -> Option<&Arc<File>> {
+        match self {
+            Self::File { file, .. } => Some(file),
+            Self::Memory(_) => None,
+        }
     }
 
     /// The user that owns the opened file; `None` for memory.

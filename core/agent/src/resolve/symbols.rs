@@ -17,6 +17,8 @@ use super::error::ResolveError;
 use super::error::ResolveErrorKind;
 use super::image::Image;
 use super::names;
+use super::reach::Proof;
+use super::reach::Reach;
 use super::source::FileIdentity;
 use super::symtab;
 use super::symtab::Symbol;
@@ -54,15 +56,17 @@ impl Default for Budget {
 /// A file whose code runs in the process.
 #[derive(Clone, Debug, Default)]
 pub struct ModuleFile {
-    /// Its path in the process' mount namespace.
+    /// Its path, as `/proc/PID/maps` tells it.
     pub path: PathBuf,
-    /// The file that is mapped, as `/proc/self/maps` tells; another one at `path` is refused.
+    /// The file that is mapped, as `/proc/PID/maps` tells; another one at `path` is refused.
     pub identity: Option<FileIdentity>,
     /// Its GNU build id in lower-case hex, as read from memory; another one in the file is
     /// refused.
     pub build_id: Option<String>,
     /// Its bytes, for an image without a file (the vDSO); `path` then only names it.
     pub bytes: Option<Arc<[u8]>>,
+    /// How it is reached, for a file that another process has mapped.
+    pub reach: Option<Reach>,
 }
 
 impl ModuleFile {
@@ -79,6 +83,9 @@ impl ModuleFile {
         if let Some(bytes) = &self.bytes {
             return self.check(Image::from_bytes(bytes.clone())?);
         }
+        if let Some(reach) = &self.reach {
+            return self.open_through(reach);
+        }
         let opened = Image::open(&self.path, self.identity).and_then(|image| self.check(image));
         match &opened {
             Err(error) if self.identity.is_some() && is_gone(error) => {
@@ -87,6 +94,18 @@ impl ModuleFile {
             }
             _ => opened,
         }
+    }
+
+    fn open_through(&self, reach: &Reach) -> Result<Image, ResolveError> {
+        let (source, proof) = reach.open(&self.path, self.identity)?;
+        let image = Image::of_mapped(source)?;
+        if proof == Proof::Inode && (self.build_id.is_none() || image.build_id() != self.build_id) {
+            return Err(ResolveError::new(
+                ResolveErrorKind::Replaced,
+                "nothing shows that this file is the one that is mapped",
+            ));
+        }
+        self.check(image)
     }
 
     fn check(&self, image: Image) -> Result<Image, ResolveError> {
@@ -176,8 +195,8 @@ impl SymbolCounters {
 ///
 /// Files are opened when an address is asked for the first time, read in bounded ranges and
 /// closed again; results are kept in a bounded cache. It blocks on the disk and takes
-/// milliseconds per new file: it belongs on the agent's thread, never in a handler. Not for
-/// addresses of other processes: paths are opened in this process' mount namespace.
+/// milliseconds per new file: it belongs on the agent's thread, never in a handler. A file of another
+/// process is opened as its [`Reach`] says.
 ///
 /// ```
 /// use sondage::resolve::{Budget, ModuleFile, Symbols};
