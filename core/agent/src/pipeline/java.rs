@@ -7,6 +7,7 @@ use crate::hotspot::Announced;
 use crate::profile::LossCause;
 use crate::resolve::{CodeSource, Mappings, Methods};
 use sondage_sampler::walk::hotspot::HotspotFrame;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ const CARRIED: &str = "jdk.internal.vm.Continuation.enter";
 /// HotSpot's code, and the methods that samples named.
 #[derive(Debug)]
 pub(super) struct Java {
-    hotspot: &'static Announced,
+    hotspot: Cow<'static, Announced>,
     own: OwnFile,
     /// Whether native frames of libjvm are shown where they are not the leaf.
     internals: bool,
@@ -34,7 +35,7 @@ pub(super) struct Java {
 }
 
 impl Java {
-    pub(super) fn new(hotspot: &'static Announced, internals: bool) -> Self {
+    pub(super) fn new(hotspot: Cow<'static, Announced>, internals: bool) -> Self {
         Self {
             hotspot,
             own: OwnFile::default(),
@@ -87,7 +88,7 @@ impl Managed for Java {
     }
 
     fn has_part_in(&self, words: &[u64]) -> bool {
-        let leaf = words.first().and_then(|leaf| stub(self.hotspot, *leaf));
+        let leaf = words.first().and_then(|leaf| stub(&self.hotspot, *leaf));
         leaf.is_some() || words.iter().any(|word| self.is_frame(*word))
     }
 
@@ -114,7 +115,7 @@ impl Managed for Java {
                     true => Shown::Named(*word),
                     false => Shown::Native(*word),
                 };
-                shown.push(stub(self.hotspot, *word).map_or(native, Shown::Source));
+                shown.push(stub(&self.hotspot, *word).map_or(native, Shown::Source));
             } else {
                 let address = word.saturating_sub(1);
                 if self.internals || (depth < last && !self.own.holds(address)) {

@@ -5,6 +5,7 @@ use super::java::Java;
 use super::javascript::Scripted;
 use crate::profile::LossCause;
 use crate::resolve::{CodeSource, FileIndex, Mappings};
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::rc::Rc;
@@ -103,7 +104,7 @@ pub(super) fn managed(
 ) -> Option<Box<dyn Managed>> {
     match (v8, hotspot) {
         (Some(v8), _) => Some(Box::new(Scripted::new(v8, internals))),
-        (None, Some(hotspot)) => Some(Box::new(Java::new(hotspot, internals))),
+        (None, Some(hotspot)) => Some(Box::new(Java::new(Cow::Borrowed(hotspot), internals))),
         (None, None) => None,
     }
 }

@@ -18,6 +18,7 @@ mod javascript;
 mod limits;
 mod managed;
 mod mixed;
+mod outside;
 mod stacks;
 mod threads;
 
@@ -26,6 +27,9 @@ pub use foreign::ForeignFrame;
 pub use foreign::ForeignStack;
 pub use foreign_heap::ForeignHeap;
 pub use foreign_heap::ForeignHeapStack;
+pub use outside::OutsideProcess;
+pub use outside::OutsideRuntimes;
+pub use outside::OutsideSample;
 pub use threads::OwnThread;
 pub use threads::exclude_this_thread;
 pub use threads::own_cpu;

@@ -93,6 +93,7 @@ pub use symbols::SymbolFrame;
 pub use symbols::Symbols;
 pub use symtab::Symbol;
 pub use symtab::symbols_at;
+pub use symtab::symbols_matching;
 pub use tables::OwnedTable;
 pub use v8::JavaScript;
 pub use v8::JavaScriptFrame;

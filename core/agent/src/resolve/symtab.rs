@@ -75,6 +75,8 @@ pub(crate) enum Named {
     Code,
     /// A variable.
     Data,
+    /// All that have an address, those of thread-local variables among them.
+    Any,
 }
 
 /// The symbols of this kind whose names `matches` takes, from `.symtab` or else `.dynsym`, in their
@@ -98,6 +100,7 @@ pub(crate) fn symbols_named(
         let right = match named {
             Named::Code => names_code(symbol),
             Named::Data => symbol.st_type() == elf::STT_OBJECT,
+            Named::Any => symbol.st_shndx.get(LE) != elf::SHN_UNDEF,
         };
         if !right {
             return Ok(());
@@ -113,6 +116,18 @@ pub(crate) fn symbols_named(
         Ok(())
     })?;
     Ok(found)
+}
+
+/// Every symbol of a file whose name `matches` takes, in the order of its table; the address of a
+/// thread-local variable is its offset in the file's block of them.
+///
+/// # Errors
+/// When the table or its strings lie outside the file, are larger than 64 MiB, or take too long.
+pub fn symbols_matching(
+    image: &Image,
+    matches: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Symbol>, ResolveError> {
+    symbols_named(image, Named::Any, matches)
 }
 
 /// Hands out the entries of a symbol table, read in chunks.

@@ -134,7 +134,8 @@ impl<'m, M: MemoryReader> VmStructs<'m, M> {
         self.half(address, 0).ok_or(Unsupported::Unreasonable(name))
     }
 
-    fn address(&self, of: &'static str, name: &'static str) -> Result<u64, Unsupported> {
+    /// Where a static field is.
+    pub(super) fn address(&self, of: &'static str, name: &'static str) -> Result<u64, Unsupported> {
         let found = self.fields.find(&mut **self.memory.borrow_mut(), &[of, name]);
         match found {
             Some([_, _, is_static, _, address]) if is_static as u32 != 0 => Ok(address),

@@ -90,3 +90,14 @@ pub(super) fn apply<M: MemoryReader>(
     };
     Ok(Layout { offsets, ..layout })
 }
+
+/// Where `_PyRuntime` points to the first interpreter, and in an interpreter the next one and its
+/// first thread state: `runtime_state.interpreters_head`, `interpreter_state.next` and
+/// `.threads_head`, which have the same places in every version so far.
+pub(super) fn lists<M: MemoryReader>(memory: &mut M, table: u64) -> Option<(u64, u64, u64)> {
+    let mut offset = |index: u64| {
+        let offset = memory.word(table.wrapping_add(index.wrapping_mul(8)))?;
+        (offset < 1 << 20).then_some(offset)
+    };
+    Some((table.wrapping_add(offset(5)?), offset(8)?, offset(9)?))
+}

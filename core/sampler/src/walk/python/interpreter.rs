@@ -119,6 +119,26 @@ impl Interpreter {
         })
     }
 
+    /// An interpreter of another process, none of whose functions can be called: it is never given
+    /// to a sampler.
+    pub(super) fn of_other(
+        layout: Layout,
+        code_type: u64,
+        bytes_type: u64,
+        evaluation: u64,
+    ) -> Self {
+        Self {
+            layout,
+            code_type,
+            bytes_type,
+            labels: None,
+            evaluation,
+            this_thread_state: 0,
+            current_thread_state: 0,
+            current_is_of_thread: false,
+        }
+    }
+
     /// Takes the labels of samples from a context variable: the address of the `ContextVar`
     /// object, which must never be freed, and its `hash()`.
     #[must_use]

@@ -69,10 +69,10 @@ impl<'p> Running<'p> {
 }
 
 /// Gives code objects numbers and passes words on.
-struct Interning<'a, P> {
-    python: &'a Interpreter,
-    codes: &'a Interner,
-    put: P,
+pub(super) struct Interning<'a, P> {
+    pub(super) python: &'a Interpreter,
+    pub(super) codes: &'a Interner,
+    pub(super) put: P,
 }
 
 impl<M: MemoryReader, P: FnMut(usize, u64)> Frames<M> for Interning<'_, P> {

@@ -19,6 +19,7 @@ mod identify;
 mod isolate;
 mod labels;
 mod layout;
+mod outside;
 mod registry;
 mod step;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use labels::STORE_MAGIC;
 pub use layout::Layout;
 pub use layout::Unsupported;
 pub use layout::Version;
+pub use outside::OutsideIsolate;
 pub use registry::Attached;
 pub use registry::collection_begins;
 pub use registry::collection_ends;
