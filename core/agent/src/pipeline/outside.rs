@@ -10,7 +10,7 @@ use super::javascript::Scripted;
 use super::managed::Managed;
 use super::stacks::Stacks;
 use super::threads::Threads;
-use crate::profile::{Profile, ValueType};
+use crate::profile::{LossCause, Profile, ValueType};
 use crate::resolve::{Budget, CodeSource, Mappings, Symbols};
 use sondage_sampler::{End, Labels, RawSample, Source};
 use std::borrow::Cow;
@@ -112,23 +112,25 @@ impl OutsideProcess {
         self.assembly.settle(&mut self.stacks, &mut reading);
     }
 
-    /// Finishes the profile and begins the next one.
+    /// Finishes the profile and begins the next one. `unsampled` is CPU time that no sample stands
+    /// for.
     pub fn finish(
         &mut self,
         mappings: &mut Mappings,
         codes: &dyn CodeSource,
-        source: &str,
+        unsampled: Duration,
     ) -> Profile {
         self.settle(mappings, codes);
         let assembly = std::mem::replace(&mut self.assembly, assembly(self.interval));
-        let mut profile = assembly.finish(mappings, &self.threads, &mut self.symbols, &[]);
+        let losses = [(LossCause::Unsampled, nanos(unsampled))];
+        let mut profile = assembly.finish(mappings, &self.threads, &mut self.symbols, &losses);
+        self.threads = Threads::new();
         let now = (Instant::now(), SystemTime::now());
         let (start, start_time) = std::mem::replace(&mut self.start, now);
         profile.meta.duration = now.0.duration_since(start);
         let since_epoch = start_time.duration_since(UNIX_EPOCH).unwrap_or_default();
         profile.meta.start_unix_nanos = Some(nanos(since_epoch));
         profile.meta.period = Some((ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
-        profile.meta.sources = vec![source.to_owned()];
         profile
     }
 
