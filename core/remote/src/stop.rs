@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 /// How long a thread may take until it stops; one that waits in the kernel for a disk does not.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Looks at a thread that is about to stop before the processor is given up between them.
-const SPINS: u32 = 200;
+/// Looks at a thread that is about to stop before time is given up between them. To yield the
+/// processor instead could give it away for milliseconds, in which the thread stays stopped.
+const SPINS: u32 = 100;
 
 /// Stops threads of other processes, one at a time. It stays on the thread that made it, which is
 /// the tracer as the kernel sees it: when that ends, by whatever cause, every thread goes on.
@@ -32,8 +33,10 @@ pub struct Stopped<'t> {
 }
 
 impl Tracer {
-    /// One that has stopped nothing yet.
+    /// One that has stopped nothing yet. The calling thread gets a better priority, where that is
+    /// permitted: it is to be short that threads wait for it.
     pub fn new() -> Self {
+        sys::be_quick();
         Self::default()
     }
 
@@ -69,8 +72,8 @@ impl Tracer {
                 }
                 Change::Ended => return Ok(None),
                 Change::None if since.elapsed() > PATIENCE => break,
-                Change::None if round < SPINS => std::thread::yield_now(),
-                Change::None => std::thread::sleep(Duration::from_micros(50)),
+                Change::None if round < SPINS => std::hint::spin_loop(),
+                Change::None => std::thread::sleep(Duration::from_micros(20)),
             }
         }
         self.late.push(tid);
