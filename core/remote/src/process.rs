@@ -103,7 +103,7 @@ impl Process {
                 ),
             });
         }
-        process.attached = Attached::find(&process.mappings, &process.memory);
+        process.attached = Attached::find(pid, &process.mappings, &process.memory);
         Ok(process)
     }
 
