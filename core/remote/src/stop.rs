@@ -15,6 +15,8 @@ const SPINS: u32 = 100;
 
 /// Stops threads of other processes, one at a time. It stays on the thread that made it, which is
 /// the tracer as the kernel sees it: when that ends, by whatever cause, every thread goes on.
+///
+/// Not for children of this process, whose end it would be told instead of who waits for it.
 #[derive(Debug, Default)]
 pub struct Tracer {
     /// Threads that did not stop in time: they do later, and are let go at once then.
@@ -132,6 +134,8 @@ fn refusal(pid: u32, tid: i32) -> Result<Option<Stopped<'static>>, Error> {
     let tracer = status::number(pid, "TracerPid:").filter(|tracer| *tracer != 0);
     let of_thread = || status::of_thread(pid, tid)?.number("TracerPid:").filter(|it| *it != 0);
     if let Some(tracer) = tracer.or_else(of_thread) {
+        // The kernel tells which of its threads it is.
+        let tracer = status::number(tracer, "Tgid:").unwrap_or(tracer);
         let message = format!("process {pid} is traced by process {tracer} already");
         return Err(Error::new(ErrorKind::Traced, message));
     }

@@ -108,25 +108,40 @@ fn a_thread_is_stopped_only_while_it_is_held() {
     let stopped = tracer.stop(target.pid(), target.pid() as i32).unwrap().unwrap();
     Command::new("kill").args(["-9", &target.pid().to_string()]).status().unwrap();
     stopped.let_go();
-    target.wait_for('Z');
+    // It is a child of this process, whose end may have been told already.
+    let stat = format!("/proc/{}/stat", target.pid());
+    let has_ended = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    let until = Instant::now() + Duration::from_secs(10);
+    while !has_ended() {
+        assert!(Instant::now() < until, "it lives");
+        std::thread::sleep(Duration::from_millis(2));
+    }
     assert!(tracer.stop(target.pid(), target.pid() as i32).unwrap().is_none());
 }
 
 #[test]
 fn threads_that_end_while_they_are_sampled_are_no_error() {
-    // Each round is a process; threads come and go in this one.
-    let storm = Target(
-        Command::new("sh")
-            .args(["-c", "i=0; while [ $i -lt 400 ]; do (:) ; i=$((i+1)); done; exec sleep 0"])
-            .spawn()
-            .unwrap(),
-    );
+    let script = "import threading\nfor i in range(4000):\n t = threading.Thread(target=lambda: \
+                  sum(range(20000)))\n t.start()\n t.join()";
+    let Ok(storm) = Command::new("python3").args(["-c", script]).spawn() else {
+        println!("skipped: there is no Python");
+        return;
+    };
+    let storm = Target(storm);
+    while !std::fs::read_to_string(format!("/proc/{}/maps", storm.pid()))
+        .unwrap()
+        .contains("python3")
+    {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let process = Process::open(storm.pid()).unwrap();
     let mut recorder = Recorder::new(process, 1000, false);
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     let goes_on = recorder.run(until, &|| false).unwrap();
     assert!(!goes_on, "it has ended by itself");
-    recorder.finish();
+    let profile = recorder.finish();
+    let samples = profile.column("samples").unwrap();
+    assert!(profile.total(samples) > 10, "threads were sampled: {}", profile.total(samples));
 }
 
 #[test]
