@@ -188,6 +188,11 @@ impl Process {
         Ok(Some(Taken { words, end: walked.end, lost: walked.lost, stopped }))
     }
 
+    /// To be called again and again while nothing is taken: see [`Tracer::let_late_ones_go`].
+    pub fn let_late_ones_go(&mut self) {
+        self.tracer.let_late_ones_go();
+    }
+
     /// Its modules, and what the numbers in frames stand for: for who names them.
     pub fn for_names(&mut self) -> (&mut Mappings, impl CodeSource + '_) {
         (&mut self.mappings, Source(&self.numbers))

@@ -225,6 +225,7 @@ impl Recorder {
     /// Samples the threads that have used a period of CPU time. Returns whether the process goes on.
     fn sample_threads(&mut self) -> Result<bool, Error> {
         let pid = self.process.pid();
+        self.process.let_late_ones_go();
         let count = status::thread_count(pid);
         if count != self.thread_count || self.looked_for_threads.elapsed() > LOOK_FOR_THREADS {
             self.thread_count = count;

@@ -6,8 +6,11 @@ use crate::sys::{self, Change};
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-/// How long a thread may take until it stops; one that waits in the kernel for a disk does not.
+/// How long a thread may take until it stops that waits in the kernel, for a disk.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long any other may take: until the machine has a processor for it.
+const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Looks at a thread that is about to stop before time is given up between them. To yield the
 /// processor instead could give it away for milliseconds, in which the thread stays stopped.
@@ -61,7 +64,7 @@ impl Tracer {
                 _ => Err(Error::new(ErrorKind::Other, format!("process {pid}: {error}"))),
             };
         }
-        let since = Instant::now();
+        let (since, mut patience) = (Instant::now(), PATIENCE);
         if sys::interrupt(tid).is_err() {
             // It is ending: there is nothing to let go but what is left of it.
             let _ = sys::change(tid);
@@ -73,7 +76,13 @@ impl Tracer {
                     return Ok(Some(Stopped { tid, signal, since, tracer: PhantomData }));
                 }
                 Change::Ended => return Ok(None),
-                Change::None if since.elapsed() > PATIENCE => break,
+                Change::None if since.elapsed() > patience => {
+                    let waits = status::state(pid, tid) == Some('D');
+                    if waits || patience == LONG_PATIENCE {
+                        break;
+                    }
+                    patience = LONG_PATIENCE;
+                }
                 Change::None if round < SPINS => std::hint::spin_loop(),
                 Change::None => std::thread::sleep(Duration::from_micros(20)),
             }
@@ -82,7 +91,9 @@ impl Tracer {
         Ok(None)
     }
 
-    fn let_late_ones_go(&mut self) {
+    /// Lets threads go that have stopped after this had given up waiting for them. [`stop`](Self::stop)
+    /// does it too; who does not call that for a while has to call this.
+    pub fn let_late_ones_go(&mut self) {
         self.late.retain(|tid| match sys::change(*tid) {
             Change::None => true,
             Change::Ended => false,
