@@ -18,6 +18,8 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Record(Record),
+    Dump(Dump),
+    Top(Top),
     Inject(Inject),
     Report(Report),
     Convert(Convert),
@@ -26,14 +28,22 @@ pub(crate) enum Command {
     Doctor(Doctor),
 }
 
-/// Runs a program and writes one profile of it and its children.
+/// Runs a program and writes one profile of it and its children, or one of a running process.
 ///
 /// Nothing needs to be rebuilt: libsondage.so is preloaded into every dynamically linked process
 /// that lives for 20 ms. Statically linked and set-user-id programs cannot be recorded this way.
 /// The exit code is the program's, or 128 and the signal's number. Ctrl-C is left to the program,
 /// and what was recorded is written; a second Ctrl-C quits.
+///
+/// With --pid nothing is loaded into the process: a thread that has used the CPU time of a sample is
+/// stopped for the time of a walk, some 50 µs, until Ctrl-C, --duration, or the end of the process.
+/// The process must belong to the same user, unless root asks.
 #[derive(Debug, Parser)]
 pub(crate) struct Record {
+    /// Record this process, which runs already
+    #[arg(short, long, value_name = "PID", conflicts_with = "command")]
+    pub(crate) pid: Option<u32>,
+
     /// File to write; its end says the format: .pb.gz, .pb, .folded, .speedscope.json or .html
     /// [default: sondage-CMD-PID.pb.gz]
     #[arg(short, long, value_name = "FILE")]
@@ -63,8 +73,59 @@ pub(crate) struct Record {
     pub(crate) push: Vec<Target>,
 
     /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present = "pid", value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Prints one stack of each thread of a running process.
+///
+/// Each thread is stopped for the time of a walk, some 50 µs; nothing is loaded into the process. It
+/// must belong to the same user, unless root asks. Frames of Python and Java are shown with their
+/// lines.
+#[derive(Debug, Parser)]
+pub(crate) struct Dump {
+    /// The process
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+
+    /// Show the native frames of Python's and Java's own code too
+    #[arg(long)]
+    pub(crate) internals: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Shows the functions of a running process that use the most CPU time.
+///
+/// Samples as `record --pid` does. On a terminal the table is drawn anew each time, otherwise printed
+/// below the last one, until Ctrl-C, --duration, or the end of the process.
+#[derive(Debug, Parser)]
+pub(crate) struct Top {
+    /// The process
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+
+    /// Samples a second of CPU time, for each thread
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=MAX_HZ))]
+    pub(crate) hz: u32,
+
+    /// Time that one table is of
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub(crate) interval: Duration,
+
+    /// End after this time
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Print one table, of --duration or else --interval, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Functions in the table
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) top: usize,
 }
 
 /// Loads the profiler into a running virtual machine for Java.

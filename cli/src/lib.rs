@@ -3,6 +3,9 @@
 //! | command | does |
 //! |---|---|
 //! | `record` | runs a program and writes the profile of it and its children |
+//! | `record -p` | samples a running process and writes its profile |
+//! | `dump` | prints one stack of each thread of a running process |
+//! | `top` | shows the heaviest functions of a running process |
 //! | `report` | prints a profile's heaviest functions |
 //! | `convert` | writes a profile, or the sum of several, in another format |
 //! | `inject` | loads the profiler into a running virtual machine for Java |
@@ -25,6 +28,7 @@ mod format;
 mod inject;
 mod library;
 mod output;
+mod outside;
 mod push;
 mod record;
 mod report;
@@ -66,7 +70,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings
         }
     };
     let outcome = match args.command {
-        Command::Record(options) => record::run(&options, surroundings),
+        Command::Record(options) => match options.pid {
+            Some(pid) => outside::record(&options, pid),
+            None => record::run(&options, surroundings),
+        },
+        Command::Dump(options) => outside::dump(&options),
+        Command::Top(options) => outside::top(&options),
         Command::Inject(options) => inject::run(&options, surroundings),
         Command::Report(options) => report::run(&options),
         Command::Convert(options) => convert::run(&options),
