@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Convert(Convert),
     Push(Push),
     Ctl(Ctl),
+    HostAgent(HostAgent),
     Doctor(Doctor),
 }
 
@@ -251,6 +252,41 @@ pub(crate) struct Push {
     /// Send it as if it had ended now: servers refuse profiles older than an hour
     #[arg(long)]
     pub(crate) now: bool,
+}
+
+/// Profiles every process of the machine by eBPF, from outside, until it is ended.
+///
+/// Needs CAP_BPF and CAP_PERFMON; CAP_SYS_PTRACE, CAP_CHECKPOINT_RESTORE and CAP_DAC_READ_SEARCH for
+/// processes and files of other users, and CAP_SYSLOG for names of the kernel's functions. Every other
+/// right is given up once the programs are loaded. Settings come from --config, SONDAGE_* variables and
+/// --set, where the later wins; deploy/host-agent.yaml has them all. Without a target, profiles are
+/// written to ./sondage-profiles.
+#[derive(Debug, Parser)]
+pub(crate) struct HostAgent {
+    /// Settings, in YAML
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Send profiles there: a target as in SONDAGE_PUSH, such as pyroscope+http://HOST:PORT; may be
+    /// given several times
+    #[arg(long, value_name = "URL", value_parser = target)]
+    pub(crate) push: Vec<String>,
+
+    /// Any setting of the file that is one text: hz=49, off_cpu=on; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = label)]
+    pub(crate) settings: Vec<(String, String)>,
+
+    /// Stop after this time
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Write the profile of the whole time to this file too; its end says the format
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Check the settings, and whether this machine allows it, and end
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// Asks and changes the agent of a running process.

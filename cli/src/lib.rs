@@ -11,6 +11,7 @@
 //! | `inject` | loads the profiler into a running virtual machine for Java |
 //! | `ctl` | asks and changes the agent of a running process |
 //! | `push` | sends profiles from files to servers |
+//! | `host-agent` | profiles every process of the machine |
 //! | `doctor` | tells which engine works here, and what to do where none does |
 //!
 //! Exit codes: 0, 1 when something failed, 2 for wrong arguments; `record` passes on that of the
@@ -25,7 +26,13 @@ mod doctor;
 mod error;
 mod file;
 mod format;
+#[cfg(feature = "host-agent")]
+mod host_agent;
+#[cfg(not(feature = "host-agent"))]
+#[path = "host_agent_off.rs"]
+mod host_agent;
 mod inject;
+mod interrupt;
 mod library;
 mod output;
 mod outside;
@@ -81,6 +88,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings
         Command::Convert(options) => convert::run(&options),
         Command::Ctl(options) => ctl::run(&options.what),
         Command::Push(options) => push::run(&options),
+        Command::HostAgent(options) => host_agent::run(&options),
         Command::Doctor(options) => doctor::run(&options, surroundings),
     };
     outcome.unwrap_or_else(|error| {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sondage::resolve::{Budget, Symbols};
-use sondage_sampler::Labels;
 use sondage::{OutsideProcess, OutsideSample};
 use sondage_remote::{Process, ThreadInfo};
+use sondage_sampler::Labels;
 
 use super::frames::{self, Frame};
 use crate::args;

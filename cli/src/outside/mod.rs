@@ -2,7 +2,6 @@
 
 mod dump;
 mod frames;
-mod interrupt;
 mod record;
 mod top;
 

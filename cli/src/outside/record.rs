@@ -7,12 +7,12 @@ use sondage::profile::Profile;
 use sondage::profile::report::{Options, Report};
 use sondage_remote::Recorder;
 
-use super::interrupt::Interrupt;
 use crate::args;
 use crate::deliver::Push;
 use crate::error::Error;
 use crate::file;
 use crate::format::Format;
+use crate::interrupt::Interrupt;
 use crate::output;
 
 /// Functions in the printed table.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use sondage_remote::Recorder;
 
-use super::interrupt::Interrupt;
 use super::record::table;
 use crate::args;
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::output;
 
 /// Moves to the upper left corner of a terminal and clears what is there.

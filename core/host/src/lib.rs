@@ -39,3 +39,5 @@ pub use selection::Selection;
 pub use series::BySeries;
 pub use series::SeriesKeys;
 pub use settings::Settings;
+pub use sondage_ebpf::Missing;
+pub use sondage_ebpf::probe as missing;

@@ -1,4 +1,4 @@
-//! Ctrl-C, which ends a recording and not the command.
+//! Ctrl-C and its like, which end what the command does and not the command.
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -7,13 +7,13 @@ use crate::error::Error;
 
 /// Takes the signals that would end the command, until dropped.
 #[derive(Debug)]
-pub(super) struct Interrupt {
+pub(crate) struct Interrupt {
     events: SignalFd,
     mask_before: SigSet,
 }
 
 impl Interrupt {
-    pub(super) fn take() -> Result<Self, Error> {
+    pub(crate) fn take() -> Result<Self, Error> {
         let failed = |errno| Error::new(format!("cannot wait for signals: {errno}"));
         let mut ours = SigSet::empty();
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -27,7 +27,7 @@ impl Interrupt {
     }
 
     /// Whether one has come since the last look.
-    pub(super) fn has_come(&self) -> bool {
+    pub(crate) fn has_come(&self) -> bool {
         matches!(self.events.read_signal(), Ok(Some(_)))
     }
 }
