@@ -13,6 +13,7 @@ mod dwarf;
 mod elf;
 mod error;
 mod functions;
+mod go;
 mod hotspot;
 mod image;
 mod inlines;

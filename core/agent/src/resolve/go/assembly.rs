@@ -1,0 +1,97 @@
+//! The few functions of Go's runtime that are not like the others: where stacks begin, and where
+//! one is left for another.
+//!
+//! Go's assembler keeps a frame record (saved frame pointer, return address) in every function
+//! that calls another. `systemstack`, `asmcgocall`, `nanotime1` and their like write the stack
+//! pointer after that, so that what they call runs on the thread's own stack, while the frame
+//! pointer still leads to the goroutine's: that is followed. `mcall`, `morestack` and `gogo` leave
+//! the goroutine for good, and clear the frame pointer: there the stack begins.
+
+/// `abi.FuncFlag`.
+const TOP_FRAME: u8 = 1;
+const WRITES_SP: u8 = 2;
+const ASSEMBLY: u8 = 4;
+
+/// How a function is unwound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// By the table of its stack depth; it saves the frame pointer as soon as it takes any.
+    Plain,
+    /// By the table of its stack depth; its code tells whether it saves the frame pointer.
+    Assembly,
+    /// As `Plain`, but it was not called: a fault or a signal made it follow an instruction.
+    Injected,
+    /// Nothing calls it.
+    Root,
+    /// The kernel's way back from a signal.
+    Signal,
+    /// By the table up to where it takes another stack; from there on by the frame pointer.
+    SwitchesStack,
+    /// By the table up to where it takes another stack, on which nothing called it.
+    LeavesStack,
+}
+
+impl Kind {
+    /// By the runtime's flags, and by name where the flags say nothing (before Go 1.17) or not
+    /// enough.
+    pub(super) fn of(name: &str, flags: u8) -> Self {
+        let Some(name) = name.strip_prefix("runtime.") else {
+            return if name.starts_with("_rt0_") { Self::Root } else { Self::by_flags(flags) };
+        };
+        match name.trim_end_matches(".abi0") {
+            "goexit" | "mstart" | "rt0_go" => Self::Root,
+            "sigreturn" | "sigreturn__sigaction" => Self::Signal,
+            // The kernel calls it, and what was interrupted lies behind the signal's frame.
+            "sigtramp" | "cgoSigtramp" => Self::Assembly,
+            "sigpanic" | "asyncPreempt" => Self::Injected,
+            "mcall" | "morestack" | "gogo" => Self::LeavesStack,
+            "systemstack" | "asmcgocall" => Self::SwitchesStack,
+            _ => Self::by_flags(flags),
+        }
+    }
+
+    fn by_flags(flags: u8) -> Self {
+        if flags & TOP_FRAME != 0 {
+            Self::Root
+        } else if flags & WRITES_SP != 0 {
+            Self::SwitchesStack
+        } else if flags & ASSEMBLY != 0 {
+            Self::Assembly
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Whether the function's code has to be looked at.
+    pub(super) fn needs_code(self) -> bool {
+        matches!(self, Self::Assembly | Self::SwitchesStack | Self::LeavesStack)
+    }
+}
+
+/// Where the frame record is complete: one past `mov rbp, rsp` after `push rbp`, or past
+/// `lea rbp, [rsp + n]` after `mov [rsp + n], rbp`.
+pub(super) fn frame_record(code: &[u8]) -> Option<usize> {
+    let pushed = code.windows(4).position(|it| it == [0x55, 0x48, 0x89, 0xe5]);
+    let stored = code
+        .windows(10)
+        .position(|it| matches!(it, [0x48, 0x89, 0x6c, 0x24, n, 0x48, 0x8d, 0x6c, 0x24, m] if n == m));
+    let stored_far = code.windows(16).position(|it| {
+        matches!(it, [0x48, 0x89, 0xac, 0x24, .., 0x48, 0x8d, 0xac, 0x24, _, _, _, _])
+            && it[4..8] == it[12..16]
+    });
+    let ends = [pushed.map(|at| at + 4), stored.map(|at| at + 10), stored_far.map(|at| at + 16)];
+    ends.into_iter().flatten().min()
+}
+
+/// Where the function takes another stack: `mov rsp, [register + n]`.
+pub(super) fn takes_stack(code: &[u8]) -> Option<usize> {
+    code.windows(4).position(|it| matches!(it, [0x48 | 0x49, 0x8b, 0x60..=0x67, _]))
+}
+
+/// Whether the frame pointer was saved at the top of the frame by the time that a function's depth
+/// has become 8 or more at `at`.
+pub(super) fn saves_frame_pointer(code: &[u8], at: usize) -> bool {
+    let pushed = at.checked_sub(1).and_then(|before| code.get(before)) == Some(&0x55);
+    let rest = code.get(at..).unwrap_or_default();
+    pushed || matches!(rest, [0x48, 0x89, 0x6c | 0xac, 0x24, ..])
+}
