@@ -51,6 +51,8 @@ pub use error::ResolveErrorKind;
 pub(crate) use functions::all_ranges;
 pub(crate) use functions::ranges_of;
 pub(crate) use functions::variable;
+pub use go::GoLabels;
+pub use go::GoRuntime;
 pub use hotspot::JavaMethod;
 pub use hotspot::Methods;
 pub use hotspot::class as java_class;

@@ -36,7 +36,11 @@ impl Kind {
     /// enough.
     pub(super) fn of(name: &str, flags: u8) -> Self {
         let Some(name) = name.strip_prefix("runtime.") else {
-            return if name.starts_with("_rt0_") { Self::Root } else { Self::by_flags(flags) };
+            return match name {
+                "gogo" if flags & ASSEMBLY != 0 => Self::LeavesStack,
+                _ if name.starts_with("_rt0_") => Self::Root,
+                _ => Self::by_flags(flags),
+            };
         };
         match name.trim_end_matches(".abi0") {
             "goexit" | "mstart" | "rt0_go" => Self::Root,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use gimli::Reader as _;
 
+use super::assembly::Kind;
 use super::find::Place;
 use super::function::{Function, Functions};
 use super::header::Version;
@@ -51,7 +52,7 @@ impl<'p> Names<'p> {
     /// The frames of an address (in the file's own address space), innermost first; `None` where
     /// Go knows nothing of it. With [`Detail::Names`] there is one, without file and line.
     pub(crate) fn frames_at(&self, address: u64, detail: Detail) -> Option<Vec<GoFrame>> {
-        let function = self.functions.function(self.functions.find(address)?)?;
+        let function = self.function(address)?;
         // Code of another language has a name here and nothing else.
         self.functions.depths(&function)?;
         let name = self.functions.name(&function)?;
@@ -69,6 +70,21 @@ impl<'p> Names<'p> {
         }
         frames.push(self.frame(&function, at, name, function.start_line));
         Some(frames)
+    }
+
+    /// The function at an address. Where a signal's handler returns to was not called: what comes
+    /// before it stands for it.
+    fn function(&self, address: u64) -> Option<Function> {
+        let index = self.functions.find(address)?;
+        let function = self.functions.function(index)?;
+        if address.checked_add(1) == Some(function.code.end)
+            && let Some(next) = self.functions.function(index + 1)
+            && let Some(name) = self.functions.short_name(&next)
+            && Kind::of(&name, next.flags) == Kind::Signal
+        {
+            return Some(next);
+        }
+        Some(function)
     }
 
     fn frame(

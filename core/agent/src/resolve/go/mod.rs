@@ -11,6 +11,7 @@ mod function;
 mod header;
 mod memory;
 mod module_data;
+mod runtime;
 mod unwind;
 mod values;
 
@@ -18,4 +19,6 @@ pub(crate) use find::Place;
 pub(crate) use frames::GoFrame;
 pub(crate) use frames::Names;
 pub(crate) use frames::readable;
+pub use runtime::GoLabels;
+pub use runtime::GoRuntime;
 pub(crate) use unwind::Unwinding;

@@ -63,7 +63,12 @@ impl<'a> Unwinding<'a> {
         let whole = |cfa: u8| (function.code.start, Rule { cfa, ..Rule::default() });
         match kind {
             Kind::Root => rows.push(whole(Rule::ROOT)),
-            Kind::Signal => rows.push(whole(Rule::SIGNAL)),
+            Kind::Signal => {
+                // Where a handler returns to is the first instruction: what looks like the call
+                // lies before it, in another function's padding.
+                let (start, rule) = whole(Rule::SIGNAL);
+                rows.push((start.saturating_sub(1), rule));
+            }
             _ => self.by_depth(&function, kind, rows),
         }
         !rows.is_empty()
