@@ -283,7 +283,8 @@ impl Symbols {
         if let Some(all) = go.iter().cloned().collect::<Option<Vec<_>>>() {
             return (all, true);
         }
-        let (found, keep) = self.look_up_in(module, id, &image, addresses, detail);
+        let (found, keep) =
+            self.look_up_in(&Opened { module, id, image: &image }, addresses, detail);
         let found = go.into_iter().zip(found).map(|(go, found)| go.unwrap_or(found));
         (found.collect(), keep)
     }
@@ -312,19 +313,18 @@ impl Symbols {
     /// What the symbol table and debug information tell.
     fn look_up_in(
         &mut self,
-        module: &ModuleFile,
-        id: ModuleId,
-        image: &Image,
+        opened: &Opened<'_>,
         addresses: &[u64],
         detail: Detail,
     ) -> (Vec<Resolved>, bool) {
+        let Opened { module, id, image } = *opened;
         let separate = if DebugInfo::is_in(image) {
             None
         } else {
             debug_file::find(image, &module.path, &self.budget.debug_directory)
         };
         let table = match &separate {
-            Some(separate) if !symtab::has_full_table(&image) => separate,
+            Some(separate) if !symtab::has_full_table(image) => separate,
             _ => image,
         };
         let symbols = symtab::symbols_at(table, addresses).unwrap_or_else(|error| {
@@ -384,6 +384,13 @@ impl Symbols {
         let error = error.about(&module.path.to_string_lossy());
         self.counters.last_error = Some(error.to_string());
     }
+}
+
+/// A file that is looked into.
+struct Opened<'a> {
+    module: &'a ModuleFile,
+    id: ModuleId,
+    image: &'a Image,
 }
 
 /// Puts frames together, each string once.

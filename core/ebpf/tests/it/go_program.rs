@@ -24,9 +24,14 @@ pub(crate) struct Build {
 pub(crate) const WORKS: [&str; 8] =
     ["shapes", "panics", "handsOver", "collects", "grows", "locks", "calls", "callsC"];
 
+/// `go`, or what `SONDAGE_TEST_GO` names: any from 1.17 on.
+fn go() -> Command {
+    Command::new(std::env::var_os("SONDAGE_TEST_GO").unwrap_or_else(|| "go".into()))
+}
+
 /// Whether `go` is here; where it is not, a line says so that no capture hides.
 pub(crate) fn has_go(test: &str) -> bool {
-    if Command::new("go").arg("version").output().is_ok_and(|it| it.status.success()) {
+    if go().arg("version").output().is_ok_and(|it| it.status.success()) {
         return true;
     }
     let line = format!("\n*** SKIPPED {test}: there is no `go`\n");
@@ -35,11 +40,11 @@ pub(crate) fn has_go(test: &str) -> bool {
 }
 
 impl GoProgram {
-    pub(crate) fn start(build: Build, seconds: u32) -> Self {
+    pub(crate) fn start(build: Build) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let path = folder.join(format!("go-{}-{}", build.name, std::process::id()));
         let profile = path.with_extension("pprof");
-        let output = Command::new("go")
+        let output = go()
             .args(["build", "-buildvcs=false"])
             .args(build.flags)
             .arg("-o")
@@ -50,8 +55,8 @@ impl GoProgram {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut child = Command::new(&path)
-            .arg(seconds.to_string())
             .arg(&profile)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -62,15 +67,16 @@ impl GoProgram {
         Self { child, pid, path, profile }
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+    /// Has it end, and write its profile.
+    pub(crate) fn stop(&mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().unwrap().success());
     }
 
-    /// Waits for its end; the share of Go's own CPU profile that each function has, with what it
+    /// Once it has ended: the share of Go's own CPU profile that each function has, with what it
     /// calls.
-    pub(crate) fn own_shares(&mut self) -> Vec<(String, f64)> {
-        assert!(self.child.wait().unwrap().success());
-        let output = Command::new("go")
+    pub(crate) fn own_shares(&self) -> Vec<(String, f64)> {
+        let output = go()
             .args(["tool", "pprof", "-top", "-cum", "-nodecount=100000", "-nodefraction=0"])
             .args([&self.path, &self.profile])
             .output()

@@ -40,7 +40,8 @@ fn module(pid: u32, line: &str) -> Option<OtherModule> {
         None => Image::open(&file.path, None).ok()?,
     };
     let mut segments = image.load_segments().filter(|it| it.is_executable());
-    let segment = segments.find(|it| (it.offset & !0xfff) <= offset && offset < it.offset + it.file_size)?;
+    let segment =
+        segments.find(|it| (it.offset & !0xfff) <= offset && offset < it.offset + it.file_size)?;
     let bias = start.wrapping_sub(offset).wrapping_sub(segment.address - segment.offset);
     let table = OwnedTable::build(&image).ok()?;
     Some(OtherModule { range: start..end, bias, file, table })

@@ -123,7 +123,8 @@ impl<'a> Functions<'a> {
         }
         for number in 0..tables {
             let offset = word()?;
-            function.inlined_call = if number == INLINED_CALL { offset } else { function.inlined_call };
+            function.inlined_call =
+                if number == INLINED_CALL { offset } else { function.inlined_call };
         }
         function.inlined_calls = self.tree(reader, trees.into());
         Some(function)
@@ -205,4 +206,64 @@ impl<'a> Functions<'a> {
 fn text(reader: Reader<'_>, limit: usize) -> Option<String> {
     let bytes = reader.string(limit).ok()?;
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::bytes::Bytes;
+    use proptest::prelude::*;
+    use std::rc::Rc;
+
+    /// A header of this many functions whose parts lie one behind the other, and what follows it.
+    fn table(magic: u32, functions: u64, parts: [u16; 4], rest: &[u8]) -> Vec<u8> {
+        let mut bytes = magic.to_le_bytes().to_vec();
+        bytes.extend([0, 0, 1, 8]);
+        let text = (magic != 0xffff_fffa).then_some(0x40_1000);
+        let words = [Some(functions), Some(9), text].into_iter().flatten();
+        let mut at = 72;
+        let parts = [0].into_iter().chain(parts).map(|size| {
+            at += u64::from(size);
+            at
+        });
+        bytes.extend(words.chain(parts).flat_map(u64::to_le_bytes));
+        bytes.extend(rest);
+        bytes
+    }
+
+    fn read_all(bytes: Vec<u8>) {
+        let bytes = Reader::of_bytes(Rc::new(Bytes::from(bytes)));
+        let Some(header) = Header::read(&bytes) else { return };
+        let functions = Functions::new(bytes, header, header.text);
+        for index in (0..header.functions).take(50) {
+            let Some(function) = functions.function(index) else { continue };
+            let Range { start, end } = function.code;
+            let depths = functions.depths(&function).map_or(0, |depths| depths.take(500).count());
+            assert!(depths <= 500);
+            for at in [start, start + (end - start) / 2, end - 1] {
+                let _ = (functions.line(&function, at), functions.file(&function, at));
+                let _ = (functions.inlined_call(&function, at), functions.find(at));
+            }
+            let _ = (functions.name(&function), functions.short_name(&function));
+        }
+        let _ = (functions.find(0), functions.find(u64::MAX), functions.function(u64::MAX >> 8));
+    }
+
+    proptest! {
+        #[test]
+        fn any_table_is_read_to_its_end(
+            magic in prop::sample::select(vec![0xffff_fffa, 0xffff_fff0, 0xffff_fff1]),
+            functions in 0u64..40,
+            parts in prop::array::uniform4(0u16..100),
+            rest in prop::collection::vec(prop_oneof![3 => Just(0u8), 3 => 0u8..8, 1 => any::<u8>()], 0..2000),
+        ) {
+            read_all(table(magic, functions, parts, &rest));
+        }
+    }
+
+    #[test]
+    fn a_table_of_too_many_functions_is_none() {
+        let bytes = table(0xffff_fff1, 1 << 40, [0; 4], &[0; 100]);
+        assert_eq!(Header::read(&Reader::of_bytes(Rc::new(Bytes::from(bytes)))), None);
+    }
 }

@@ -67,12 +67,7 @@ impl ModuleData {
     }
 
     /// Where a linker has left all addresses to the loader: they stand in the relocations.
-    fn relocated(
-        image: &Image,
-        pages: &Pages<'_>,
-        header: &Header,
-        address: u64,
-    ) -> Option<Self> {
+    fn relocated(image: &Image, pages: &Pages<'_>, header: &Header, address: u64) -> Option<Self> {
         let mut last = HashMap::new();
         // The places of the header's address, and what stands behind each.
         let mut starts = Vec::new();
@@ -121,11 +116,7 @@ fn search(image: &Image, pages: &Pages<'_>, header: &Header, address: u64) -> Op
 }
 
 /// Hands out where each address belongs that the loader puts in.
-fn each_relocation(
-    image: &Image,
-    pages: &Pages<'_>,
-    mut take: impl FnMut(u64, u64),
-) -> Option<()> {
+fn each_relocation(image: &Image, pages: &Pages<'_>, mut take: impl FnMut(u64, u64)) -> Option<()> {
     const RELA: u32 = 4;
     let inside = |offset: u64, size: u64| {
         offset.checked_add(size).is_some_and(|end| end <= image.source.len())

@@ -6,7 +6,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sondage::resolve::{Budget, Image, ModuleFile, OwnedTable, SymbolFrame, Symbols};
+use sondage::resolve::{
+    Budget, GoLabels, GoRuntime, Image, ModuleFile, OwnedTable, SymbolFrame, Symbols,
+};
+use sondage_sampler::Rule;
 
 use crate::fixture::Folder;
 
@@ -237,7 +240,6 @@ fn go_code_has_unwind_rows_and_c_code_beside_it_has_its_own() {
     let cfa = |name: &str, at: u64| table.as_table().lookup(symbols[name] + at).cfa;
     assert_eq!(table.damaged, 0);
     assert!(table.unsupported <= 1, "what glibc's own start code has");
-    use sondage_sampler::Rule;
     assert_eq!(cfa("main.main", 0), Rule::SP);
     assert_eq!(cfa("runtime.goexit.abi0", 0), Rule::ROOT);
     assert_eq!(cfa("runtime.mstart.abi0", 1), Rule::ROOT);
@@ -246,4 +248,82 @@ fn go_code_has_unwind_rows_and_c_code_beside_it_has_its_own() {
     assert_eq!(cfa("runtime.systemstack.abi0", 4), Rule::FP_ANY_STACK);
     assert_eq!(cfa("runtime.asmcgocall.abi0", 40), Rule::FP_ANY_STACK);
     assert_eq!(cfa("threadentry", 8), Rule::SP);
+}
+
+#[test]
+fn the_runtimes_offsets_are_found_also_in_stripped_programs() {
+    if !has_go("the_runtimes_offsets_are_found_also_in_stripped_programs") {
+        return;
+    }
+    let folder = Folder::new();
+    let of =
+        |how: &Build| GoRuntime::of(&Image::open(&build(&folder, how), None).unwrap()).unwrap();
+    let plain = of(&PLAIN);
+    println!("{plain:?}");
+    assert_eq!((plain.thread_g, plain.labels), (-8, GoLabels::List));
+    for how in [&STRIPPED, &MOVABLE, &WITH_C, &WITH_C_MOVABLE_STRIPPED] {
+        assert_eq!(of(how), plain);
+    }
+}
+
+/// Numbers that tend to hurt, by a generator that is the same everywhere.
+fn damage(bytes: &mut [u8], seed: u64, places: &[std::ops::Range<usize>]) {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut roll = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as usize
+    };
+    for _ in 0..1 + roll() % 40 {
+        let place = &places[roll() % places.len()];
+        let at = place.start + roll() % (place.len() - 8);
+        let hurts =
+            [0, 1, 7, 0x7f, 0xffff, 0x7fff_ffff, u64::from(u32::MAX), u64::MAX, roll() as u64];
+        let value = hurts[roll() % hurts.len()].to_le_bytes();
+        let size = [1, 2, 4, 8][roll() % 4];
+        bytes[at..at + size].copy_from_slice(&value[..size]);
+    }
+}
+
+#[test]
+fn a_damaged_go_program_gives_an_answer_or_an_error_soon() {
+    if !has_go("a_damaged_go_program_gives_an_answer_or_an_error_soon") {
+        return;
+    }
+    let folder = Folder::new();
+    for how in [&MOVABLE_STRIPPED, &WITH_C] {
+        let program = build(&folder, how);
+        let whole = std::fs::read(&program).unwrap();
+        let image = Image::open(&program, None).unwrap();
+        let part = |name: &str| {
+            let section = image.section(name)?;
+            let start = section.offset as usize;
+            // The front, where the headers and the indexes are, more often than the rest.
+            Some([
+                start..start + section.size as usize,
+                start..start + section.size.min(4096) as usize,
+            ])
+        };
+        let names = [".gopclntab", ".data.rel.ro.gopclntab", ".go.module", ".go.buildinfo"];
+        let mut places: Vec<_> = names.into_iter().filter_map(part).flatten().collect();
+        places.push(0..64);
+        assert!(places.len() >= 5, "{places:?}");
+        let code = image.section(".text").unwrap().address;
+        let addresses: Vec<u64> =
+            (0..200).map(|it| code + it * 9973).chain([u64::MAX, 0]).collect();
+        for seed in 1..60 {
+            let mut bytes = whole.clone();
+            damage(&mut bytes, seed, &places);
+            let started = std::time::Instant::now();
+            let bytes: std::sync::Arc<[u8]> = bytes.into();
+            if let Ok(image) = Image::from_bytes(bytes.clone()) {
+                let _ = (OwnedTable::build(&image), GoRuntime::of(&image));
+            }
+            let module = ModuleFile { bytes: Some(bytes), ..ModuleFile::default() };
+            let found = Symbols::new(Budget::default()).resolve(&module, &addresses);
+            assert_eq!(found.len(), addresses.len());
+            assert!(started.elapsed().as_secs() < 20, "{seed}: {:?}", started.elapsed());
+        }
+    }
 }

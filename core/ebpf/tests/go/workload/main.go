@@ -2,9 +2,10 @@
 // pressure on the collector, stacks that grow, defers, panics and recoveries, system calls, clocks,
 // locks, and C code where cgo is there.
 //
-//	workload SECONDS [PROFILE]
+//	workload PROFILE
 //
-// prints its process id, works, and writes Go's own CPU profile of the time to PROFILE.
+// prints its process id, works until its input ends, and writes Go's own CPU profile of the time to
+// PROFILE.
 package main
 
 import (
@@ -17,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -198,17 +200,18 @@ func callsC(round uint64) {
 }
 
 func main() {
-	seconds, _ := strconv.Atoi(os.Args[1])
-	if len(os.Args) > 2 {
-		file, err := os.Create(os.Args[2])
-		if err != nil {
-			panic(err)
-		}
-		pprof.StartCPUProfile(file)
-		defer pprof.StopCPUProfile()
+	file, err := os.Create(os.Args[1])
+	if err != nil {
+		panic(err)
 	}
+	pprof.StartCPUProfile(file)
+	defer pprof.StopCPUProfile()
 	fmt.Println(os.Getpid())
-	until := time.Now().Add(time.Duration(seconds) * time.Second)
+	var over int32
+	go func() {
+		os.Stdin.Read(make([]byte, 1))
+		atomic.StoreInt32(&over, 1)
+	}()
 	var done sync.WaitGroup
 	for name, work := range map[string]func(uint64){
 		"shapes": shapes, "panics": panics, "handsOver": handsOver, "collects": collects,
@@ -219,7 +222,7 @@ func main() {
 		labels := pprof.Labels("work", name, "team", "été", "long", strings.Repeat("l", 100))
 		go pprof.Do(context.Background(), labels, func(context.Context) {
 			defer done.Done()
-			for round := uint64(0); time.Now().Before(until); round++ {
+			for round := uint64(0); atomic.LoadInt32(&over) == 0; round++ {
 				work(round)
 			}
 		})
