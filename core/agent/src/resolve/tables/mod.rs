@@ -173,6 +173,11 @@ impl Reader<'_> {
                     self.damaged += 1;
                     return false;
                 }
+                if into.rows.iter().all(|row| row.1.cfa == Rule::SIGNAL) {
+                    // A thread that is in its system call has not come to the next instruction,
+                    // which is none of the trampoline's.
+                    into.code.end = (into.code.end + 1).min(self.input.code.end);
+                }
             }
             Origin::Nothing => return false,
             Origin::Stubs(number) => {
