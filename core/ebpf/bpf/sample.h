@@ -73,7 +73,11 @@ enum cfa {
 	CFA_UNSUPPORTED = 6,
 	CFA_SP_DEREF = 7,
 	CFA_FP_DEREF = 8,
+	CFA_FP_ANY_STACK = 9,
 };
+
+/* `Rule::INTERRUPTED`: the caller did not call. */
+#define RA_INTERRUPTED -128
 
 /* `Rule` in table.rs. */
 struct rule {

@@ -152,6 +152,7 @@ INLINE long return_to_caller(struct walk *walk, const struct rule *rule, u64 cfa
 		return stop(walk, END_MEMORY);
 	walk->pc = return_address;
 	walk->sp = cfa;
+	walk->interrupted = rule->ra == RA_INTERRUPTED;
 	return 0;
 }
 
@@ -230,6 +231,11 @@ INLINE long step(struct walk *walk)
 		return step_over_signal(walk);
 	case CFA_FP_DEREF:
 		return step_over_realigned(walk, rule);
+	case CFA_FP_ANY_STACK:
+		/* The frame may lie on another stack, so also below the stack pointer. */
+		cfa = walk->fp + (s64)rule->offset;
+		walk->sp = cfa - 16;
+		break;
 	case CFA_SP_DEREF:
 		if (!read_word(walk->sp + (s64)rule->offset, &cfa))
 			return stop(walk, END_MEMORY);

@@ -139,7 +139,7 @@ mod tests {
     fn number(name: &str) -> usize {
         let line = |line: &&str| line.split_whitespace().any(|word| word == name);
         let line = HEADER.lines().find(line).unwrap_or_else(|| panic!("no {name}"));
-        let after = line.split_once(name).unwrap().1.trim_start_matches([' ', '=']);
+        let after = line.split_once(name).unwrap().1.trim_start_matches([' ', '=', '-']);
         let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap();
         digits.parse().unwrap_or_else(|_| panic!("{line}"))
     }
@@ -175,7 +175,9 @@ mod tests {
             ("CFA_UNSUPPORTED", Rule::UNSUPPORTED),
             ("CFA_SP_DEREF", Rule::SP_DEREF),
             ("CFA_FP_DEREF", Rule::FP_DEREF),
+            ("CFA_FP_ANY_STACK", Rule::FP_ANY_STACK),
         ];
+        assert_eq!(-(number("RA_INTERRUPTED") as i32), i32::from(Rule::INTERRUPTED));
         for (name, rule) in rules {
             assert_eq!(number(name), usize::from(rule), "{name}");
         }

@@ -61,14 +61,15 @@ fn random_arrays(dice: &mut Dice) -> Arrays {
 }
 
 fn random_rule(dice: &mut Dice) -> Rule {
-    let kinds = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 0, 0, 7, 7, 5, 5, 4, 6, 200];
+    let kinds = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 0, 0, 7, 7, 5, 5, 9, 9, 4, 6, 200];
     let cfa = kinds[dice.below(kinds.len() as u64) as usize];
     let usual = !dice.one_in(8);
     let any = dice.below(40) as i32 * 8 - 16 + i32::from(dice.one_in(5));
     let offset = if usual { 16 + dice.below(8) as i32 * 16 } else { any };
     let any = dice.below(44) as i16 - 40;
     let fp = if usual { -2 * dice.below(4) as i16 } else { any };
-    Rule { cfa, ra: 0, fp, offset }
+    let ra = if dice.one_in(8) { Rule::INTERRUPTED } else { 0 };
+    Rule { cfa, ra, fp, offset }
 }
 
 /// Words of the stack, and of those, how many on each side are never pointed to.

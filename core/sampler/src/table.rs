@@ -13,8 +13,8 @@ pub struct Rule {
     /// How to compute the canonical frame address (CFA); one of the constants of [`Rule`].
     pub cfa: u8,
     /// Where the return address is on processors with a link register: in words from the saved
-    /// frame pointer (if `fp` is not 0) or from the CFA. 0 means "still in the register". Unused
-    /// on x86_64, where it always lies one word below the CFA.
+    /// frame pointer (if `fp` is not 0) or from the CFA. 0 means "still in the register". On
+    /// x86_64 it always lies one word below the CFA, and this is 0 or [`INTERRUPTED`](Self::INTERRUPTED).
     pub ra: i8,
     /// Where the caller's frame pointer is saved, in words from the CFA; 0 means unchanged.
     pub fp: i16,
@@ -42,6 +42,13 @@ impl Rule {
     /// CFA = the word at (frame pointer + offset), and the caller's frame pointer lies where the
     /// frame pointer points: gcc's frames that are both realigned and of variable size.
     pub const FP_DEREF: u8 = 8;
+    /// As `FP`, but the frame may lie on another stack, so also below the stack pointer: functions
+    /// of Go's runtime that call others on the thread's own stack.
+    pub const FP_ANY_STACK: u8 = 9;
+
+    /// In `ra` on x86_64: the caller did not call. The address is that of the instruction to run
+    /// next, as for the innermost frame: what Go's runtime runs in place of one that faulted.
+    pub const INTERRUPTED: i8 = i8::MIN;
 
     /// All of it in one word.
     #[inline(always)]

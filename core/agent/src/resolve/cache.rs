@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::go;
 use super::source::FileIdentity;
 use super::symbols::Detail;
 use super::symbols::Resolved;
@@ -53,6 +54,8 @@ pub(crate) struct Cache {
     strings: HashSet<Arc<str>>,
     /// The debug information of modules that were looked into.
     units: HashMap<ModuleId, Arc<Units>>,
+    /// Where the tables of Go programs lie; `None` for others.
+    go: HashMap<ModuleId, Option<go::Place>>,
     bytes: usize,
     round: u64,
     evicted: u64,
@@ -67,6 +70,7 @@ impl Cache {
             next_module: 0,
             strings: HashSet::new(),
             units: HashMap::new(),
+            go: HashMap::new(),
             bytes: 0,
             round: 0,
             evicted: 0,
@@ -134,6 +138,19 @@ impl Cache {
         }
     }
 
+    /// Where the table of a Go program lies, which `find` finds the first time.
+    pub(crate) fn go_place(
+        &mut self,
+        module: ModuleId,
+        find: impl FnOnce() -> Option<go::Place>,
+    ) -> Option<go::Place> {
+        let Self { go, bytes, .. } = self;
+        *go.entry(module).or_insert_with(|| {
+            *bytes += ENTRY_BYTES + size_of::<go::Place>();
+            find()
+        })
+    }
+
     /// The one copy of `text`.
     pub(crate) fn string(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.strings.get(text) {
@@ -173,7 +190,7 @@ impl Cache {
 
     /// Drops strings and modules that nothing refers to.
     fn sweep(&mut self) {
-        let Self { strings, modules, entries, units, bytes, .. } = self;
+        let Self { strings, modules, entries, units, go, bytes, .. } = self;
         strings.retain(|string| {
             let held = Arc::strong_count(string) > 1;
             if !held {
@@ -186,6 +203,13 @@ impl Cache {
             let held = live.contains(id);
             if !held {
                 *bytes -= units.bytes();
+            }
+            held
+        });
+        go.retain(|id, _| {
+            let held = live.contains(id);
+            if !held {
+                *bytes -= ENTRY_BYTES + size_of::<go::Place>();
             }
             held
         });

@@ -3,6 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod gate;
+mod go;
+mod go_labels;
+mod go_program;
+mod other_process;
 mod own_modules;
 mod own_process;
 mod rights;

@@ -63,7 +63,7 @@ pub(crate) fn walk_with<M: MemoryReader, R: Runtime>(
     limit: usize,
     emit: impl FnMut(usize, u64),
 ) -> Walked {
-    let cursor = Cursor { registers, interrupted: true, crossed_signal: false, module: None };
+    let cursor = Cursor { registers, interrupted: true, left_stack: false, module: None };
     walk_from(code, cursor, memory, limit, emit)
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn walk_returning<M: MemoryReader, R: Runtime>(
     limit: usize,
     emit: impl FnMut(usize, u64),
 ) -> Walked {
-    let cursor = Cursor { registers, interrupted: false, crossed_signal: false, module: None };
+    let cursor = Cursor { registers, interrupted: false, left_stack: false, module: None };
     walk_from(code, cursor, memory, limit, emit)
 }
 
@@ -120,7 +120,7 @@ fn walk_from<'m, 't, M: MemoryReader, R: Runtime>(
         emit(frames, cursor.registers.pc);
         frames = frames.wrapping_add(1);
         if let Err(end) = cursor.step(runtime, &modules, memory) {
-            let root = (end == End::Root && !cursor.crossed_signal).then_some(cursor.registers.sp);
+            let root = (end == End::Root && !cursor.left_stack).then_some(cursor.registers.sp);
             match cursor.recover(runtime, end, memory) {
                 Ok(()) => continue,
                 Err(end) => return Walked { frames, end, root },
@@ -134,7 +134,8 @@ struct Cursor<'m, 't> {
     registers: Registers,
     /// The pc is an instruction that has not run yet, not a return address.
     interrupted: bool,
-    crossed_signal: bool,
+    /// It is on another stack than it began on, or may be.
+    left_stack: bool,
     module: Option<&'m ModuleEntry<'t>>,
 }
 
@@ -215,6 +216,7 @@ impl<'m, 't> Cursor<'m, 't> {
             }
             Rule::SP_DEREF => memory.word(sp.wrapping_add(offset)).ok_or(End::Memory)?,
             Rule::FP_DEREF => return self.step_over_realigned(rule, memory),
+            Rule::FP_ANY_STACK => return self.step_to_another_stack(rule, memory),
             _ => return Err(End::Unsupported),
         };
         self.return_to_caller(rule, cfa, memory)
@@ -240,6 +242,7 @@ impl<'m, 't> Cursor<'m, 't> {
         }
         self.registers.pc = return_address;
         self.registers.sp = cfa;
+        self.interrupted = cfg!(target_arch = "x86_64") && rule.ra == Rule::INTERRUPTED;
         Ok(())
     }
 
@@ -301,6 +304,19 @@ impl<'m, 't> Cursor<'m, 't> {
         Ok(())
     }
 
+    /// See [`Rule::FP_ANY_STACK`]. The walk's limit is all that bounds a chain of these.
+    #[cold]
+    fn step_to_another_stack<M: MemoryReader>(
+        &mut self,
+        rule: Rule,
+        memory: &mut M,
+    ) -> Result<(), End> {
+        let cfa = self.registers.fp.wrapping_add(i64::from(rule.offset) as u64);
+        self.registers.sp = cfa.wrapping_sub(16);
+        self.left_stack = true;
+        self.return_to_caller(rule, cfa, memory)
+    }
+
     /// The kernel's signal trampoline: the interrupted registers lie in the signal frame, and the
     /// interrupted stack may be any other one.
     #[cold]
@@ -316,7 +332,7 @@ impl<'m, 't> Cursor<'m, 't> {
         };
         self.registers = registers;
         self.interrupted = true;
-        self.crossed_signal = true;
+        self.left_stack = true;
         Ok(())
     }
 

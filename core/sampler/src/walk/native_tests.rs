@@ -20,7 +20,7 @@ const STACK: u64 = 0x7000_0000;
 const CODE: u64 = 0x10000;
 
 /// One function each 16 bytes, in this order.
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 12] = [
     Rule { cfa: Rule::SP, ra: -1, fp: 0, offset: 16 },
     Rule { cfa: Rule::SP, ra: 1, fp: -2, offset: 32 },
     Rule { cfa: Rule::FP, ra: 1, fp: -2, offset: 16 },
@@ -31,6 +31,8 @@ const RULES: [Rule; 10] = [
     Rule { cfa: Rule::SP_DEREF, ra: -1, fp: 0, offset: 8 },
     Rule { cfa: Rule::PLT, ra: -1, fp: 0, offset: 0 },
     Rule { cfa: Rule::FP_DEREF, ra: -1, fp: 0, offset: -8 },
+    Rule { cfa: Rule::FP_ANY_STACK, ra: 1, fp: -2, offset: 16 },
+    Rule { cfa: Rule::SP, ra: Rule::INTERRUPTED, fp: -2, offset: 32 },
 ];
 
 const fn code(function: u64) -> u64 {
@@ -45,6 +47,8 @@ const UNSUPPORTED: u64 = code(5);
 const NO_RULE: u64 = code(6);
 const DEREF: u64 = code(7);
 const REALIGNED: u64 = code(9);
+const SWITCHES_STACK: u64 = code(10);
+const INJECTED: u64 = code(11);
 
 fn run(registers: Registers, words: &[(u64, u64)], limit: usize) -> (Vec<u64>, Walked) {
     let rows: Vec<u32> = (0..RULES.len() as u32).map(|rule| (rule * 16) | (rule << 16)).collect();
@@ -173,4 +177,41 @@ fn a_lazy_binding_stub_is_left_from_both_sides_of_its_push() {
     const STUB: u64 = CODE + 8 * 16;
     assert_eq!(run(at(STUB + 6), &[(STACK, ROOT)], 9).0, [STUB + 6, ROOT]);
     assert_eq!(run(at(STUB + 11), &[(STACK + 8, ROOT)], 9).0, [STUB + 11, ROOT]);
+}
+
+#[test]
+fn a_function_on_another_stack_is_followed_by_its_frame_record() {
+    // The thread's own stack lies above the goroutine's.
+    let goroutine = STACK - 0x10_0000;
+    let words = [
+        (STACK + 16, goroutine),
+        (STACK + 24, SWITCHES_STACK),
+        (goroutine, STACK + 0x77),
+        (goroutine + 8, SP32_SAVES_FP),
+        (goroutine + 16 + 16, 7),
+        (goroutine + 16 + 24, ROOT),
+    ];
+    let registers = Registers { pc: SP32_SAVES_FP, sp: STACK, fp: 0, lr: None };
+    let (frames, walked) = run(registers, &words, 10);
+    assert_eq!(frames, [SP32_SAVES_FP, SWITCHES_STACK, SP32_SAVES_FP, ROOT]);
+    assert_eq!((walked.end, walked.root), (End::Root, None), "not on the stack it began on");
+    // Frame records that lead to each other end at the limit.
+    let words = [(STACK, STACK), (STACK + 8, SWITCHES_STACK)];
+    let registers = Registers { pc: SWITCHES_STACK, sp: STACK, fp: STACK, lr: None };
+    assert_eq!(run(registers, &words, 20).1.end, End::Depth);
+    let nowhere = Registers { fp: u64::MAX - 7, ..registers };
+    assert_ne!(run(nowhere, &words, 20).1.end, End::Root);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn what_was_put_in_place_of_an_instruction_returns_to_it_and_not_behind_it() {
+    // The first instruction of the root function: one byte below it another one lies.
+    let first = ROOT & !15;
+    let words = [(STACK + 16, 7), (STACK + 24, first)];
+    let registers = Registers { pc: INJECTED, sp: STACK, fp: 0, lr: None };
+    let (frames, walked) = run(registers, &words, 10);
+    assert_eq!((&frames[..], walked.end), (&[INJECTED, first][..], End::Root));
+    let called = Registers { pc: SP32_SAVES_FP, ..registers };
+    assert_ne!(run(called, &words, 10).1.end, End::Root);
 }

@@ -17,8 +17,10 @@ use crate::resolve::error::ResolveError;
 /// Rows of one function; only a damaged file has more.
 pub(super) const MAX_ROWS: usize = 1 << 20;
 
-/// Numbers from here on are those of sections of stubs, below it offsets in `.eh_frame`.
+/// Numbers from here on are those of sections of stubs, below it of functions of Go, and below that
+/// offsets in `.eh_frame`.
 const STUBS: u64 = 1 << 63;
+const GO: u64 = 1 << 62;
 
 const NOTHING: u64 = u64::MAX;
 
@@ -34,6 +36,8 @@ pub(super) enum Origin {
     Entry(u64),
     /// Linkers' stubs, the section of this number.
     Stubs(usize),
+    /// A Go program's table, the function of this number.
+    Go(u64),
     /// Nowhere: stubs are read in place of it.
     Nothing,
 }
@@ -46,6 +50,7 @@ impl Function {
         let from = match self.from {
             Origin::Entry(offset) => offset,
             Origin::Stubs(number) => STUBS | number as u64,
+            Origin::Go(number) => GO | number,
             Origin::Nothing => NOTHING,
         };
         [self.code.start, self.code.end, from]
@@ -56,6 +61,7 @@ impl Function {
         let from = match from {
             NOTHING => Origin::Nothing,
             STUBS.. => Origin::Stubs((from - STUBS) as usize),
+            GO.. => Origin::Go(from - GO),
             _ => Origin::Entry(from),
         };
         Self { code: start..end, from }
@@ -238,6 +244,7 @@ mod tests {
                 text_address: 0,
                 code: 0..u64::MAX,
                 stubs: Vec::new(),
+                go: None,
             };
             let (some, all) = both_readers_agree(&input);
             quick += some;
@@ -247,7 +254,7 @@ mod tests {
             for (at, byte) in damaged.iter_mut().enumerate().filter(|(at, _)| at % 97 == 96) {
                 *byte ^= (at >> 4) as u8;
             }
-            both_readers_agree(&Input { eh_frame: &damaged, stubs: Vec::new(), ..input });
+            both_readers_agree(&Input { eh_frame: &damaged, stubs: Vec::new(), go: None, ..input });
         }
         assert!(whole > 2_000, "{whole}");
         assert!(quick * 100 > whole * 95, "{quick} of {whole}");

@@ -1,4 +1,5 @@
-//! Builds the sampler's compact unwind tables from `.eh_frame` and the linker's stubs.
+//! Builds the sampler's compact unwind tables from `.eh_frame`, the linker's stubs and the tables of
+//! Go programs.
 //!
 //! Pure computation over bytes that were read from a file and may be anything: a function whose
 //! unwind information is damaged is left out and counted, the others are kept.
@@ -8,6 +9,7 @@ use std::ops::Range;
 
 use super::array::Array;
 use super::error::ResolveError;
+use super::go::Unwinding;
 use super::image::Image;
 use super::stubs;
 use functions::{Entries, Function, Origin, PlainFunction};
@@ -54,6 +56,8 @@ struct Input<'a> {
     code: Range<u64>,
     /// The linker's stubs, with the address of each section.
     stubs: Vec<(u64, &'a [u8])>,
+    /// The code of a Go program, of which `.eh_frame` says nothing.
+    go: Option<Unwinding<'a>>,
 }
 
 impl OwnedTable {
@@ -64,9 +68,12 @@ impl OwnedTable {
     /// Where `.eh_frame` cannot be read or is larger than 128 MiB.
     pub fn build(image: &Image) -> Result<Option<Self>, ResolveError> {
         let address = |name| image.section(name).map_or(0, |section| section.address);
-        let Some(eh_frame) = image.section_bytes(".eh_frame", MAX_EH_FRAME)? else {
+        let eh_frame = image.section_bytes(".eh_frame", MAX_EH_FRAME)?;
+        let go = Unwinding::read(image)?;
+        if eh_frame.is_none() && go.is_none() {
             return Ok(None);
-        };
+        }
+        let eh_frame = eh_frame.unwrap_or_default();
         let code = image.load_segments().filter(|segment| segment.is_executable());
         let code = code.map(|it| it.address..it.address.saturating_add(it.memory_size));
         let code = code.reduce(|all, it| all.start.min(it.start)..all.end.max(it.end));
@@ -82,6 +89,7 @@ impl OwnedTable {
             text_address: address(".text"),
             code,
             stubs: stubs.iter().map(|(address, bytes)| (*address, &**bytes)).collect(),
+            go,
         })
     }
 
@@ -94,6 +102,7 @@ impl OwnedTable {
         let mut entries = Entries::new(input);
         let (mut functions, damaged) = entries.functions(input)?;
         let mut reader = Reader { entries, input, damaged, unsupported: 0 };
+        reader.put_go(&mut functions)?;
         reader.put_stubs(&mut functions)?;
         functions.sort_unstable();
         let mut layout = Layout::new(base, pages);
@@ -164,16 +173,39 @@ impl Reader<'_> {
                     self.damaged += 1;
                     return false;
                 }
+                if into.rows.iter().all(|row| row.1.cfa == Rule::SIGNAL) {
+                    // A thread that is in its system call has not come to the next instruction,
+                    // which is none of the trampoline's.
+                    into.code.end = (into.code.end + 1).min(self.input.code.end);
+                }
             }
             Origin::Nothing => return false,
             Origin::Stubs(number) => {
                 let (address, code) = self.input.stubs[number];
                 into.rows = stubs::rows(code, address);
             }
+            Origin::Go(number) => {
+                let go = self.input.go.as_ref();
+                if !go.is_some_and(|go| go.rows(number, &mut into.rows)) {
+                    // C code that Go's linker has put into the program.
+                    return false;
+                }
+            }
         }
         let is_unsupported = |row: &&(u64, Rule)| row.1.cfa == Rule::UNSUPPORTED;
         self.unsupported += into.rows.iter().filter(is_unsupported).count();
         !into.rows.is_empty()
+    }
+
+    /// Adds the functions of a Go program.
+    fn put_go(&self, functions: &mut Array<PlainFunction>) -> Result<(), ResolveError> {
+        let Some(go) = &self.input.go else { return Ok(()) };
+        for (number, code) in (0..go.len()).filter_map(|it| Some((it, go.code(it)?))) {
+            if self.input.code.start <= code.start && code.end <= self.input.code.end {
+                functions.push(Function { code, from: Origin::Go(number) }.plain())?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds the stubs that `.eh_frame` says nothing about, or nothing that the compact form can

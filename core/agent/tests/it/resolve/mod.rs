@@ -1,4 +1,5 @@
 mod debug;
+mod go;
 mod hostile;
 mod image;
 mod symbols;
