@@ -8,6 +8,7 @@ use super::code;
 use super::debug_offsets;
 use super::frames::{self, Thread, WalkedPython, field};
 use super::interpreter::{Interpreter, Unsupported};
+use super::layout::Layout;
 use super::layouts::layouts;
 use super::running::Interning;
 use super::thread_state;
@@ -49,7 +50,7 @@ pub struct OutsideSymbols {
 /// See the module's description.
 #[derive(Clone, Copy, Debug)]
 pub struct Outside {
-    python: Interpreter,
+    pub(super) python: Interpreter,
     /// Where the first interpreter is pointed to.
     head: u64,
     /// In an interpreter: the next one, and its first thread state.
@@ -103,6 +104,22 @@ impl Outside {
             own.is_some_and(|_| self.has_frames(memory, state))
         });
         own
+    }
+
+    /// One that is known by hand, of whose threads nothing is known.
+    #[cfg(test)]
+    pub(super) fn of(python: Interpreter) -> Self {
+        Self { python, head: 0, next: 0, states: 0 }
+    }
+
+    /// How it lays things out.
+    pub fn layout(&self) -> Layout {
+        self.python.layout
+    }
+
+    /// The address of the type of code objects.
+    pub fn code_type(&self) -> u64 {
+        self.python.code_type
     }
 
     /// The address of the evaluation function.
@@ -171,7 +188,7 @@ impl Outside {
     }
 
     /// Hands every thread state to `look` until that says it is enough.
-    fn each_state<M: MemoryReader>(
+    pub(super) fn each_state<M: MemoryReader>(
         &self,
         memory: &mut M,
         mut look: impl FnMut(&mut M, u64) -> bool,
