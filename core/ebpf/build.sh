@@ -19,6 +19,7 @@ PINNED=14
 objects() {
 	echo bpf/unwind.bpf.c bpf/unwind.x86_64.o
 	echo tests/bpf/capture.bpf.c tests/bpf/capture.x86_64.o
+	echo tests/bpf/python.bpf.c tests/bpf/python.x86_64.o
 }
 
 build() {

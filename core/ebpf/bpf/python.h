@@ -78,7 +78,10 @@ struct python_layout {
 	u16 code_file; /* in the part */
 	u16 code_line_table; /* in the part */
 	u16 code_start;
-	u16 text_length; /* the hash follows */
+	u16 text_length;
+	u16 text_state;
+	u16 text_ascii;
+	u16 text_compact;
 	u16 bytes_size;
 	u16 bytes_start;
 	u8 root;
@@ -86,7 +89,7 @@ struct python_layout {
 	u8 entry;
 	u8 last_owner;
 	u8 tag_bits;
-	u8 reserved[7];
+	u8 text_kind_shift;
 };
 
 /* A process with an interpreter. */
@@ -135,7 +138,6 @@ struct python_walk {
 	u32 end; /* enum python_end */
 	u32 restarted;
 	u32 padding;
-	u64 words[3];
 	u8 part[PYTHON_PART];
 };
 
@@ -204,18 +206,36 @@ INLINE u64 python_mix(u64 word)
 	return x ^ x >> 31;
 }
 
-/* Mixes two words that follow each other into a check. */
-INLINE int python_mix_two(struct python_walk *python, u64 address, u64 *check)
+/* The last 8 bytes of `bytes` that begin at `start`, or as many as there are. */
+INLINE int python_tail(u64 start, u64 bytes, u64 *tail)
 {
-	if (address & 7 || bpf_probe_read_user(python->words, 16, (void *)address))
+	u64 from = bytes > 8 ? start + bytes - 8 : start;
+	if (bpf_probe_read_user(tail, sizeof(*tail), (void *)from))
 		return 0;
-	*check = python_mix(*check ^ python->words[0]);
-	*check = python_mix(*check ^ python->words[1]);
+	if (bytes < 8)
+		*tail &= (1ULL << 8 * bytes) - 1;
+	return 1;
+}
+
+/* Mixes what a text is into a check: its length, its kind, its end. */
+INLINE int python_mix_text(const struct python_layout *layout, u64 text, u64 *check)
+{
+	u64 length, state, tail = 0;
+	if (!python_word(text + layout->text_length, &length) || length >> 32 ||
+	    !python_word(text + layout->text_state, &state))
+		return 0;
+	u64 kind = (u32)state >> (layout->text_kind_shift & 31) & 31, width = kind & 7;
+	u64 start = text + (kind & 16 ? layout->text_ascii : layout->text_compact);
+	if (kind & 8 && (width == 1 || width == 2 || width == 4) && length &&
+	    !python_tail(start, length * width, &tail))
+		return 0;
+	*check = python_mix(*check ^ length ^ kind << 56);
+	*check = python_mix(*check ^ tail);
 	return 1;
 }
 
 /*
- * What tells a code object from another that takes its place: `identity` of outside.rs. The object's
+ * What tells a code object from another that takes its place: `check` of identity.rs. The object's
  * part is in `part`.
  */
 INLINE int python_check(struct python_walk *python, const struct python_layout *layout, u64 *result)
@@ -233,8 +253,7 @@ INLINE int python_check(struct python_walk *python, const struct python_layout *
 		return 0;
 	check = python_mix(check ^ size);
 	check = python_mix(check ^ start);
-	if (!python_mix_two(python, name + layout->text_length, &check) ||
-	    !python_mix_two(python, file + layout->text_length, &check))
+	if (!python_mix_text(layout, name, &check) || !python_mix_text(layout, file, &check))
 		return 0;
 	*result = check;
 	return 1;

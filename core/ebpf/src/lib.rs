@@ -38,6 +38,7 @@ mod module_list;
 mod object;
 mod options;
 mod probe;
+mod python;
 #[cfg(test)]
 mod random_walk_tests;
 mod records;
@@ -55,3 +56,7 @@ pub use missing::Capability;
 pub use missing::Missing;
 pub use options::Options;
 pub use probe::probe;
+pub use python::PYTHON_PROCESS_WORDS;
+pub use python::PythonProcess;
+pub use python::RecordedPython;
+pub use python::python_frames;

@@ -5,6 +5,7 @@
 mod gate;
 mod own_modules;
 mod own_process;
+mod python;
 mod rights;
 #[allow(dead_code, reason = "shared with the replay tests")]
 mod tower;

@@ -12,9 +12,14 @@ use crate::memory::MemoryReader;
 pub struct CodeIdentity {
     /// The address of the object.
     pub address: u64,
-    /// A hash of its first line, of where its name, file and line table are, of the lengths and
-    /// hashes of both texts as the interpreter keeps them, and of the table's length and first bytes.
+    /// A hash of its first line, of where its name, file and line table are, of the length and the
+    /// end of both texts, and of the table's length and first bytes.
     pub check: u64,
+}
+
+impl CodeIdentity {
+    /// The bits of a check for which a record of the eBPF program has room: 28 high and 12 low ones.
+    pub const RECORDED: u64 = 0xffff_fff0_0000_0fff;
 }
 
 impl Outside {
@@ -48,8 +53,6 @@ impl Outside {
         let name = memory.word(at(offsets.code_name))?;
         let file = memory.word(at(offsets.code_file))?;
         let table = memory.word(at(offsets.code_line_table))?;
-        // `PyASCIIObject.hash` follows the length.
-        let text_hash = offsets.text_length.wrapping_add(8);
         let mut check = u64::from(memory.half(at(offsets.code_first_line))?);
         for word in [
             name,
@@ -57,14 +60,32 @@ impl Outside {
             table,
             field(memory, table, offsets.object_size)?,
             field(memory, table, offsets.bytes_start)?,
-            field(memory, name, offsets.text_length)?,
-            field(memory, name, text_hash)?,
-            field(memory, file, offsets.text_length)?,
-            field(memory, file, text_hash)?,
         ] {
             check = mix(check ^ word);
         }
+        for text in [name, file] {
+            check = self.mix_text(memory, text, check)?;
+        }
         Some(CodeIdentity { address: code, check })
+    }
+
+    /// Mixes what a text is into a check: its length, its kind, its end. Not the hash that the
+    /// interpreter keeps, which most files and names get late or never.
+    fn mix_text<M: MemoryReader>(&self, memory: &mut M, text: u64, check: u64) -> Option<u64> {
+        let layout = self.python.layout;
+        let length = field(memory, text, layout.offsets.text_length).filter(|it| it >> 32 == 0)?;
+        let state = field(memory, text, layout.offsets.text_state)? as u32;
+        let kind = u64::from(state >> (layout.text_kind_shift & 31) & 31);
+        let start = match kind & 16 {
+            0 => layout.offsets.text_compact,
+            _ => layout.offsets.text_ascii,
+        };
+        let mut end = 0;
+        if kind & 8 != 0 && matches!(kind & 7, 1 | 2 | 4) && length > 0 {
+            let bytes = length.wrapping_mul(kind & 7);
+            end = tail(memory, text.wrapping_add(u64::from(start)), bytes)?;
+        }
+        Some(mix(mix(check ^ length ^ kind << 56) ^ end))
     }
 
     /// Hands out the pieces of a code object's [`CodeDefinition`](super::CodeDefinition), one after
@@ -90,6 +111,19 @@ impl Outside {
         }
         Some(())
     }
+}
+
+/// The last 8 bytes of `bytes` that begin at `start`, or as many as there are.
+fn tail<M: MemoryReader>(memory: &mut M, start: u64, bytes: u64) -> Option<u64> {
+    let from = start.wrapping_add(bytes.saturating_sub(8));
+    let skipped = (from & 7) as u32;
+    let mut word = memory.bytes_from(from)?;
+    if skipped > 0 {
+        let high = u64::from_le(memory.word((from & !7).wrapping_add(8))?);
+        word |= high << 64u32.wrapping_sub(skipped.wrapping_mul(8));
+    }
+    let unused = 64u64.saturating_sub(bytes.saturating_mul(8)) as u32;
+    Some(word & u64::MAX.checked_shr(unused).unwrap_or(0))
 }
 
 /// Whether the first word of an object is a count of references. In freed memory the interpreter's

@@ -64,15 +64,18 @@ fn another_object_in_the_same_place_has_another_check() {
         let before = python.identity(&mut memory, code).unwrap();
         let name = memory.word(code + u64::from(offsets.code_name)).unwrap();
         let table = memory.word(code + u64::from(offsets.code_line_table)).unwrap();
-        for (what, place) in [
-            ("the name elsewhere", code + u64::from(offsets.code_name)),
-            ("the file elsewhere", code + u64::from(offsets.code_file)),
-            ("another name in the same place", name + 24),
-            ("a longer name in the same place", name + 16),
-            ("another line table in the same place", table + u64::from(offsets.bytes_start)),
+        for (what, place, change) in [
+            ("the name elsewhere", code + u64::from(offsets.code_name), 0),
+            ("the file elsewhere", code + u64::from(offsets.code_file), 0),
+            ("another name in the same place", name + u64::from(offsets.text_ascii), 1 << 56),
+            ("a shorter name in the same place", name + 16, 1),
+            ("another line table in the same place", table + u64::from(offsets.bytes_start), 1),
         ] {
             let value = memory.word(place).unwrap();
-            let other = if place < name { memory.text(&interpreter(minor).layout, "other") } else { value + 1 };
+            let other = match change {
+                0 => memory.text(&interpreter(minor).layout, "other"),
+                change => value - change,
+            };
             memory.put(place, other);
             let after = python.identity(&mut memory, code);
             assert!(after.is_some_and(|after| after.check != before.check), "3.{minor}: {what}");

@@ -188,7 +188,7 @@ impl Outside {
     }
 
     /// Hands every thread state to `look` until that says it is enough.
-    pub(super) fn each_state<M: MemoryReader>(
+    pub fn each_state<M: MemoryReader>(
         &self,
         memory: &mut M,
         mut look: impl FnMut(&mut M, u64) -> bool,
