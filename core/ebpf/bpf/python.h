@@ -400,11 +400,12 @@ static long python_attempt(u64 index, struct python_context *context)
 	python->end = PYTHON_CUT;
 	/* As many frames without code as with, and some: a chain in a circle ends. */
 	bpf_loop(python->limit * 2 + 2, python_visit, context, 0);
-	python->restarted = index != 0;
 	if (python->end == PYTHON_CUT)
 		python_flush(context, 0);
-	if (python->end != PYTHON_LOST)
+	if (python->end != PYTHON_LOST) {
+		python->restarted = index != 0;
 		return 1;
+	}
 	python->lost = python->frames;
 	/* Beyond the first call the start has proven itself; the rest is lost for good. */
 	return !python->has_caller;

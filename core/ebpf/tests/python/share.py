@@ -22,6 +22,10 @@ def plain(seconds):
     until(clock() + seconds)
 
 
+def beside(seconds):
+    until(clock() + seconds)
+
+
 def produce(seconds):
     end = clock() + seconds
     while clock() < end:
@@ -76,14 +80,14 @@ class Müller:
         until(clock() + seconds)
 
 
-def beside(stop):
+def partner(stop):
     while not stop.is_set():
-        timed(plain, "partner", 0.01)
+        timed(beside, "beside", 0.01)
 
 
 def timed(function, name, seconds):
     before = clock()
-    function(seconds)
+    function(seconds)  # times
     spent[name] = spent.get(name, 0) + clock() - before
 
 
@@ -104,10 +108,10 @@ if __name__ == "__main__":
     print("ready", flush=True)
     sys.stdin.readline()
     stop = threading.Event()
-    partner = threading.Thread(target=beside, args=(stop,), daemon=True)
-    partner.start()
+    thread = threading.Thread(target=partner, args=(stop,), daemon=True)
+    thread.start()
     rounds(2.0)
     stop.set()
-    partner.join()
+    thread.join()
     print(json.dumps(spent), flush=True)
     sys.stdin.read()

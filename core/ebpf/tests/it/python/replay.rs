@@ -1,7 +1,7 @@
 //! `bpf/python.h`, compiled for this machine, over the memory of stopped processes: it finds the
 //! frames that the walk in Rust finds, also where words of that memory are changed at random.
 
-use super::frozen::{Frozen, PAGE, Stack, walk};
+use super::frozen::{Frozen, Stack, walk};
 use super::{Program, interpreters};
 use sondage_ebpf::{PythonProcess, RecordedPython, python_frames};
 use sondage_sampler::MemoryReader;
@@ -260,7 +260,6 @@ impl Scene<'_> {
         let place = thread[1] + u64::from(offsets.thread_frame);
         let Some(running) = self.memory.word(place) else { return };
         let whole = self.both(thread, &[], &[]);
-        // The structure before, in its place: the frame is not of the new call.
         let new = running.wrapping_sub(64);
         if self.memory.word(new).is_none()
             || self.memory.word(new + 16).is_none()
@@ -268,8 +267,7 @@ impl Scene<'_> {
         {
             return;
         }
-        let garbage = [0, 0x1234_5678, running, place];
-        for garbage in garbage {
+        for garbage in [0, 0x1234_5678, running, place] {
             let mut registers = [0x77; REGISTERS];
             registers[random.below(REGISTERS)] = running;
             let frame = (new + u64::from(offsets.cframe_frame), garbage);
@@ -279,7 +277,8 @@ impl Scene<'_> {
             assert!(stack.restarted);
             self.seen.restarted += 1;
             let lost = self.both(thread, &[], &[(place, new), frame, previous]);
-            assert_ne!(lost.frames, whole.frames);
+            // Without the registers it is found only where it is named by chance.
+            assert_eq!(lost.frames == whole.frames, garbage == running);
         }
     }
 }
@@ -309,12 +308,11 @@ fn replay(minor: u8, interpreter: &Path, stops: usize, rounds: usize) -> Seen {
 #[test]
 fn both_walks_find_the_same_python_frames_in_stopped_processes() {
     for (minor, interpreter) in interpreters() {
-        let seen = replay(*minor, interpreter, 30, 30);
-        assert!(seen.stacks > 200 && seen.frames > 10 * seen.stacks, "{seen:?}");
+        let seen = replay(*minor, interpreter, 15, 30);
+        assert!(seen.stacks > 100 && seen.frames > 10 * seen.stacks, "{seen:?}");
         assert!(seen.whole * 100 >= seen.stacks * 99, "{seen:?}");
         assert!(seen.refused * 4 > seen.changed, "{seen:?}");
         // A walk is bounded whatever it reads: 18 starts of at most 258 steps of 12 reads.
         assert!(seen.most_reads < 18 * 258 * 12, "{seen:?}");
     }
-    let _ = PAGE;
 }
