@@ -504,9 +504,35 @@ INLINE u64 python_thread_pointer(void)
 	return task->thread.fsbase;
 }
 
+/* What the interrupted thread's registers hold, by which 3.11 and 3.12 find a call that begins. */
+INLINE void python_registers(volatile struct bpf_perf_event_data *context, struct python_walk *python)
+{
+	/* In a system call no frame is just being made. */
+	python->register_count = 0;
+	if (!INTERRUPTED_USER(context))
+		return;
+	python->registers[0] = context->ax;
+	python->registers[1] = context->bx;
+	python->registers[2] = context->cx;
+	python->registers[3] = context->dx;
+	python->registers[4] = context->si;
+	python->registers[5] = context->di;
+	python->registers[6] = context->bp;
+	python->registers[7] = context->r8;
+	python->registers[8] = context->r9;
+	python->registers[9] = context->r10;
+	python->registers[10] = context->r11;
+	python->registers[11] = context->r12;
+	python->registers[12] = context->r13;
+	python->registers[13] = context->r14;
+	python->registers[14] = context->r15;
+	python->register_count = 15;
+}
+
 /*
- * Appends the running thread's Python frames to the native ones in `walk`. `registers` are those of
- * the thread in user space. Returns how many words that are; 0 for a thread that runs no Python.
+ * Appends the running thread's Python frames, at most `limit`, to the native ones in `walk`, whose
+ * registers `python` has or says that it has none of. Returns how many words that are; 0 for a
+ * thread that runs no Python.
  */
 INLINE u32 python_append(struct walk *walk, struct python_walk *python,
 			 const struct python_process *process, u32 limit)

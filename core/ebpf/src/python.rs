@@ -1,9 +1,7 @@
 //! What `bpf/python.h` is told of a process's interpreter, and the frames that it tells of.
 
-#[cfg(doc)]
-use sondage_sampler::walk::python::CodeIdentity;
 use sondage_sampler::walk::python::{
-    Entry, Instruction, Layout, Outside, PythonFrame, Root, ThreadSlot, UNUSED,
+    Entry, Instruction, Layout, Outside, PythonFrame, RecordedFrame, Root, ThreadSlot, UNUSED,
 };
 
 /// Words of `struct python_process`.
@@ -141,17 +139,7 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordedPython {
     /// A frame of a code object.
-    Code {
-        /// The object's address.
-        address: u64,
-        /// What tells it from others in the same place: those bits of its check that
-        /// [`CodeIdentity::RECORDED`] has.
-        check: u64,
-        /// The instruction, in code units of two bytes.
-        unit: u32,
-        /// As in [`PythonFrame::Code`].
-        entry: bool,
-    },
+    Code(RecordedFrame),
     /// Frames that could not be read, or those beyond the limit.
     Other(PythonFrame),
 }
@@ -161,13 +149,13 @@ pub enum RecordedPython {
 ///
 /// ```
 /// use sondage_ebpf::{RecordedPython, python_frames};
+/// use sondage_sampler::walk::python::RecordedFrame;
 ///
 /// let words = [0x55d0_0000_1234, 0xf1abc000_0000_0123, 0xf2000000_0800_0007];
 /// let (start, mut frames) = python_frames(&words);
 /// assert_eq!(start, 1);
-/// let frame =
-///     RecordedPython::Code { address: 0x123 * 8, check: 0xabc, unit: 7, entry: true };
-/// assert_eq!(frames.next(), Some(frame));
+/// let frame = RecordedFrame { address: 0x123 * 8, check: 0xabc, unit: 7, entry: true };
+/// assert_eq!(frames.next(), Some(RecordedPython::Code(frame)));
 /// ```
 pub fn python_frames(words: &[u64]) -> (usize, impl Iterator<Item = RecordedPython> + '_) {
     let is_python =
@@ -200,12 +188,12 @@ fn code(place: u64, instruction: u64) -> Option<RecordedPython> {
     if place >> KIND_SHIFT != PLACE || instruction >> KIND_SHIFT != INSTRUCTION {
         return None;
     }
-    Some(RecordedPython::Code {
+    Some(RecordedPython::Code(RecordedFrame {
         address: (place & ((1 << 44) - 1)) << 3,
         check: place >> 44 & 0xfff | (instruction >> 28 & 0xfff_ffff) << 36,
         unit: instruction as u32 & 0x7ff_ffff,
         entry: instruction & 1 << 27 != 0,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -255,7 +243,8 @@ mod tests {
         let (start, frames) = python_frames(&words);
         let frames: Vec<_> = frames.collect();
         let check = 0xabc_def0 << 36 | 0x123;
-        let code = RecordedPython::Code { address: 0x38_0000, check, unit: 9, entry: true };
+        let code =
+            RecordedPython::Code(RecordedFrame { address: 0x38_0000, check, unit: 9, entry: true });
         assert_eq!(check & CodeIdentity::RECORDED, check);
         assert_eq!(
             (start, &frames[..]),

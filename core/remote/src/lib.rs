@@ -29,7 +29,6 @@ pub use process::Process;
 pub use process::Taken;
 pub use process::ThreadInfo;
 pub use python::PythonInfo;
-pub use python::RecordedFrame;
 pub use python::RemoteCodes;
 pub use recorder::Recorder;
 pub use recorder::StopTimes;

@@ -5,7 +5,6 @@ mod find;
 
 use crate::memory::RemoteMemory;
 use crate::runtime::Symbols;
-pub use codes::RecordedFrame;
 pub use codes::RemoteCodes;
 pub use find::PythonInfo;
 use find::{RUNTIME_SECTION, SYMBOLS};

@@ -43,32 +43,6 @@ struct {
 	MAP_NUMBER(max_entries, 1 << 22);
 } ring SEC(".maps");
 
-/* What the registers of the thread in user space hold, for the walk of 3.11 and 3.12. */
-INLINE void python_registers(struct bpf_perf_event_data *context, struct python_walk *python)
-{
-	if (!INTERRUPTED_USER(context)) {
-		/* In a system call no frame is just being made. */
-		python->register_count = 0;
-		return;
-	}
-	python->registers[0] = context->ax;
-	python->registers[1] = context->bx;
-	python->registers[2] = context->cx;
-	python->registers[3] = context->dx;
-	python->registers[4] = context->si;
-	python->registers[5] = context->di;
-	python->registers[6] = context->bp;
-	python->registers[7] = context->r8;
-	python->registers[8] = context->r9;
-	python->registers[9] = context->r10;
-	python->registers[10] = context->r11;
-	python->registers[11] = context->r12;
-	python->registers[12] = context->r13;
-	python->registers[13] = context->r14;
-	python->registers[14] = context->r15;
-	python->register_count = 15;
-}
-
 SEC("perf_event")
 int python_on_cpu(struct bpf_perf_event_data *context)
 {
@@ -83,6 +57,7 @@ int python_on_cpu(struct bpf_perf_event_data *context)
 	if (!walk || !python || !process)
 		return 0;
 	walk->frames = 0;
+	python->restarted = 0;
 	python_registers(context, python);
 	python_append(walk, python, process, 128);
 	u32 frames = walk->frames;

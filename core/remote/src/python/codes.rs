@@ -2,7 +2,9 @@
 
 use sondage::resolve::CodeSource;
 use sondage_sampler::MemoryReader;
-use sondage_sampler::walk::python::{CodeIdentity, CodeShape, LineTable, Outside, PythonFrame};
+use sondage_sampler::walk::python::{
+    CodeIdentity, CodeShape, LineTable, Outside, PythonFrame, RecordedFrame,
+};
 use std::collections::HashMap;
 
 /// Code objects, and bytes of what was read of them, before all are forgotten.
@@ -16,19 +18,6 @@ const MAX_LOST: usize = 10_000;
 /// where the frame was, so that the others keep their places among native frames.
 const LOST: &[u8] = b"[python frame lost]";
 const LOST_NUMBER: u32 = 0;
-
-/// What a record of the eBPF program says of one frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordedFrame {
-    /// The address of the code object.
-    pub address: u64,
-    /// The bits [`CodeIdentity::RECORDED`] of its check when it was sampled.
-    pub check: u64,
-    /// The instruction, in code units of two bytes.
-    pub unit: u32,
-    /// As in [`PythonFrame::Code`].
-    pub entry: bool,
-}
 
 /// The code objects of one process that samples have met, each read when it is first met.
 ///
@@ -67,7 +56,7 @@ impl RemoteCodes {
     /// # fn settle(
     /// #     codes: &mut sondage_remote::RemoteCodes,
     /// #     python: &sondage_sampler::walk::python::Outside,
-    /// #     frame: sondage_remote::RecordedFrame,
+    /// #     frame: sondage_sampler::walk::python::RecordedFrame,
     /// # ) {
     /// let memory = sondage_remote::RemoteMemory::new(1234);
     /// let now = || {

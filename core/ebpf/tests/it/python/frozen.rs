@@ -2,7 +2,7 @@
 
 use sondage_ebpf::RecordedPython;
 use sondage_sampler::MemoryReader;
-use sondage_sampler::walk::python::{CodeIdentity, Frames, Outside, PythonFrame};
+use sondage_sampler::walk::python::{CodeIdentity, Frames, Outside, PythonFrame, RecordedFrame};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -94,7 +94,7 @@ impl Frames<Frozen> for Sink<'_> {
                 let check = check & CodeIdentity::RECORDED;
                 // A record has the bits of an address that programs can have.
                 let address = address & ((1 << 47) - 1);
-                RecordedPython::Code { address, check, unit, entry }
+                RecordedPython::Code(RecordedFrame { address, check, unit, entry })
             }
             other => RecordedPython::Other(other),
         });

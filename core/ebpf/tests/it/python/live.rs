@@ -9,7 +9,7 @@ use aya::util::online_cpus;
 use aya::{Ebpf, EbpfLoader};
 use sondage::resolve::Codes;
 use sondage_ebpf::{PYTHON_PROCESS_WORDS, PythonProcess, RecordedPython, python_frames};
-use sondage_remote::{PythonInfo, RecordedFrame, RemoteCodes, RemoteMemory};
+use sondage_remote::{PythonInfo, RemoteCodes, RemoteMemory};
 use sondage_sampler::walk::python::PythonFrame;
 use std::collections::HashMap;
 use std::os::linux::fs::MetadataExt;
@@ -89,10 +89,8 @@ impl Samples {
             assert_eq!(start, 0);
             let mut stack = Vec::new();
             for frame in frames {
-                let (address, check, unit, entry) = match frame {
-                    RecordedPython::Code { address, check, unit, entry } => {
-                        (address, check, unit, entry)
-                    }
+                let recorded = match frame {
+                    RecordedPython::Code(recorded) => recorded,
                     RecordedPython::Other(PythonFrame::Truncated) => {
                         self.truncated += 1;
                         continue;
@@ -102,7 +100,6 @@ impl Samples {
                         continue;
                     }
                 };
-                let recorded = RecordedFrame { address, check, unit, entry };
                 let frame = remote.frame(&python.outside, now, recorded);
                 let PythonFrame::Code { code, unit, .. } = frame else { panic!("{frame:?}") };
                 let (function, line) = codes.resolve(remote, code, unit).unwrap();
@@ -218,5 +215,32 @@ fn functions_of_every_version_have_their_share_their_callers_and_their_lines() {
     let Some(_turn) = gate::enter("functions_of_every_version_have_their_share") else { return };
     for (minor, interpreter) in interpreters() {
         check_shares(*minor, interpreter);
+    }
+}
+
+#[test]
+fn code_that_is_gone_is_lost_and_never_named_after_what_took_its_place() {
+    let Some(_turn) = gate::enter("code_that_is_gone_is_lost") else { return };
+    for (minor, interpreter) in interpreters() {
+        let (samples, told, lost) = sampled(interpreter, "made.py", 1997);
+        let (mut named, mut last, mut reused) = (0, 0, 0);
+        for (function, line) in samples.stacks.iter().flatten() {
+            // `<made 12>:made12`, from line 12 on.
+            let Some((file, name)) = function.split_once(">:made") else { continue };
+            let number: u32 = name.parse().unwrap();
+            assert_eq!(file, format!("<made {number}"), "{function}");
+            assert_eq!(*line, number + 1, "{function}");
+            assert!(number >= last, "3.{minor}: {number} after {last}");
+            reused += usize::from(number > last);
+            last = number;
+            named += 1;
+        }
+        println!(
+            "3.{minor}: {} made, {reused} of them seen in {named} frames, {lost} frames gone",
+            told.trim()
+        );
+        assert!(named > 100 && reused > 10 && lost > 100 && samples.lost == 0);
+        let places = told.trim().split(' ').nth(1).unwrap().parse::<usize>().unwrap();
+        assert!(places < 100, "addresses are used again");
     }
 }

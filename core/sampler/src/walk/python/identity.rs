@@ -22,6 +22,19 @@ impl CodeIdentity {
     pub const RECORDED: u64 = 0xffff_fff0_0000_0fff;
 }
 
+/// A frame of Python as a record of the eBPF program has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedFrame {
+    /// The address of the code object.
+    pub address: u64,
+    /// The bits [`CodeIdentity::RECORDED`] of its check when it was sampled.
+    pub check: u64,
+    /// The instruction, in code units of two bytes.
+    pub unit: u32,
+    /// As in [`PythonFrame::Code`](super::PythonFrame::Code).
+    pub entry: bool,
+}
+
 impl Outside {
     /// Walks the frames of the thread whose `PyThreadState` is at `state`, leaf first, at most
     /// `limit` of them: one more word says when there were more, or when some could not be read.

@@ -40,6 +40,7 @@ pub use definition::Text;
 pub use frames::Frames;
 pub use frames::WalkedPython;
 pub use identity::CodeIdentity;
+pub use identity::RecordedFrame;
 pub use interpreter::Interpreter;
 pub use interpreter::Symbols;
 pub use interpreter::Unsupported;
