@@ -31,6 +31,12 @@
 /* The parts of a frame and of a code object that are read at once. */
 #define PYTHON_PART 160
 
+/* What is read of a text at once: its head, and all of most names and paths. */
+#define PYTHON_TEXT 112
+#define PYTHON_TEXT_HEAD 24
+/* The length and the first bytes of a line table. */
+#define PYTHON_TABLE_HEAD 24
+
 /* At least what `PyThreadState` has in 3.11 and 3.12. */
 #define PYTHON_THREAD_BYTES 1024
 /* C stack between a call of the evaluation function and the one before, at most. */
@@ -206,29 +212,34 @@ INLINE u64 python_mix(u64 word)
 	return x ^ x >> 31;
 }
 
-/* The last 8 bytes of `bytes` that begin at `start`, or as many as there are. */
-INLINE int python_tail(u64 start, u64 bytes, u64 *tail)
+/*
+ * Mixes what a text is into a check: its length, its kind, and its last 8 bytes, or as many as there
+ * are.
+ */
+INLINE int python_mix_text(struct python_walk *python, const struct python_layout *layout, u64 text,
+			   u64 *check)
 {
-	u64 from = bytes > 8 ? start + bytes - 8 : start;
-	if (bpf_probe_read_user(tail, sizeof(*tail), (void *)from))
+	u64 head = text + layout->text_length, tail = 0;
+	int whole = python_part(python, head, PYTHON_TEXT);
+	if (!whole && !python_part(python, head, PYTHON_TEXT_HEAD))
 		return 0;
-	if (bytes < 8)
-		*tail &= (1ULL << 8 * bytes) - 1;
-	return 1;
-}
-
-/* Mixes what a text is into a check: its length, its kind, its end. */
-INLINE int python_mix_text(const struct python_layout *layout, u64 text, u64 *check)
-{
-	u64 length, state, tail = 0;
-	if (!python_word(text + layout->text_length, &length) || length >> 32 ||
-	    !python_word(text + layout->text_state, &state))
+	u64 length = part_word(python, 0);
+	if (length >> 32)
 		return 0;
-	u64 kind = (u32)state >> (layout->text_kind_shift & 31) & 31, width = kind & 7;
-	u64 start = text + (kind & 16 ? layout->text_ascii : layout->text_compact);
-	if (kind & 8 && (width == 1 || width == 2 || width == 4) && length &&
-	    !python_tail(start, length * width, &tail))
-		return 0;
+	u32 state = part_half(python, layout->text_state - layout->text_length);
+	u64 kind = state >> (layout->text_kind_shift & 31) & 31, width = kind & 7;
+	if (kind & 8 && (width == 1 || width == 2 || width == 4) && length) {
+		u64 bytes = length * width;
+		u64 from = (kind & 16 ? layout->text_ascii : layout->text_compact) - layout->text_length;
+		if (bytes > 8)
+			from += bytes - 8;
+		if (whole && from <= PYTHON_TEXT - 8)
+			tail = part_word(python, (u32)from);
+		else if (bpf_probe_read_user(&tail, sizeof(tail), (void *)(head + from)))
+			return 0;
+		if (bytes < 8)
+			tail &= (1ULL << 8 * bytes) - 1;
+	}
 	*check = python_mix(*check ^ length ^ kind << 56);
 	*check = python_mix(*check ^ tail);
 	return 1;
@@ -236,7 +247,7 @@ INLINE int python_mix_text(const struct python_layout *layout, u64 text, u64 *ch
 
 /*
  * What tells a code object from another that takes its place: `check` of identity.rs. The object's
- * part is in `part`.
+ * part is in `part`, and is no more afterwards.
  */
 INLINE int python_check(struct python_walk *python, const struct python_layout *layout, u64 *result)
 {
@@ -244,16 +255,15 @@ INLINE int python_check(struct python_walk *python, const struct python_layout *
 	u64 name = part_word(python, layout->code_name);
 	u64 file = part_word(python, layout->code_file);
 	u64 table = part_word(python, layout->code_line_table);
-	u64 size, start;
 	check = python_mix(check ^ name);
 	check = python_mix(check ^ file);
 	check = python_mix(check ^ table);
-	if (!python_word(table + layout->bytes_size, &size) ||
-	    !python_word(table + layout->bytes_start, &start))
+	if (!python_part(python, table + layout->bytes_size, PYTHON_TABLE_HEAD))
 		return 0;
-	check = python_mix(check ^ size);
-	check = python_mix(check ^ start);
-	if (!python_mix_text(layout, name, &check) || !python_mix_text(layout, file, &check))
+	check = python_mix(check ^ part_word(python, 0));
+	check = python_mix(check ^ part_word(python, layout->bytes_start - layout->bytes_size));
+	if (!python_mix_text(python, layout, name, &check) ||
+	    !python_mix_text(python, layout, file, &check))
 		return 0;
 	*result = check;
 	return 1;

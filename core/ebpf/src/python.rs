@@ -10,6 +10,9 @@ pub const PYTHON_PROCESS_WORDS: usize = 9;
 /// `PYTHON_PART` in `bpf/python.h`: bytes of a frame, or of a code object, that are read at once.
 const MAX_PART: u16 = 160;
 
+/// From the first to the last word of `PYTHON_TEXT_HEAD` and of `PYTHON_TABLE_HEAD`.
+const MAX_HEAD: u16 = 16;
+
 /// Kinds of words, in the top byte, that are in the program's records only.
 const PLACE: u64 = 0xf1;
 const INSTRUCTION: u64 = 0xf2;
@@ -62,6 +65,14 @@ fn offsets(layout: &Layout, slot: ThreadSlot) -> Option<[u16; 28]> {
     let texts = [at.text_length, at.text_state, at.text_ascii, at.text_compact];
     let bytes = [at.object_size, at.bytes_start];
     if words.iter().chain(&texts).chain(&bytes).any(|offset| *offset != UNUSED && offset % 8 != 0) {
+        return None;
+    }
+    // The head of a text and that of a line table are read in one piece each.
+    let heads = [(at.text_length, at.text_state), (at.object_size, at.bytes_start)];
+    if heads.iter().any(|(first, last)| !(8..=MAX_HEAD).contains(&last.wrapping_sub(*first))) {
+        return None;
+    }
+    if at.text_ascii.min(at.text_compact) < at.text_length {
         return None;
     }
     let (entry, last_owner) = match layout.entry {
