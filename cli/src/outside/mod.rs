@@ -6,6 +6,9 @@ mod interrupt;
 mod record;
 mod top;
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use crate::error::Error;
 use crate::output;
 use sondage_remote::Process;
@@ -27,8 +30,13 @@ fn failed(error: sondage_remote::Error) -> Error {
     Error::new(error.to_string())
 }
 
-/// The name of a process' program; it may have changed it.
+/// The name of a process' program: that of its file, or what it calls itself.
 fn program(pid: u32) -> String {
+    let file = std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let name = file.as_deref().and_then(Path::file_name).map(OsStr::to_string_lossy);
+    if let Some(name) = name {
+        return name.trim_end_matches(" (deleted)").to_owned();
+    }
     let name = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     String::from_utf8_lossy(&name).trim_end().to_owned()
 }

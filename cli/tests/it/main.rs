@@ -7,6 +7,7 @@ mod ctl;
 mod doctor;
 mod hostile;
 mod java;
+mod outside;
 mod push;
 mod read;
 mod record;

@@ -21,6 +21,7 @@ mod status;
 mod stop;
 mod sys;
 mod tables;
+mod v8;
 
 pub use error::Error;
 pub use error::ErrorKind;

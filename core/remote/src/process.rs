@@ -103,7 +103,7 @@ impl Process {
                 ),
             });
         }
-        process.attached = Attached::find(&process.mappings, &process.memory);
+        process.attached = Attached::find(pid, &process.mappings, &process.memory);
         Ok(process)
     }
 
@@ -186,6 +186,11 @@ impl Process {
         let stopped = stopped.let_go();
         let words = &self.words[..walked.frames.min(MAX_WORDS)];
         Ok(Some(Taken { words, end: walked.end, lost: walked.lost, stopped }))
+    }
+
+    /// To be called again and again while nothing is taken: see [`Tracer::let_late_ones_go`].
+    pub fn let_late_ones_go(&mut self) {
+        self.tracer.let_late_ones_go();
     }
 
     /// Its modules, and what the numbers in frames stand for: for who names them.

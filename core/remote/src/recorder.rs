@@ -9,8 +9,11 @@ use sondage::{OutsideProcess, OutsideSample};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Time between two looks at modules and threads.
+/// Time between two looks at modules.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Time between two looks for new threads while their number stays the same.
+const LOOK_FOR_THREADS: Duration = Duration::from_millis(100);
 
 /// What looking at threads may take of the time, as one part of so many.
 const SHARE: u32 = 5;
@@ -72,7 +75,14 @@ pub struct Recorder {
     interval: Duration,
     threads: HashMap<i32, Thread>,
     looked: Instant,
-    ended: Duration,
+    looked_for_threads: Instant,
+    thread_count: u64,
+    /// Whether the threads are known that were there at the start.
+    begun: bool,
+    /// CPU time of the process when the profile began, and now.
+    cpu: (Duration, Duration),
+    /// CPU time that samples of the profile stand for.
+    sampled: Duration,
     /// How long threads were stopped.
     pub stops: StopTimes,
     /// Samples whose frames of a runtime could not all be read.
@@ -91,11 +101,17 @@ impl Recorder {
             interval,
             threads: HashMap::new(),
             looked: Instant::now(),
-            ended: Duration::ZERO,
+            looked_for_threads: Instant::now(),
+            thread_count: 0,
+            begun: false,
+            cpu: (Duration::ZERO, Duration::ZERO),
+            sampled: Duration::ZERO,
             stops: StopTimes::default(),
             lost: 0,
         };
         recorder.look_at_threads();
+        recorder.cpu.0 = recorder.cpu.1;
+        recorder.begun = true;
         recorder
     }
 
@@ -134,7 +150,12 @@ impl Recorder {
     /// Finishes the profile and begins the next one.
     pub fn finish(&mut self) -> Profile {
         let owed: Duration = self.threads.values_mut().map(|it| std::mem::take(&mut it.owed)).sum();
-        let unsampled = owed + std::mem::take(&mut self.ended);
+        self.look_at_cpu();
+        let (before, now) = self.cpu;
+        self.cpu.0 = now;
+        let sampled = std::mem::take(&mut self.sampled);
+        // What threads used that have ended between two looks, the process tells, in ticks.
+        let unsampled = now.saturating_sub(before + sampled).max(owed);
         let (mappings, codes) = self.process.for_names();
         let mut profile = self.outside.finish(mappings, &codes, unsampled);
         mappings.forget_unmapped();
@@ -161,6 +182,8 @@ impl Recorder {
         match self.process.refresh() {
             Err(error) if error.kind() == crate::ErrorKind::Missing => return Ok(false),
             Err(error) => return Err(error),
+            // One that has ended and that nobody has waited for yet has threads still.
+            Ok(_) if self.process.mappings().iter().next().is_none() => return Ok(false),
             Ok(_) => {}
         }
         self.look_at_threads();
@@ -174,32 +197,42 @@ impl Recorder {
 
     fn look_at_threads(&mut self) {
         let pid = self.process.pid();
+        self.looked_for_threads = Instant::now();
+        self.look_at_cpu();
         let living = status::threads(pid);
-        let Self { threads, ended, .. } = self;
-        threads.retain(|tid, thread| {
-            let lives = living.contains(tid);
-            if !lives {
-                *ended += thread.owed;
-            }
-            lives
-        });
+        let threads = &mut self.threads;
+        threads.retain(|tid, _| living.contains(tid));
         for tid in living {
             let name = status::name(pid, tid);
             match threads.get_mut(&tid) {
                 Some(known) => known.name = name,
                 None => {
                     let Some(cpu) = status::cpu(pid, tid) else { continue };
-                    threads.insert(tid, Thread { name, cpu, owed: Duration::ZERO });
+                    // All that a new thread has used is of this recording.
+                    let before = if self.begun { Duration::ZERO } else { cpu };
+                    threads.insert(tid, Thread { name, cpu: before, owed: Duration::ZERO });
                 }
             }
+        }
+    }
+
+    fn look_at_cpu(&mut self) {
+        if let Some(now) = status::cpu_of_all(self.process.pid()) {
+            self.cpu.1 = now.max(self.cpu.1);
         }
     }
 
     /// Samples the threads that have used a period of CPU time. Returns whether the process goes on.
     fn sample_threads(&mut self) -> Result<bool, Error> {
         let pid = self.process.pid();
+        self.process.let_late_ones_go();
+        let count = status::thread_count(pid);
+        if count != self.thread_count || self.looked_for_threads.elapsed() > LOOK_FOR_THREADS {
+            self.thread_count = count;
+            self.look_at_threads();
+        }
         let mut lives = false;
-        let Self { process, outside, interval, threads, stops, lost, .. } = self;
+        let Self { process, outside, interval, threads, stops, lost, sampled, .. } = self;
         for (tid, thread) in threads {
             let Some(cpu) = status::cpu(pid, *tid) else { continue };
             lives = true;
@@ -214,6 +247,7 @@ impl Recorder {
             let periods = thread.owed.as_nanos() / interval.as_nanos().max(1);
             let weight = u32::try_from(periods).unwrap_or(u32::MAX);
             thread.owed -= *interval * weight;
+            *sampled += *interval * weight;
             outside.add(&OutsideSample {
                 words: taken.words,
                 end: taken.end,

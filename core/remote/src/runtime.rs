@@ -3,6 +3,7 @@
 use crate::hotspot::HotSpot;
 use crate::memory::RemoteMemory;
 use crate::python::Python;
+use crate::v8::V8;
 use sondage::OutsideRuntimes;
 use sondage::resolve::{KnownFile, Mappings, symbols_matching};
 use sondage_sampler::Runtimes;
@@ -35,13 +36,14 @@ impl Symbols {
 pub(crate) struct Attached {
     pub(crate) python: Option<Python>,
     pub(crate) hotspot: Option<HotSpot>,
+    pub(crate) v8: Option<V8>,
     /// Why one that is there cannot be read.
     pub(crate) refusals: Vec<String>,
 }
 
 impl Attached {
     /// Looks for runtimes among the files that are mapped.
-    pub(crate) fn find(mappings: &Mappings, memory: &RemoteMemory) -> Self {
+    pub(crate) fn find(pid: u32, mappings: &Mappings, memory: &RemoteMemory) -> Self {
         let mut attached = Self::default();
         for file in mappings.files() {
             let path = &file.module.path;
@@ -57,6 +59,11 @@ impl Attached {
                     Ok(hotspot) => attached.hotspot = Some(hotspot),
                     Err(reason) => attached.refusals.push(format!("Java: {reason}")),
                 }
+            } else if name == "node" || name == "nodejs" {
+                match V8::find(pid, mappings, file, memory) {
+                    Ok(v8) => attached.v8 = v8,
+                    Err(reason) => attached.refusals.push(format!("JavaScript: {reason}")),
+                }
             }
         }
         attached
@@ -67,7 +74,7 @@ impl Attached {
         OutsideRuntimes {
             python: self.python.as_ref().map(Python::evaluation),
             hotspot: self.hotspot.as_ref().map(HotSpot::announced),
-            v8: None,
+            v8: self.v8.as_ref().map(V8::announced),
             internals,
         }
     }
@@ -81,11 +88,11 @@ impl Attached {
         identity: u64,
     ) -> Runtimes<'_> {
         let python = self.python.as_ref();
-        let hotspot = self.hotspot.as_mut();
+        let (hotspot, v8) = (self.hotspot.as_mut(), self.v8.as_mut());
         Runtimes {
             python: python.and_then(|python| python.of_thread(memory, identity)),
             hotspot: hotspot.map(|hotspot| hotspot.of_thread(memory, number)),
-            v8: None,
+            v8: v8.and_then(|v8| v8.of_thread(memory, identity)),
         }
     }
 }

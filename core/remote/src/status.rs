@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// A `status` file.
@@ -71,9 +72,24 @@ pub(crate) fn cpu(pid: u32, tid: i32) -> Option<Duration> {
     nanos.map(Duration::from_nanos).or_else(|| cpu_in_ticks(pid, tid))
 }
 
+/// The CPU time that a process has used, with all threads that have ended.
+pub(crate) fn cpu_of_all(pid: u32) -> Option<Duration> {
+    times(&format!("/proc/{pid}/stat"))
+}
+
+/// A number that changes with the number of threads.
+pub(crate) fn thread_count(pid: u32) -> u64 {
+    fs::metadata(format!("/proc/{pid}/task")).map_or(0, |task| task.nlink())
+}
+
 /// The same in ticks of 10 ms, for kernels that do not count nanoseconds.
 fn cpu_in_ticks(pid: u32, tid: i32) -> Option<Duration> {
-    let stat = fs::read(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
+    times(&format!("/proc/{pid}/task/{tid}/stat"))
+}
+
+/// Time in the program and in the kernel for it, by a `stat` file.
+fn times(path: &str) -> Option<Duration> {
+    let stat = fs::read(path).ok()?;
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = String::from_utf8_lossy(stat.get(end + 2..)?).into_owned();
     let mut fields = fields.split(' ').skip(11).map_while(|field| field.parse::<u64>().ok());
@@ -88,6 +104,9 @@ mod tests {
     fn the_own_thread_runs_and_has_used_time() {
         let (pid, tid) = (std::process::id(), sondage_sampler::current_tid());
         assert_eq!(state(pid, tid), Some('R'));
+        // The kernel counts at its ticks.
+        let until = std::time::Instant::now() + Duration::from_secs(5);
+        while cpu(pid, tid) == Some(Duration::ZERO) && std::time::Instant::now() < until {}
         assert!(cpu(pid, tid).unwrap() > Duration::ZERO);
         let before = cpu_in_ticks(pid, tid).unwrap();
         assert!(cpu(pid, tid).unwrap() + Duration::from_secs(1) > before);

@@ -6,14 +6,20 @@ use crate::sys::{self, Change};
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-/// How long a thread may take until it stops; one that waits in the kernel for a disk does not.
+/// How long a thread may take until it stops that waits in the kernel, for a disk.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Looks at a thread that is about to stop before the processor is given up between them.
-const SPINS: u32 = 200;
+/// How long any other may take: until the machine has a processor for it.
+const LONG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Looks at a thread that is about to stop before time is given up between them. To yield the
+/// processor instead could give it away for milliseconds, in which the thread stays stopped.
+const SPINS: u32 = 100;
 
 /// Stops threads of other processes, one at a time. It stays on the thread that made it, which is
 /// the tracer as the kernel sees it: when that ends, by whatever cause, every thread goes on.
+///
+/// Not for children of this process, whose end it would be told instead of who waits for it.
 #[derive(Debug, Default)]
 pub struct Tracer {
     /// Threads that did not stop in time: they do later, and are let go at once then.
@@ -32,8 +38,10 @@ pub struct Stopped<'t> {
 }
 
 impl Tracer {
-    /// One that has stopped nothing yet.
+    /// One that has stopped nothing yet. The calling thread gets a better priority, where that is
+    /// permitted: it is to be short that threads wait for it.
     pub fn new() -> Self {
+        sys::be_quick();
         Self::default()
     }
 
@@ -56,7 +64,7 @@ impl Tracer {
                 _ => Err(Error::new(ErrorKind::Other, format!("process {pid}: {error}"))),
             };
         }
-        let since = Instant::now();
+        let (since, mut patience) = (Instant::now(), PATIENCE);
         if sys::interrupt(tid).is_err() {
             // It is ending: there is nothing to let go but what is left of it.
             let _ = sys::change(tid);
@@ -68,16 +76,24 @@ impl Tracer {
                     return Ok(Some(Stopped { tid, signal, since, tracer: PhantomData }));
                 }
                 Change::Ended => return Ok(None),
-                Change::None if since.elapsed() > PATIENCE => break,
-                Change::None if round < SPINS => std::thread::yield_now(),
-                Change::None => std::thread::sleep(Duration::from_micros(50)),
+                Change::None if since.elapsed() > patience => {
+                    let waits = status::state(pid, tid) == Some('D');
+                    if waits || patience == LONG_PATIENCE {
+                        break;
+                    }
+                    patience = LONG_PATIENCE;
+                }
+                Change::None if round < SPINS => std::hint::spin_loop(),
+                Change::None => std::thread::sleep(Duration::from_micros(20)),
             }
         }
         self.late.push(tid);
         Ok(None)
     }
 
-    fn let_late_ones_go(&mut self) {
+    /// Lets threads go that have stopped after this had given up waiting for them. [`stop`](Self::stop)
+    /// does it too; who does not call that for a while has to call this.
+    pub fn let_late_ones_go(&mut self) {
         self.late.retain(|tid| match sys::change(*tid) {
             Change::None => true,
             Change::Ended => false,
@@ -129,6 +145,8 @@ fn refusal(pid: u32, tid: i32) -> Result<Option<Stopped<'static>>, Error> {
     let tracer = status::number(pid, "TracerPid:").filter(|tracer| *tracer != 0);
     let of_thread = || status::of_thread(pid, tid)?.number("TracerPid:").filter(|it| *it != 0);
     if let Some(tracer) = tracer.or_else(of_thread) {
+        // The kernel tells which of its threads it is.
+        let tracer = status::number(tracer, "Tgid:").unwrap_or(tracer);
         let message = format!("process {pid} is traced by process {tracer} already");
         return Err(Error::new(ErrorKind::Traced, message));
     }

@@ -32,6 +32,8 @@ pub struct Segment {
     pub offset: u64,
     /// Bytes it takes in the file.
     pub file_size: u64,
+    /// What its address is a multiple of, a power of two; 0 for none.
+    pub alignment: u64,
 }
 
 impl Segment {
@@ -137,6 +139,7 @@ fn segments(
             memory_size: header.p_memsz.get(LE),
             offset: header.p_offset.get(LE),
             file_size: header.p_filesz.get(LE),
+            alignment: header.p_align.get(LE),
         })
         .collect())
 }

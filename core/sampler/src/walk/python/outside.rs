@@ -132,8 +132,7 @@ impl Outside {
         &self,
         memory: &mut M,
         (state, registers): (u64, &[u64]),
-        codes: &Interner,
-        limit: usize,
+        (codes, limit): (&Interner, usize),
         put: impl FnMut(usize, u64),
     ) -> WalkedPython {
         let mut sink = Interning { python: &self.python, codes, put };
