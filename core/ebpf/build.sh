@@ -20,6 +20,7 @@ objects() {
 	echo bpf/unwind.bpf.c bpf/unwind.x86_64.o
 	echo tests/bpf/capture.bpf.c tests/bpf/capture.x86_64.o
 	echo tests/bpf/go_labels.bpf.c tests/bpf/go_labels.x86_64.o
+	echo tests/bpf/python.bpf.c tests/bpf/python.x86_64.o
 }
 
 build() {

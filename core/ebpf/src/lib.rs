@@ -39,6 +39,7 @@ mod object;
 mod options;
 mod probe;
 mod processes;
+mod python;
 #[cfg(test)]
 mod random_walk_tests;
 mod ranges;
@@ -67,3 +68,7 @@ pub use records::Record;
 pub use records::RecordKind;
 pub use running::Footprint;
 pub use tables::TableId;
+pub use python::PYTHON_PROCESS_WORDS;
+pub use python::PythonProcess;
+pub use python::RecordedPython;
+pub use python::python_frames;

@@ -29,6 +29,8 @@ pub use memory::RemoteMemory;
 pub use process::Process;
 pub use process::Taken;
 pub use process::ThreadInfo;
+pub use python::PythonInfo;
+pub use python::RemoteCodes;
 pub use recorder::Recorder;
 pub use recorder::StopTimes;
 pub use stop::Stopped;

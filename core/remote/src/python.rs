@@ -1,19 +1,48 @@
 //! CPython in another process.
 
+mod codes;
+mod find;
+
 use crate::memory::RemoteMemory;
 use crate::runtime::Symbols;
+pub use codes::RemoteCodes;
+pub use find::PythonInfo;
+use find::{RUNTIME_SECTION, SYMBOLS};
 use sondage::resolve::{KnownFile, Mappings};
-use sondage_sampler::MemoryReader;
-use sondage_sampler::walk::python::{Outside, OutsideSymbols};
-
-/// Symbols that are looked for.
-const NAMES: [&str; 5] =
-    ["_PyRuntime", "PyCode_Type", "PyBytes_Type", "_PyEval_EvalFrameDefault", "Py_Version"];
+use sondage_sampler::walk::python::Outside;
 
 /// An interpreter whose frames can be read.
 #[derive(Debug)]
 pub(crate) struct Python {
-    outside: Outside,
+    info: PythonInfo,
+}
+
+impl PythonInfo {
+    /// The interpreter in a file that a process has mapped; `None` if it holds none.
+    ///
+    /// # Errors
+    /// Why it cannot be read, for people.
+    pub fn of_file(
+        mappings: &Mappings,
+        file: &KnownFile,
+        memory: &RemoteMemory,
+    ) -> Result<Option<Self>, String> {
+        let Some(symbols) = Symbols::of(mappings, file, &|name| SYMBOLS.contains(&name)) else {
+            return Err("its file cannot be read".to_owned());
+        };
+        let path = file.module.path.to_string_lossy();
+        let section = || {
+            let image = file.open().ok()?;
+            let section = image.sections().iter().find(|it| it.name == RUNTIME_SECTION)?;
+            let bias = mappings.of_file(file.index).next()?.bias;
+            Some(section.address.wrapping_add(bias))
+        };
+        let symbol = |name: &str| match name {
+            "_PyRuntime" => symbols.get(name).or_else(section),
+            name => symbols.get(name),
+        };
+        Self::find(&path, &symbol, &mut memory.clone())
+    }
 }
 
 impl Python {
@@ -23,30 +52,12 @@ impl Python {
         file: &KnownFile,
         memory: &RemoteMemory,
     ) -> Result<Option<Self>, String> {
-        let Some(symbols) = Symbols::of(mappings, file, &|name| NAMES.contains(&name)) else {
-            return Err("its file cannot be read".to_owned());
-        };
-        // A program that only loads libpython has none of this.
-        let Some(runtime) = symbols.get("_PyRuntime") else { return Ok(None) };
-        let symbol = |name| symbols.get(name).unwrap_or(0);
-        let told = symbols.get("Py_Version").and_then(|at| memory.clone().half(at));
-        let path = file.module.path.to_string_lossy();
-        // `Py_Version` is 0x030b02f0 for 3.11.2.
-        let minor = told.map(|version| (version >> 16) as u8).or_else(|| minor_of(&path));
-        let minor = minor.ok_or("its version is not told")?;
-        let symbols = OutsideSymbols {
-            minor,
-            runtime,
-            code_type: symbol("PyCode_Type"),
-            bytes_type: symbol("PyBytes_Type"),
-            evaluation: symbol("_PyEval_EvalFrameDefault"),
-        };
-        let outside = Outside::find(&symbols, &mut memory.clone());
-        outside.map(|outside| Some(Self { outside })).map_err(|reason| reason.to_string())
+        let found = PythonInfo::of_file(mappings, file, memory)?;
+        Ok(found.map(|info| Self { info }))
     }
 
     pub(crate) fn evaluation(&self) -> u64 {
-        self.outside.evaluation()
+        self.info.outside.evaluation()
     }
 
     /// The state of a thread, if that runs Python.
@@ -55,31 +66,7 @@ impl Python {
         memory: &RemoteMemory,
         identity: u64,
     ) -> Option<(&Outside, u64)> {
-        let state = self.outside.state_of(&mut memory.clone(), &[identity])?;
-        Some((&self.outside, state))
-    }
-}
-
-/// 11 for `/usr/lib/libpython3.11.so.1.0` and `/usr/bin/python3.11`.
-fn minor_of(path: &str) -> Option<u8> {
-    let (_, after) = path.rsplit_once("python3.")?;
-    let digits = after.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(after.len());
-    after[..digits].parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_its_file_tells_the_version() {
-        for (path, minor) in [
-            ("/usr/lib/x86_64-linux-gnu/libpython3.9.so.1.0", Some(9)),
-            ("/usr/bin/python3.11", Some(11)),
-            ("/opt/python3.12/bin/python3.13d", Some(13)),
-            ("/usr/bin/python3", None),
-        ] {
-            assert_eq!(minor_of(path), minor, "{path}");
-        }
+        let state = self.info.outside.state_of(&mut memory.clone(), &[identity])?;
+        Some((&self.info.outside, state))
     }
 }

@@ -136,7 +136,7 @@ pub fn walk_outside<M: MemoryReader + Clone>(
     if let Some((python, state)) = runtimes.python {
         let room = words.len().saturating_sub(frames).saturating_sub(1);
         let thread = (state, registers.contents.as_slice());
-        let found = python.walk(&mut stack, thread, known, room, |index, frame| {
+        let found = python.walk(&mut stack, thread, (known, room), |index, frame| {
             put(words, walked.frames.wrapping_add(index), frame);
         });
         frames = frames.saturating_add(found.frames).min(words.len());

@@ -9,6 +9,7 @@ mod go_program;
 mod other_process;
 mod own_modules;
 mod own_process;
+mod python;
 mod rights;
 #[allow(dead_code, reason = "shared with the replay tests")]
 mod tower;

@@ -15,7 +15,7 @@ const THREAD_STATE_BYTES: u64 = 1024;
 const MAX_CALL_BYTES: u64 = 1 << 20;
 
 /// What a walk hands its findings to.
-pub(crate) trait Frames<M> {
+pub trait Frames<M> {
     /// The number of a frame's code object, whose type was checked; `None` if it cannot have one.
     fn code(&mut self, memory: &mut M, frame: u64, code: u64) -> Option<u32>;
     /// One frame's word; `index` counts from the leaf. A walk that starts again starts at 0.
@@ -33,15 +33,15 @@ pub(crate) struct Thread<'r> {
 
 /// The outcome of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WalkedPython {
+pub struct WalkedPython {
     /// Words handed out.
-    pub(crate) frames: usize,
+    pub frames: usize,
     /// Whether some frames could not be read, or their code found no room.
-    pub(crate) lost: bool,
+    pub lost: bool,
     /// Whether there were more than the limit.
-    pub(crate) truncated: bool,
+    pub truncated: bool,
     /// Whether the running frame could not be had, and the walk began at the call before it.
-    pub(crate) restarted: bool,
+    pub restarted: bool,
 }
 
 /// The word at `offset` of a structure.

@@ -18,12 +18,18 @@ mod fake;
 mod frames;
 #[cfg(test)]
 mod frames_tests;
+mod identity;
+#[cfg(test)]
+mod identity_tests;
 mod interpreter;
 mod layout;
 mod layouts;
 mod outside;
 mod running;
 mod selftest;
+mod thread_slot;
+#[cfg(test)]
+mod thread_slot_tests;
 pub(crate) mod thread_state;
 mod word;
 
@@ -31,6 +37,10 @@ pub use definition::CodeDefinition;
 pub use definition::CodeShape;
 pub use definition::LineTable;
 pub use definition::Text;
+pub use frames::Frames;
+pub use frames::WalkedPython;
+pub use identity::CodeIdentity;
+pub use identity::RecordedFrame;
 pub use interpreter::Interpreter;
 pub use interpreter::Symbols;
 pub use interpreter::Unsupported;
@@ -47,4 +57,5 @@ pub(crate) use running::Running;
 pub use selftest::Expected;
 pub use selftest::ExpectedFrame;
 pub use selftest::Mismatch;
+pub use thread_slot::ThreadSlot;
 pub use word::PythonFrame;

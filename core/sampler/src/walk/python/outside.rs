@@ -8,6 +8,7 @@ use super::code;
 use super::debug_offsets;
 use super::frames::{self, Thread, WalkedPython, field};
 use super::interpreter::{Interpreter, Unsupported};
+use super::layout::Layout;
 use super::layouts::layouts;
 use super::running::Interning;
 use super::thread_state;
@@ -49,7 +50,7 @@ pub struct OutsideSymbols {
 /// See the module's description.
 #[derive(Clone, Copy, Debug)]
 pub struct Outside {
-    python: Interpreter,
+    pub(super) python: Interpreter,
     /// Where the first interpreter is pointed to.
     head: u64,
     /// In an interpreter: the next one, and its first thread state.
@@ -105,6 +106,22 @@ impl Outside {
         own
     }
 
+    /// One that is known by hand, of whose threads nothing is known.
+    #[cfg(test)]
+    pub(super) fn of(python: Interpreter) -> Self {
+        Self { python, head: 0, next: 0, states: 0 }
+    }
+
+    /// How it lays things out.
+    pub fn layout(&self) -> Layout {
+        self.python.layout
+    }
+
+    /// The address of the type of code objects.
+    pub fn code_type(&self) -> u64 {
+        self.python.code_type
+    }
+
     /// The address of the evaluation function.
     pub fn evaluation(&self) -> u64 {
         self.python.evaluation()
@@ -115,8 +132,7 @@ impl Outside {
         &self,
         memory: &mut M,
         (state, registers): (u64, &[u64]),
-        codes: &Interner,
-        limit: usize,
+        (codes, limit): (&Interner, usize),
         put: impl FnMut(usize, u64),
     ) -> WalkedPython {
         let mut sink = Interning { python: &self.python, codes, put };
@@ -171,7 +187,7 @@ impl Outside {
     }
 
     /// Hands every thread state to `look` until that says it is enough.
-    fn each_state<M: MemoryReader>(
+    pub fn each_state<M: MemoryReader>(
         &self,
         memory: &mut M,
         mut look: impl FnMut(&mut M, u64) -> bool,
