@@ -12,6 +12,7 @@ mod scratch;
 mod selection;
 pub mod service;
 pub mod settings;
+mod template;
 mod text;
 mod yaml;
 
