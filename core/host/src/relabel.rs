@@ -2,7 +2,8 @@
 //!
 //! As in Prometheus 3: patterns match the whole text, and a dot matches a line feed too. What
 //! differs is said where it is: label names are the old ones (`[a-zA-Z_][a-zA-Z0-9_]*`), which every
-//! backend takes; patterns have no Unicode classes (`\p{L}` is refused); and everything is bounded.
+//! backend takes; patterns have no Unicode classes (`\p{L}` is refused), nor `(?i)` with letters beyond
+//! ASCII; and everything is bounded.
 
 use std::collections::BTreeMap;
 
@@ -250,13 +251,14 @@ impl Rule {
             Action::LabelMap { replacement } => self.map_names(labels, replacement),
             Action::LabelDrop => labels.values.retain(|name, _| !self.regex.is_match(name)),
             Action::LabelKeep => labels.values.retain(|name, _| self.regex.is_match(name)),
-            Action::Lowercase { target } => labels.set(target, value.to_lowercase()),
-            Action::Uppercase { target } => labels.set(target, value.to_uppercase()),
+            Action::Lowercase { target } => labels.set(target, lowercase(&value)),
+            Action::Uppercase { target } => labels.set(target, uppercase(&value)),
         }
         true
     }
 
-    /// Every label is looked at once, as it was before. Prometheus would also set names that are
+    /// Every label is looked at once, as it was before; where two get one name, the last by its old
+    /// name counts, which Prometheus leaves open. Prometheus would also set names that are
     /// none and refuse the whole target later: they are left out here.
     fn map_names(&self, labels: &mut Labels, replacement: &Template) {
         let mapped: Vec<(String, String)> = labels
@@ -288,7 +290,7 @@ impl RuleText {
     fn refuse_what_is_not_used(&self, action: &str) -> Result<(), String> {
         let set = [
             ("source_labels", self.source_labels.is_some()),
-            ("target_label", self.target_label.is_some()),
+            ("target_label", self.target_label.as_deref().is_some_and(|text| !text.is_empty())),
             ("regex", self.regex.as_deref().is_some_and(|text| text != "(.*)")),
             ("modulus", self.modulus.is_some_and(|modulus| modulus != 0)),
             ("separator", self.separator.as_deref().is_some_and(|text| text != ";")),
@@ -333,12 +335,39 @@ fn unknown_action(name: &str) -> String {
 
 /// A pattern that must match from end to end.
 pub(crate) fn anchored(pattern: &str) -> Result<Regex, String> {
+    // Known to this engine for ASCII only: better refused than read in another way.
+    if (!pattern.is_ascii() || pattern.contains("\\x")) && ignores_case(pattern) {
+        return Err(format!("regex {pattern:?}: (?i) and letters beyond ASCII do not go together"));
+    }
     // Alone first: `a)|(b` would be a pattern between our parentheses.
     Regex::new(pattern).map_err(|error| format!("regex {pattern:?}: {error}"))?;
     RegexBuilder::new(&format!("^(?s:{pattern})$"))
         .size_limit(1 << 20)
         .build()
         .map_err(|error| format!("regex {pattern:?}: {error}"))
+}
+
+/// Whether flags in it, such as `(?i)` or `(?s-i:`, name the case.
+fn ignores_case(pattern: &str) -> bool {
+    pattern.split("(?").skip(1).any(|rest| {
+        rest.chars()
+            .take_while(|char| char.is_ascii_alphabetic() || *char == '-')
+            .any(|char| char == 'i')
+    })
+}
+
+/// Letter by letter, as Go does it: a final sigma is no other one.
+fn lowercase(text: &str) -> String {
+    text.chars().filter_map(|char| char.to_lowercase().next()).collect()
+}
+
+/// Letter by letter, as Go does it: what would become two letters stays, as `ß`.
+fn uppercase(text: &str) -> String {
+    let one = |char: char| {
+        let mut upper = char.to_uppercase();
+        upper.next().filter(|_| upper.next().is_none()).unwrap_or(char)
+    };
+    text.chars().map(one).collect()
 }
 
 /// The last eight bytes of the text's MD5, as Prometheus takes them.
