@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::container::{self, Place};
-use crate::identity::{Facts, Proc, StartTime};
+use crate::identity::{Facts, Proc, StartTime, Stat};
 use crate::kubernetes::{Found, Pods};
 use crate::relabel::{Labels, Rules};
 use crate::selection::Selection;
@@ -59,6 +59,8 @@ pub struct Identities {
     recipe: Recipe,
     known: HashMap<u32, Known>,
     clock: u64,
+    /// [`MAX_PROCESSES`], but for tests.
+    most: usize,
 }
 
 /// A process that was described before.
@@ -78,7 +80,7 @@ struct Known {
 impl Identities {
     /// Knows nobody yet.
     pub fn new(recipe: Recipe) -> Self {
-        Self { recipe, known: HashMap::new(), clock: 0 }
+        Self { recipe, known: HashMap::new(), clock: 0, most: MAX_PROCESSES }
     }
 
     /// The labels of a process; `None` when there is none, or when it is not to be profiled.
@@ -111,9 +113,9 @@ impl Identities {
             }
             Some(known) if known.facts.stat.start == stat.start => {
                 let context = std::mem::take(&mut known.context);
-                self.read(pid, context, generation)
+                self.read(pid, stat, context)
             }
-            _ => self.read(pid, BTreeMap::new(), generation),
+            _ => self.read(pid, stat, BTreeMap::new()),
         }
     }
 
@@ -161,18 +163,21 @@ impl Identities {
     fn read(
         &mut self,
         pid: u32,
+        stat: Stat,
         context: BTreeMap<String, String>,
-        generation: u64,
     ) -> Option<Arc<ProcessLabels>> {
         self.known.remove(&pid);
-        let facts = self.recipe.proc.facts(pid, self.recipe.read_environment).ok()?;
+        // Before the look-up: a pod that comes in between is found again, and not missed.
+        let generation = self.recipe.pods.as_ref().map_or(0, Pods::generation);
+        let with_environment = self.recipe.read_environment;
+        let facts = self.recipe.proc.facts_after(pid, stat, with_environment).ok()?;
         let place = container::place(&facts.cgroups);
         let found = find(&self.recipe, &place);
         let mut known =
             Known { facts, place, context, found, generation, labels: None, used: self.clock };
         known.labels = label(&self.recipe, &known);
         let labels = known.labels.clone();
-        if self.known.len() >= MAX_PROCESSES {
+        if self.known.len() >= self.most {
             self.evict();
         }
         self.known.insert(pid, known);
@@ -183,7 +188,7 @@ impl Identities {
     fn evict(&mut self) {
         let mut used: Vec<u64> = self.known.values().map(|known| known.used).collect();
         used.sort_unstable();
-        let limit = used.get(MAX_PROCESSES / 8).copied().unwrap_or_default();
+        let limit = used.get(self.most / 8).copied().unwrap_or_default();
         self.known.retain(|_, known| known.used > limit);
     }
 }

@@ -128,7 +128,16 @@ impl Proc {
     /// # Errors
     /// As [`stat`](Self::stat).
     pub fn facts(&self, pid: u32, with_environment: bool) -> io::Result<Facts> {
-        let stat = self.stat(pid)?;
+        self.facts_after(pid, self.stat(pid)?, with_environment)
+    }
+
+    /// The same, after the first file was read.
+    pub(crate) fn facts_after(
+        &self,
+        pid: u32,
+        stat: Stat,
+        with_environment: bool,
+    ) -> io::Result<Facts> {
         let status = read(&self.file(pid, "status"), MAX_FILE).unwrap_or_default();
         let (executable, deleted) = match stat.kernel_thread {
             true => (None, false),
@@ -193,9 +202,11 @@ impl Proc {
     }
 
     fn environment(&self, pid: u32) -> Environment {
-        let Ok(mut bytes) = read(&self.file(pid, "environ"), MAX_ENVIRONMENT) else {
+        // Room for all of it: what grows leaves copies behind.
+        let mut bytes = Vec::with_capacity(MAX_ENVIRONMENT as usize + 64);
+        if read_into(&mut bytes, &self.file(pid, "environ"), MAX_ENVIRONMENT).is_err() {
             return Environment::default();
-        };
+        }
         let mut found = Environment { readable: true, ..Environment::default() };
         for entry in bytes.split(|byte| *byte == 0) {
             let value = |name: &str| {
@@ -223,12 +234,17 @@ impl Proc {
 
 /// The beginning of a file.
 fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let result = File::open(path)?.take(max).read_to_end(&mut bytes);
-    match result {
-        Ok(_) => Ok(bytes),
+    // Most have less: one call for the text, one for its end.
+    let mut bytes = Vec::with_capacity(4096);
+    read_into(&mut bytes, path, max).map(|()| bytes)
+}
+
+fn read_into(bytes: &mut Vec<u8>, path: &Path, max: u64) -> io::Result<()> {
+    const ESRCH: i32 = 3;
+    match File::open(path)?.take(max).read_to_end(bytes) {
+        Ok(_) => Ok(()),
         // The process ended between open and read.
-        Err(error) if error.raw_os_error() == Some(3) => Err(io::ErrorKind::NotFound.into()),
+        Err(error) if error.raw_os_error() == Some(ESRCH) => Err(io::ErrorKind::NotFound.into()),
         Err(error) => Err(error),
     }
 }

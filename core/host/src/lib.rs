@@ -23,6 +23,7 @@ mod series;
 pub mod service;
 pub mod settings;
 mod tables;
+mod template;
 mod text;
 mod waiting;
 mod yaml;

@@ -2,13 +2,15 @@
 //!
 //! As in Prometheus 3: patterns match the whole text, and a dot matches a line feed too. What
 //! differs is said where it is: label names are the old ones (`[a-zA-Z_][a-zA-Z0-9_]*`), which every
-//! backend takes; patterns have no Unicode classes (`\p{L}` is refused); and everything is bounded.
+//! backend takes; patterns have no Unicode classes (`\p{L}` is refused), nor `(?i)` with letters beyond
+//! ASCII; and everything is bounded.
 
 use std::collections::BTreeMap;
 
 use md5::{Digest, Md5};
-use regex_lite::{Captures, Regex, RegexBuilder};
+use regex_lite::{Regex, RegexBuilder};
 
+use crate::template::Template;
 use crate::text::{MAX_VALUE, is_label_name};
 
 /// Rules of one configuration.
@@ -21,7 +23,7 @@ const MAX_LABELS: usize = 256;
 const MAX_NAME: usize = 128;
 
 /// Bytes of a value while rules are applied: a command line has so many.
-const MAX_WORKING_VALUE: usize = 4096;
+pub(crate) const MAX_WORKING_VALUE: usize = 4096;
 
 /// Labels that leave the rules. Pyroscope takes 30, some of them its own.
 const MAX_FINAL_LABELS: usize = 24;
@@ -249,13 +251,14 @@ impl Rule {
             Action::LabelMap { replacement } => self.map_names(labels, replacement),
             Action::LabelDrop => labels.values.retain(|name, _| !self.regex.is_match(name)),
             Action::LabelKeep => labels.values.retain(|name, _| self.regex.is_match(name)),
-            Action::Lowercase { target } => labels.set(target, value.to_lowercase()),
-            Action::Uppercase { target } => labels.set(target, value.to_uppercase()),
+            Action::Lowercase { target } => labels.set(target, lowercase(&value)),
+            Action::Uppercase { target } => labels.set(target, uppercase(&value)),
         }
         true
     }
 
-    /// Every label is looked at once, as it was before. Prometheus would also set names that are
+    /// Every label is looked at once, as it was before; where two get one name, the last by its old
+    /// name counts, which Prometheus leaves open. Prometheus would also set names that are
     /// none and refuse the whole target later: they are left out here.
     fn map_names(&self, labels: &mut Labels, replacement: &Template) {
         let mapped: Vec<(String, String)> = labels
@@ -287,7 +290,7 @@ impl RuleText {
     fn refuse_what_is_not_used(&self, action: &str) -> Result<(), String> {
         let set = [
             ("source_labels", self.source_labels.is_some()),
-            ("target_label", self.target_label.is_some()),
+            ("target_label", self.target_label.as_deref().is_some_and(|text| !text.is_empty())),
             ("regex", self.regex.as_deref().is_some_and(|text| text != "(.*)")),
             ("modulus", self.modulus.is_some_and(|modulus| modulus != 0)),
             ("separator", self.separator.as_deref().is_some_and(|text| text != ";")),
@@ -332,6 +335,10 @@ fn unknown_action(name: &str) -> String {
 
 /// A pattern that must match from end to end.
 pub(crate) fn anchored(pattern: &str) -> Result<Regex, String> {
+    // Known to this engine for ASCII only: better refused than read in another way.
+    if (!pattern.is_ascii() || pattern.contains("\\x")) && ignores_case(pattern) {
+        return Err(format!("regex {pattern:?}: (?i) and letters beyond ASCII do not go together"));
+    }
     // Alone first: `a)|(b` would be a pattern between our parentheses.
     Regex::new(pattern).map_err(|error| format!("regex {pattern:?}: {error}"))?;
     RegexBuilder::new(&format!("^(?s:{pattern})$"))
@@ -340,107 +347,34 @@ pub(crate) fn anchored(pattern: &str) -> Result<Regex, String> {
         .map_err(|error| format!("regex {pattern:?}: {error}"))
 }
 
+/// Whether flags in it, such as `(?i)` or `(?s-i:`, name the case.
+fn ignores_case(pattern: &str) -> bool {
+    pattern.split("(?").skip(1).any(|rest| {
+        rest.chars()
+            .take_while(|char| char.is_ascii_alphabetic() || *char == '-')
+            .any(|char| char == 'i')
+    })
+}
+
+/// Letter by letter, as Go does it: a final sigma is no other one.
+fn lowercase(text: &str) -> String {
+    text.chars().filter_map(|char| char.to_lowercase().next()).collect()
+}
+
+/// Letter by letter, as Go does it: what would become two letters stays, as `ß`.
+fn uppercase(text: &str) -> String {
+    let one = |char: char| {
+        let mut upper = char.to_uppercase();
+        upper.next().filter(|_| upper.next().is_none()).unwrap_or(char)
+    };
+    text.chars().map(one).collect()
+}
+
 /// The last eight bytes of the text's MD5, as Prometheus takes them.
 fn hash(text: &str, modulus: u64) -> String {
     let digest = Md5::digest(text.as_bytes());
     let last = digest.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     (last % modulus).to_string()
-}
-
-/// A text with references to groups, in Go's notation: `$1`, `${1}`, `${name}`, `$$`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Template(Vec<Piece>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Group(String),
-}
-
-impl Template {
-    fn parse(text: &str) -> Self {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('$') {
-            push_text(&mut pieces, before);
-            rest = match reference(after) {
-                _ if after.starts_with('$') => {
-                    push_text(&mut pieces, "$");
-                    &after[1..]
-                }
-                Some((name, after)) => {
-                    pieces.push(Piece::Group(name.to_owned()));
-                    after
-                }
-                // Not a reference: the sign stands for itself.
-                None => {
-                    push_text(&mut pieces, "$");
-                    after
-                }
-            };
-        }
-        push_text(&mut pieces, rest);
-        Self(pieces)
-    }
-
-    /// A template that can give a label's name: letters, digits and underscores, not beginning with
-    /// a digit, and references.
-    fn of_name(text: &str) -> Option<Self> {
-        let template = Self::parse(text);
-        let word =
-            |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let fits = template.0.iter().enumerate().all(|(at, piece)| match piece {
-            Piece::Text(text) if at == 0 => is_label_name(text),
-            Piece::Text(text) | Piece::Group(text) => word(text),
-        });
-        (fits && !template.0.is_empty()).then_some(template)
-    }
-
-    fn expand(&self, found: &Captures<'_>) -> String {
-        let mut out = String::new();
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Group(name) => out.push_str(group(found, name).unwrap_or_default()),
-            }
-            if out.len() > 4 * MAX_WORKING_VALUE {
-                break;
-            }
-        }
-        out
-    }
-}
-
-fn push_text(pieces: &mut Vec<Piece>, text: &str) {
-    match pieces.last_mut() {
-        _ if text.is_empty() => {}
-        Some(Piece::Text(last)) => last.push_str(text),
-        _ => pieces.push(Piece::Text(text.to_owned())),
-    }
-}
-
-/// The name after a dollar sign, and what follows it. Without braces it is as long as it can be:
-/// `$1x` is the group `1x`.
-fn reference(after: &str) -> Option<(&str, &str)> {
-    let word = |char: char| char.is_alphanumeric() || char == '_';
-    let (name, rest) = match after.strip_prefix('{') {
-        Some(inner) => {
-            let (name, rest) = inner.split_once('}')?;
-            (name, rest)
-        }
-        None => after.split_at(after.find(|char| !word(char)).unwrap_or(after.len())),
-    };
-    (!name.is_empty() && name.chars().all(word)).then_some((name, rest))
-}
-
-/// By number, without leading zeros, or by name.
-fn group<'a>(found: &Captures<'a>, name: &str) -> Option<&'a str> {
-    let number =
-        name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
-    match name.parse() {
-        Ok(at) if number => Some(found.get(at)?.as_str()),
-        _ => Some(found.name(name)?.as_str()),
-    }
 }
 
 #[cfg(test)]

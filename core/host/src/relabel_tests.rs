@@ -164,6 +164,9 @@ fn letters_change_their_case() {
         "a=bAr1É, l=bar1é, u=BAR1É",
     );
     changes("l=x", &["action=lowercase | from=a | to=l"], "");
+    // Letter by letter, as Go does it.
+    let rules = ["action=uppercase | from=a | to=u", "action=lowercase | from=b | to=l"];
+    changes("a=straße, b=ΟΣ", &rules, "a=straße, b=ΟΣ, u=STRAßE, l=οσ");
 }
 
 #[test]
@@ -203,6 +206,7 @@ fn wrong_rules_are_refused_with_a_reason() {
         ("from=a | to=b | regex=(", "regex"),
         ("from=a | to=b | regex=a)|(b", "regex"),
         ("from=a | to=b | regex=\\p{L}+", "regex"),
+        ("from=a | to=b | regex=(?si:é)", "beyond ASCII"),
         ("from=a | to=b | regex=(x{1000}){1000}", "regex"),
     ] {
         let (at, error) = Rules::compile(&[rule("action=keep"), rule(text)]).unwrap_err();

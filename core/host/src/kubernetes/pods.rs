@@ -3,11 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::wire::{ContainerStatus, Names, Owner, WirePod};
+use super::wire::{ContainerStatus, MAX_PODS, Names, Owner, WirePod};
 use crate::text::{MAX_VALUE, clean};
-
-/// Pods of one node; Kubernetes itself is tested with 110.
-const MAX_PODS: usize = 4096;
 
 /// Containers of one pod, and labels and annotations of it that are kept.
 const MAX_CONTAINERS: usize = 128;
@@ -97,21 +94,21 @@ impl Pod {
     /// What the allow-lists let through of a pod.
     pub(super) fn new(wire: WirePod, labels: &[String], annotations: &[String]) -> Self {
         let value = |names: &Names, name: &str| {
-            let value = names.as_ref()?.get(name)?.as_deref()?;
+            let value = names.0.get(name)?;
             (!value.is_empty()).then(|| clean(value.as_bytes(), MAX_VALUE))
         };
         let meta = wire.metadata;
         let hash = value(&meta.labels, TEMPLATE_HASH);
-        let owners = meta.owner_references.unwrap_or_default();
+        let owners = meta.owner_references.0;
         let controller = owners.iter().find(|owner| owner.controller == Some(true)).map(owner);
-        let first = wire.spec.containers.unwrap_or_default().into_iter().next();
+        let first = wire.spec.containers.0.into_iter().next();
         let status = wire.status;
         let lists = [
             status.container_statuses,
             status.init_container_statuses,
             status.ephemeral_container_statuses,
         ];
-        let containers = lists.into_iter().flatten().flatten().filter_map(container);
+        let containers = lists.into_iter().flat_map(|list| list.0).filter_map(container);
         let name = |text: &str| clean(text.as_bytes(), 256);
         Self {
             namespace: name(&meta.namespace),
@@ -173,12 +170,9 @@ fn kept(names: &Names, allowed: &[String]) -> Vec<(String, String)> {
             None => name == pattern,
         })
     };
-    let all = names.iter().flatten().filter(|(name, _)| is_allowed(name)).take(MAX_KEPT);
-    all.map(|(name, value)| {
-        let value = value.as_deref().unwrap_or_default();
-        (clean(name.as_bytes(), 320), clean(value.as_bytes(), MAX_VALUE))
-    })
-    .collect()
+    let all = names.0.iter().filter(|(name, _)| is_allowed(name)).take(MAX_KEPT);
+    all.map(|(name, value)| (clean(name.as_bytes(), 320), clean(value.as_bytes(), MAX_VALUE)))
+        .collect()
 }
 
 /// All pods of the node, by uid and by the ids of their containers.

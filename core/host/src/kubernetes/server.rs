@@ -20,8 +20,8 @@ pub(super) enum Answer {
     Whole(u16, String),
     /// A watch: each text is sent when the test sends it, until that drops its end.
     Lines(mpsc::Receiver<String>),
-    /// The same bytes for ever.
-    Endless(&'static str),
+    /// A beginning, and then the same bytes for ever.
+    Endless(&'static str, &'static str),
     /// The connection is closed.
     Nothing,
 }
@@ -139,9 +139,9 @@ fn give(answer: Answer, stream: &mut impl Write, sent: &AtomicU64) {
         Answer::Lines(lines) => {
             let _ = send(&head(200)) && lines.iter().all(|line| send(&line));
         }
-        Answer::Endless(text) => {
+        Answer::Endless(beginning, text) => {
             let block = text.repeat((64 << 10) / text.len());
-            let _ = send(&head(200));
+            let _ = send(&head(200)) && send(beginning);
             while send(&block) {}
         }
     }

@@ -149,31 +149,23 @@ fn garbage_is_survived_and_what_was_known_stays() {
 
 #[test]
 fn an_endless_answer_ends_at_its_bound() {
-    let server = Server::start(vec![Answer::Endless(r#"{"items":null,"#)]);
-    let pods = server.watch();
-    wait(&pods, "the end", |pods| pods.status().failures == 1);
-    assert!(server.sent.load(Ordering::Relaxed) < 40 << 20);
-    let server = Server::start(vec![Answer::Endless(r#"{"x":"y"},"#), Answer::Nothing]);
-    let pods = server.watch();
-    wait(&pods, "the second end", |pods| pods.status().failures == 1);
-    // A list whose one text never ends, and a change that never does.
+    // In a field that is kept, in one that is not, and in pods that never end.
+    for (beginning, text) in [
+        (r#"{"metadata":{"resourceVersion":""#, "x"),
+        (r#"{"kind":""#, "x"),
+        (r#"{"items":["#, r#"{"metadata":{"name":"x","uid":"u"}},"#),
+    ] {
+        let server = Server::start(vec![Answer::Endless(beginning, text)]);
+        let pods = server.watch();
+        wait(&pods, "the end", |pods| pods.status().error.contains("more than 32 MiB"));
+        assert!(server.sent.load(Ordering::Relaxed) < 40 << 20);
+    }
+    // A change that never ends.
     let (line, lines) = mpsc::channel();
     line.send(format!("{{\"kind\":\"{}", "x".repeat(5 << 20))).unwrap();
     let server = Server::start(vec![list("1", &[]), Answer::Lines(lines)]);
     let pods = server.watch();
     wait(&pods, "the long change", |pods| pods.status().error.contains("more than 4 MiB"));
-}
-
-#[test]
-fn a_list_that_is_too_large_says_so() {
-    let filler = format!(
-        r#"{{"metadata":{{"name":"x","uid":"u","annotations":{{"a":"{}"}}}}}},"#,
-        "x".repeat(60 << 10)
-    );
-    let items: String = filler.repeat(560);
-    let server = Server::start(vec![Answer::Whole(200, format!("{{\"items\":[{items}"))]);
-    let pods = server.watch();
-    wait(&pods, "the size", |pods| pods.status().error.contains("more than 32 MiB"));
 }
 
 #[test]
@@ -299,4 +291,25 @@ pub(crate) fn late_pods() -> (Pods, impl Fn(Pod)) {
     let shared = Arc::new(watch::Shared::default());
     let told = shared.clone();
     (Pods { shared }, move |pod| told.write(|table| table.insert(pod)))
+}
+
+#[test]
+fn lists_and_objects_are_cut_after_their_first_items() {
+    let owners = vec![r#"{"kind":"K","name":"n"}"#; 1000].join(",");
+    let names = (0..1000).map(|n| format!(r#""k{n:04}":"v""#)).collect::<Vec<_>>().join(",");
+    let one = format!(
+        r#"{{"metadata":{{"name":"x","uid":"u","labels":{{{names}}},"annotations":null,
+        "ownerReferences":[{owners}]}},"status":{{"containerStatuses":null}}}}"#
+    );
+    let text = format!(
+        r#"{{"items":[{}],"metadata":{{"resourceVersion":"1"}}}}"#,
+        vec![one; 1100].join(",")
+    );
+    let list: super::wire::PodList = serde_json::from_str(&text).unwrap();
+    let meta = &list.items.0[0].metadata;
+    assert_eq!(
+        (list.items.0.len(), meta.labels.0.len(), meta.owner_references.0.len()),
+        (1024, 256, 128)
+    );
+    assert_eq!(list.metadata.resource_version, "1");
 }

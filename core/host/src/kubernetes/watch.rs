@@ -132,7 +132,7 @@ impl Watcher {
             };
             Failure::Later(message, None)
         })?;
-        let pods = list.items.unwrap_or_default().into_iter().map(|pod| self.kept(pod));
+        let pods = list.items.0.into_iter().map(|pod| self.kept(pod));
         let pods = pods.collect();
         self.shared.write(|table| table.replace(pods));
         Ok(list.metadata.resource_version)

@@ -197,3 +197,28 @@ fn selectors_say_what_is_profiled() {
     assert!(!admits(&[]));
     assert!(Selection::default().admits(&Labels::default()));
 }
+
+/// Rules made at random, with what Prometheus 3.5 (`model/relabel` of its module v0.305.0, legacy names)
+/// made of them: labels, `dropped` or `invalid`.
+const PROMETHEUS: &str = include_str!("prometheus.jsonl");
+
+#[test]
+fn rules_do_what_prometheus_does() {
+    for line in PROMETHEUS.lines() {
+        let case: serde_json::Value = serde_json::from_str(line).unwrap();
+        let before = case["labels"].as_object().unwrap().iter();
+        let mut labels: Labels = before
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect();
+        let result = match file::File::parse(&format!("relabel_configs: {}", case["rules"]), "x") {
+            Err(_) => serde_json::json!("invalid"),
+            Ok(file) if !file.rules.apply(&mut labels) => serde_json::json!("dropped"),
+            Ok(_) => labels
+                .iter()
+                .map(|(name, value)| (name.to_owned(), serde_json::json!(value)))
+                .collect(),
+        };
+        assert_eq!(result, case["result"], "{line}");
+    }
+    assert_eq!(PROMETHEUS.lines().count(), 200);
+}
