@@ -34,7 +34,7 @@ struct record {
 	u32 words; /* how many 64-bit words follow */
 	u64 header; /* frames | end << 16 | source << 24 | weight << 32 */
 	u64 labels;
-	u64 frames[MAX_FRAMES];
+	u64 frames[MAX_FRAMES + 3]; /* and the ids of span and trace after the last one */
 };
 
 /* Bytes of a record before the frames, and the words of them that are the sample's own. */

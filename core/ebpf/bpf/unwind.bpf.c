@@ -8,6 +8,7 @@
  * replay test walks captured stacks with the other one and compares.
  */
 #include "maps.h"
+#include "labels.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -305,10 +306,10 @@ INLINE void submit(struct walk *walk)
 	u32 frames = walk->frames;
 	if (frames > MAX_FRAMES)
 		return;
-	walk->record.words = HEADER_WORDS + frames;
+	u32 ids = add_labels(&walk->record, frames);
+	walk->record.words = HEADER_WORDS + frames + ids;
 	walk->record.header = (u64)frames | (u64)walk->end << 16 | (u64)SOURCE_EBPF << 24 | 1ull << 32;
-	walk->record.labels = 0;
-	u64 size = RECORD_PREFIX + (u64)frames * 8;
+	u64 size = RECORD_PREFIX + (u64)(frames + ids) * 8;
 	/* The agent drains by the clock: waking it here would cost an interrupt more. */
 	if (bpf_ringbuf_output(&ring, &walk->record, size, BPF_RB_NO_WAKEUP))
 		count(COUNT_RING_FULL);

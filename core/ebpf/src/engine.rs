@@ -3,6 +3,7 @@
 use crate::arena::{Arena, Placed, Size};
 use crate::counters::{CounterMap, Counters, Losses};
 use crate::error::{Error, ErrorKind};
+use crate::label_cells::LabelCells;
 use crate::module_list::ModuleList;
 use crate::object::{Loaded, OBJECT, Object};
 use crate::options::Options;
@@ -25,6 +26,7 @@ pub struct Engine {
     arena: Arena,
     modules: ModuleList,
     counters: CounterMap,
+    label_cells: LabelCells,
     ring: RingBuf<MapData>,
     words: Vec<u64>,
     /// Holds the program and its events. Last, so that the maps above are ours until it is gone.
@@ -89,6 +91,7 @@ impl Engine {
             arena: loaded.arena(size)?,
             modules: loaded.module_list()?,
             counters: CounterMap(loaded.counters()?),
+            label_cells: LabelCells::new(loaded.label_cells()?),
             ring: loaded.ring("ring")?,
             words: Vec::new(),
             loaded,
@@ -144,6 +147,20 @@ impl Engine {
         }
         placed.sort_by_key(|(module, _)| module.start);
         self.modules.replace(&placed)
+    }
+
+    /// Says where the [label cells](sondage_sampler::LabelCell) of threads lie, of all that have
+    /// one: from now on their samples carry labels. Costs one system call for each change since
+    /// the last time. A thread whose cell cannot be read, because it has ended, has no labels.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Kernel`] when the map refuses an entry, for example beyond 4,096 threads;
+    /// those before it are in.
+    pub fn set_label_cells(
+        &mut self,
+        cells: impl IntoIterator<Item = (u32, u64)>,
+    ) -> Result<(), Error> {
+        self.label_cells.replace(cells)
     }
 
     /// Hands out the samples taken since the last call, as thread id and the words of a

@@ -33,6 +33,7 @@ mod column;
 mod counters;
 mod engine;
 mod error;
+mod label_cells;
 mod missing;
 mod module_list;
 mod object;

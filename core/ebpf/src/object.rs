@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::module_list::{CONTROL_WORDS, MAX_MODULES, MODULE_WORDS, ModuleList};
 use crate::options::Options;
 use crate::sys::SharedWords;
-use aya::maps::{Array, Map, MapData, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use aya::{Ebpf, EbpfLoader};
 use std::fs;
 use std::os::fd::AsFd;
@@ -98,6 +98,11 @@ impl Loaded {
     pub(crate) fn counters(&mut self) -> Result<Array<MapData, u64>, Error> {
         Array::try_from(self.take("counters")?)
             .map_err(|error| Error::kernel("the eBPF object's counters are no array", error))
+    }
+
+    pub(crate) fn label_cells(&mut self) -> Result<HashMap<MapData, u32, u64>, Error> {
+        HashMap::try_from(self.take("label_cells")?)
+            .map_err(|error| Error::kernel("the eBPF object's label cells are no table", error))
     }
 
     pub(crate) fn ring(&mut self, name: &str) -> Result<RingBuf<MapData>, Error> {
