@@ -4,6 +4,7 @@
 mod agent;
 pub mod config;
 pub mod contention;
+pub mod context;
 pub mod control;
 mod error;
 pub mod export;

@@ -5,6 +5,11 @@ mod assemble;
 mod collector;
 mod conditions;
 mod cpu;
+#[cfg(feature = "ebpf")]
+mod ebpf;
+#[cfg(not(feature = "ebpf"))]
+#[path = "ebpf_off.rs"]
+mod ebpf;
 mod engine;
 mod foreign;
 mod foreign_heap;
@@ -19,6 +24,7 @@ mod limits;
 mod managed;
 mod mixed;
 mod stacks;
+mod switch;
 mod threads;
 
 pub use cpu::CpuAccount;

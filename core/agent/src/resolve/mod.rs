@@ -55,6 +55,7 @@ pub use hotspot::Methods;
 pub use hotspot::class as java_class;
 pub(crate) use hotspot::line_of;
 pub use image::Image;
+pub(crate) use maps::MapLine;
 pub use modules::ANONYMOUS;
 pub use modules::FileIndex;
 pub use modules::Module;

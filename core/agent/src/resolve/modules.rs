@@ -6,7 +6,7 @@ use super::own_memory::read_own;
 use super::source::FileIdentity;
 use super::symbols::ModuleFile;
 use super::tables::{MAX_EH_FRAME, OwnedTable};
-use sondage_sampler::{MARKER_PREFIX, Sampler};
+use sondage_sampler::{MARKER_PREFIX, ModuleEntry, Sampler};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -171,12 +171,26 @@ impl Modules {
     /// Shows the current list to the handlers; `false` means "try again later".
     pub fn publish(&self, sampler: &mut Sampler) -> bool {
         sampler.publish_modules(self.list.iter().map(|module| {
-            let table = match self.files[module.file.0].table {
-                TableState::Built(number) => Some(number),
-                TableState::Pending(_) | TableState::None => None,
-            };
-            (module.range.clone(), module.bias, table)
+            (module.range.clone(), module.bias, self.table_number(module))
         }))
+    }
+
+    /// The modules with their tables, for an engine outside of the handlers.
+    pub fn entries<'s>(&self, sampler: &'s Sampler) -> Vec<ModuleEntry<'s>> {
+        let entry = |module: &Module| ModuleEntry {
+            start: module.range.start,
+            end: module.range.end,
+            bias: module.bias,
+            table: self.table_number(module).and_then(|number| sampler.table(number)),
+        };
+        self.list.iter().map(entry).collect()
+    }
+
+    fn table_number(&self, module: &Module) -> Option<u32> {
+        match self.files[module.file.0].table {
+            TableState::Built(number) => Some(number),
+            TableState::Pending(_) | TableState::None => None,
+        }
     }
 
     fn module(&mut self, line: &MapLine<'_>) -> Option<Module> {
