@@ -103,8 +103,8 @@ const REFUSED_FLUSHES: u32 = 2;
 const SHORTEST_PAUSE: u32 = 3;
 const LONGEST_PAUSE: u32 = 32;
 
-/// A move that comes sooner than so many pauses after the last one back doubles the pause: who goes
-/// to and fro does so ever more seldom.
+/// A move that comes sooner than so many pauses after the last doubles the pause: who goes to and fro
+/// does so ever more seldom.
 const SETTLED_PAUSES: u32 = 4;
 
 /// See the module's description.
@@ -121,8 +121,8 @@ pub(super) struct Switch {
     /// Flushes to wait for, at the beginning and still.
     pause: u32,
     wait: u32,
-    /// Flushes since the last move back.
-    since_back: u32,
+    /// Flushes since the last move back, or the last one that could not be made.
+    settled: u32,
 }
 
 impl Switch {
@@ -136,7 +136,7 @@ impl Switch {
             refused: 0,
             pause: SHORTEST_PAUSE,
             wait: 0,
-            since_back: u32::MAX,
+            settled: u32::MAX,
         }
     }
 
@@ -161,7 +161,7 @@ impl Switch {
     /// What to do after a flush. `is_over` looks whether a cause is gone, and is asked when it is
     /// time.
     pub(super) fn flushed(&mut self, seen: Seen, is_over: impl FnOnce(&Cause) -> bool) -> Move {
-        self.since_back = self.since_back.saturating_add(1);
+        self.settled = self.settled.saturating_add(1);
         self.count(seen);
         self.wait = self.wait.saturating_sub(1);
         let fails_outside = self.high >= HIGH_FLUSHES;
@@ -192,7 +192,7 @@ impl Switch {
     }
 
     fn leave(&mut self, seen: Seen) -> Move {
-        if self.since_back >= self.pause.saturating_mul(SETTLED_PAUSES) {
+        if self.settled >= self.pause.saturating_mul(SETTLED_PAUSES) {
             self.pause = SHORTEST_PAUSE;
         }
         if self.wait > 0 {
@@ -211,7 +211,7 @@ impl Switch {
 
     /// Samples come from eBPF now.
     pub(super) fn went_out(&mut self, cause: Cause) {
-        if self.since_back < self.pause.saturating_mul(SETTLED_PAUSES) {
+        if self.settled < self.pause.saturating_mul(SETTLED_PAUSES) {
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
         self.arrive(Place::Outside(cause));
@@ -220,12 +220,13 @@ impl Switch {
     /// There is no eBPF here. Where signals take no samples either, nothing does.
     pub(super) fn could_not_go(&mut self, cause: Cause, signals_work: bool) {
         self.pause = if signals_work { (self.pause * 2).min(LONGEST_PAUSE) } else { self.pause };
+        self.settled = 0;
         self.arrive(if signals_work { Place::Inside } else { Place::Nowhere(cause) });
     }
 
     /// Samples come from signals now.
     pub(super) fn came_back(&mut self) {
-        self.since_back = 0;
+        self.settled = 0;
         self.arrive(Place::Inside);
         // Threads that have just got their timers have had no time to be sampled.
         self.wait = if self.pause == LONGEST_PAUSE { LONGEST_PAUSE } else { 0 };

@@ -16,6 +16,8 @@ mod descriptors;
 mod endings;
 #[cfg(target_arch = "x86_64")]
 mod engines;
+#[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
+mod fallback;
 #[cfg(target_arch = "x86_64")]
 mod handler;
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +27,8 @@ mod lifecycle;
 mod lines;
 #[cfg(target_arch = "x86_64")]
 mod oracle;
+#[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
+mod notified;
 mod outliving;
 mod received;
 #[allow(dead_code, reason = "a part of what it can do is used here")]
