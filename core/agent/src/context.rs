@@ -148,10 +148,7 @@ struct Header {
     payload: u64,
 }
 
-fn read_at(
-    address: u64,
-    read: &mut impl FnMut(u64, &mut [u8]) -> bool,
-) -> Option<ProcessContext> {
+fn read_at(address: u64, read: &mut impl FnMut(u64, &mut [u8]) -> bool) -> Option<ProcessContext> {
     for _ in 0..TRIES {
         let header = read_header(address, read)?;
         if header.published == 0 {
@@ -168,10 +165,7 @@ fn read_at(
     None
 }
 
-fn read_header(
-    address: u64,
-    read: &mut impl FnMut(u64, &mut [u8]) -> bool,
-) -> Option<Header> {
+fn read_header(address: u64, read: &mut impl FnMut(u64, &mut [u8]) -> bool) -> Option<Header> {
     let mut bytes = [0; CONTEXT_HEADER_BYTES];
     if !read(address, &mut bytes) || !bytes.starts_with(&CONTEXT_SIGNATURE) {
         return None;

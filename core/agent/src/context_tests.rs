@@ -1,6 +1,6 @@
 use super::*;
-use std::os::unix::fs::FileExt;
 use proptest::prelude::*;
+use std::os::unix::fs::FileExt;
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -74,11 +74,12 @@ fn a_resource_of_earlier_publishers_is_read_too() {
 
 #[test]
 fn numbers_are_read_as_texts_and_lists_left_out() {
-    let values = [Some(Value::Truth(true)), Some(Value::Integer(-7)), Some(Value::Float(0.5)), None];
-    let attributes = values.into_iter().zip(["a", "b", "c", "d"]).map(|(value, key)| KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value }),
-    });
+    let values =
+        [Some(Value::Truth(true)), Some(Value::Integer(-7)), Some(Value::Float(0.5)), None];
+    let attributes = values
+        .into_iter()
+        .zip(["a", "b", "c", "d"])
+        .map(|(value, key)| KeyValue { key: key.to_owned(), value: Some(AnyValue { value }) });
     let context = Context { resource: None, attributes: attributes.collect() };
     let read = ProcessContext::decode(&context.encode_to_vec()).unwrap();
     assert_eq!(read.attributes, pairs(&[("a", "true"), ("b", "-7"), ("c", "0.5")]));
@@ -147,9 +148,7 @@ fn a_published_context_is_found_in_the_own_process_until_it_is_withdrawn() {
     let find = || {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let memory = std::fs::File::open("/proc/self/mem").unwrap();
-        ProcessContext::find(&maps, |address, buffer| {
-            memory.read_exact_at(buffer, address).is_ok()
-        })
+        ProcessContext::find(&maps, |address, buffer| memory.read_exact_at(buffer, address).is_ok())
     };
     assert_eq!(find(), None);
     let published = shop().publish().unwrap();

@@ -55,6 +55,7 @@ pub use pipeline::ForeignHeap;
 pub use pipeline::ForeignHeapStack;
 pub use pipeline::ForeignStack;
 pub use pipeline::OwnThread;
+pub use pipeline::ebpf_needs;
 pub use pipeline::exclude_this_thread;
 pub use pipeline::own_cpu;
 pub use sondage_sampler::one_shot_sigterm_ends_process;

@@ -10,7 +10,6 @@ mod waits;
 use super::assemble::{Assembly, Reading};
 use super::conditions::Conditions;
 use super::cpu::{CpuAccount, Reconciler, nanos};
-use super::ebpf;
 use super::engine::{self, Choice};
 use super::governor::Governor;
 use super::heap::want_own_table;
@@ -28,8 +27,8 @@ use crate::resolve::{Modules, SymbolCounters, Symbols};
 use handed::Foreign;
 use locks::Locks;
 use memory::Memory;
-use outside::Outside;
 pub(crate) use options::Options;
+use outside::Outside;
 use sondage_sampler::{
     Clock, Counters, Engine, Fallback, RawSample, Sampler, SlotIndex, StartError,
 };
@@ -53,6 +52,8 @@ pub(crate) struct Collector {
     choice: Choice,
     outside: Outside,
     interval: Duration,
+    /// The interval that was asked for.
+    asked: Duration,
     /// Which engines the samples of this profile came from, as bits.
     sources: u32,
     picture: Picture,
@@ -146,6 +147,7 @@ impl Collector {
             choice,
             outside,
             interval,
+            asked: options.interval,
             sources: 0,
             picture: Picture { modules, loader_generation, published: true, tables_from },
             threads,
@@ -261,7 +263,8 @@ impl Collector {
         profile.meta.start_unix_nanos = Some(nanos(since_epoch));
         profile.meta.period =
             Some((crate::profile::ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
-        profile.meta.sources = engine::sources(std::mem::take(&mut self.sources), self.engine_name());
+        profile.meta.sources =
+            engine::sources(std::mem::take(&mut self.sources), self.engine_name());
         for source in self.foreign.take_sources() {
             if !profile.meta.sources.contains(&source) {
                 profile.meta.sources.push(source);
@@ -369,10 +372,8 @@ impl Collector {
     /// Goes on with another configured interval, to which the governor returns. The same again
     /// changes nothing, also where the governor has lowered the rate.
     pub(crate) fn configure_interval(&mut self, interval: Duration) {
-        let interval = match self.outside.is_used() {
-            true => ebpf::possible(interval),
-            false => possible(interval, self.choice.engine),
-        };
+        self.asked = interval;
+        let interval = self.possible(interval);
         if self.governor.configure(interval) && interval != self.interval {
             self.change_interval(interval);
         }
@@ -391,7 +392,7 @@ impl Collector {
     /// rates and count at the higher, so that nothing is ever made larger by it.
     fn change_interval(&mut self, interval: Duration) {
         if self.outside.is_used() {
-            return self.change_rate_outside(ebpf::possible(interval));
+            return self.change_rate_outside(self.possible(interval));
         }
         let set = |sampler: &Sampler| sampler.set_interval(interval, weight_cap(interval));
         let slower = interval > self.interval;

@@ -18,20 +18,29 @@ pub(super) struct Ebpf {
     told: u64,
 }
 
-/// Everything that this process and kernel lack, with what to do about it; empty where the engine
-/// can run.
-pub(super) fn missing() -> Vec<String> {
+/// What this process, kernel or build lacks for the eBPF engine, each with what to do about it; empty
+/// where it can run. Asks the kernel, which takes about a millisecond.
+///
+/// ```
+/// for lack in sondage::ebpf_needs() {
+///     println!("{lack}"); // "CAP_BPF is missing (grant CAP_BPF: …)"
+/// }
+/// ```
+pub fn ebpf_needs() -> Vec<String> {
     sondage_ebpf::probe().iter().map(ToString::to_string).collect()
 }
 
-/// The interval that the engine has where this one is asked for: a whole number of samples a second.
+/// The interval that the engine has where this one is asked for: a whole number of samples a second,
+/// and no multiple of ten, which would keep step with the kernel's tick and see threads that are
+/// preempted by it too often or too seldom.
 pub(super) fn possible(interval: Duration) -> Duration {
     Duration::from_secs(1) / hertz(interval).get()
 }
 
 fn hertz(interval: Duration) -> NonZeroU32 {
-    let hertz = (1.0 / interval.as_secs_f64().max(1e-6)).round();
-    NonZeroU32::new(hertz as u32).unwrap_or(NonZeroU32::MIN)
+    let hertz = (1.0 / interval.as_secs_f64().max(1e-6)).round() as u32;
+    NonZeroU32::new(if hertz % 10 == 0 { hertz.saturating_sub(1) } else { hertz })
+        .unwrap_or(NonZeroU32::MIN)
 }
 
 impl Ebpf {
@@ -95,11 +104,12 @@ mod tests {
 
     #[test]
     fn intervals_are_those_of_whole_rates() {
-        let millis = Duration::from_millis;
-        assert_eq!(possible(millis(10)), millis(10));
-        assert_eq!(possible(millis(100)), millis(100));
-        assert_eq!(possible(Duration::from_micros(200)), Duration::from_micros(200));
-        assert_eq!(possible(Duration::from_secs(1) / 97 * 2), Duration::from_secs(1) / 49);
-        assert_eq!(possible(Duration::from_secs(9)), Duration::from_secs(1));
+        let second = Duration::from_secs(1);
+        for (asked, had) in [(100, 99), (99, 99), (97, 97), (10, 9), (5000, 4999), (1, 1)] {
+            assert_eq!(possible(second / asked), second / had);
+            assert_eq!(possible(second / had), second / had, "what it has stays");
+        }
+        assert_eq!(possible(second / 97 * 2), second / 49);
+        assert_eq!(possible(9 * second), second);
     }
 }

@@ -10,7 +10,9 @@ const MISSING: &str = "this build has no eBPF engine: build with the feature `eb
 #[derive(Debug)]
 pub(super) struct Ebpf(Infallible);
 
-pub(super) fn missing() -> Vec<String> {
+/// What this process, kernel or build lacks for the eBPF engine, each with what to do about it; empty
+/// where it can run.
+pub fn ebpf_needs() -> Vec<String> {
     vec![MISSING.to_owned()]
 }
 

@@ -28,6 +28,7 @@ mod switch;
 mod threads;
 
 pub use cpu::CpuAccount;
+pub use ebpf::ebpf_needs;
 pub use foreign::ForeignFrame;
 pub use foreign::ForeignStack;
 pub use foreign_heap::ForeignHeap;

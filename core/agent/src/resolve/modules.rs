@@ -170,9 +170,11 @@ impl Modules {
 
     /// Shows the current list to the handlers; `false` means "try again later".
     pub fn publish(&self, sampler: &mut Sampler) -> bool {
-        sampler.publish_modules(self.list.iter().map(|module| {
-            (module.range.clone(), module.bias, self.table_number(module))
-        }))
+        sampler.publish_modules(
+            self.list
+                .iter()
+                .map(|module| (module.range.clone(), module.bias, self.table_number(module))),
+        )
     }
 
     /// The modules with their tables, for an engine outside of the handlers.

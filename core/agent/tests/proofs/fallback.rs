@@ -180,12 +180,11 @@ impl Busy {
         let end = ends.clone();
         let thread = std::thread::spawn(move || {
             prepare();
-            sondage::labels([("part", "busy")]).scope(|| {
-                while !end.load(Relaxed) {
-                    each();
-                    burn(Duration::from_millis(5));
-                }
-            });
+            while !end.load(Relaxed) {
+                each();
+                let labels = sondage::labels([("part", "busy")]);
+                labels.scope(|| burn(Duration::from_millis(5)));
+            }
         });
         Self { ends, thread }
     }
@@ -244,7 +243,7 @@ fn where_a_filter_refuses_timers_ebpf_takes_the_samples_until_it_allows_them() {
         let mut watched = starter.join().unwrap();
         assert_eq!(watched.engine(), "ebpf");
         let reason = watched.agent.status().stats.engine_reason.unwrap();
-        assert!(reason.contains("Operation not permitted") || reason.contains('1'), "{reason}");
+        assert!(reason.contains("EPERM"), "{reason}");
         watched.is_sampled_by("ebpf");
         filter.allow(true);
         watched.until("timer");
@@ -373,7 +372,7 @@ fn an_engine_that_is_asked_for_stays_and_changes_its_rate() {
         let period = watched.period(1_000);
         assert_close(period.sampled, period.host);
         let samples: i64 = period.profile.samples().iter().map(|sample| sample.values[0]).sum();
-        assert!(samples > 150, "{samples} samples of 5 ms");
+        assert!(samples > 140, "{samples} samples of 5 ms");
         for _ in 0..10 {
             watched.period(10);
         }
@@ -387,8 +386,7 @@ fn an_engine_that_is_asked_for_stays_and_changes_its_rate() {
 fn drop_capabilities() {
     let mut header = [0x2008_0522u32, 0];
     let data = [0u32; 6];
-    let result =
-        unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) };
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), data.as_ptr()) };
     assert_eq!(result, 0);
 }
 

@@ -25,10 +25,10 @@ mod host;
 #[cfg(target_arch = "x86_64")]
 mod lifecycle;
 mod lines;
-#[cfg(target_arch = "x86_64")]
-mod oracle;
 #[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
 mod notified;
+#[cfg(target_arch = "x86_64")]
+mod oracle;
 mod outliving;
 mod received;
 #[allow(dead_code, reason = "a part of what it can do is used here")]

@@ -226,14 +226,14 @@ impl Collector {
     /// Leaves signals, if there is an eBPF engine; otherwise goes on with what works, and hands over
     /// to the host's agent.
     fn leave(&mut self, cause: Cause) {
-        match self.start_ebpf(ebpf::possible(self.interval)) {
+        match self.start_ebpf(ebpf::possible(self.wanted_interval())) {
             Ok(engine) => self.move_out(engine, cause),
             Err(reason) => self.stay(cause, &reason),
         }
     }
 
     fn start_ebpf(&self, interval: Duration) -> Result<Ebpf, String> {
-        let missing = ebpf::missing();
+        let missing = ebpf::ebpf_needs();
         if !missing.is_empty() {
             return Err(missing.join("; "));
         }
@@ -251,6 +251,7 @@ impl Collector {
         engine.set_label_cells(self.sampler.label_cells());
         self.set_rate(engine.interval());
         self.outside.engine = Some(engine);
+        self.governor.configure(self.possible(self.asked));
         self.outside.refusal = None;
         self.outside.published = None;
         self.outside.switch.went_out(cause);
@@ -264,7 +265,9 @@ impl Collector {
         }
         let works = !self.outside.suspended;
         let handed = match self.publish() {
-            Ok(()) => "`sondage host-agent` on this host finds it by its process context".to_owned(),
+            Ok(()) => {
+                "`sondage host-agent` on this host finds it by its process context".to_owned()
+            }
             Err(reason) => format!("`sondage host-agent` cannot find it: {reason}"),
         };
         let text = format!("eBPF would see this process, but {reason}; {handed}");
@@ -286,7 +289,7 @@ impl Collector {
     /// sampled since is never looked at.
     fn come_back(&mut self) {
         self.close_rate();
-        let interval = possible(self.interval, self.choice.engine);
+        let interval = possible(self.wanted_interval(), self.choice.engine);
         self.sampler.set_interval(interval, weight_cap(interval));
         if self.sampler.resume(self.choice.engine).is_err() {
             return;
@@ -298,8 +301,23 @@ impl Collector {
             self.outside.refusal = None;
         }
         self.set_rate(interval);
+        self.governor.configure(self.possible(self.asked));
         self.outside.switch.came_back();
         self.reconciler.samples_own(self.choice.engine == Engine::Process);
+    }
+
+    /// The interval that the next engine should have: as it was asked for, unless the governor has
+    /// another.
+    fn wanted_interval(&self) -> Duration {
+        if self.governor.has_lowered(self.interval) { self.interval } else { self.asked }
+    }
+
+    /// The interval that the present engine has where this one is asked for.
+    pub(super) fn possible(&self, interval: Duration) -> Duration {
+        match self.outside.is_used() {
+            true => ebpf::possible(interval),
+            false => possible(interval, self.choice.engine),
+        }
     }
 
     /// Stops the signals; `false` where threads register all the time.
