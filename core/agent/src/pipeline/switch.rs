@@ -57,6 +57,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Whether samples cover most of the CPU time.
+    pub(super) fn is_well_sampled(self) -> bool {
+        self.unsampled_percent().is_some_and(|percent| percent <= REFUSED_PERCENT)
+    }
+
     /// The unsampled share in percent; `None` for too little CPU time to tell.
     fn unsampled_percent(self) -> Option<u64> {
         (self.host >= self.period.saturating_mul(ENOUGH_PERIODS) && self.host > 0)

@@ -151,23 +151,36 @@ pub(super) fn start_sampler(
         Ok(sampler) => return Ok((sampler, None)),
         Err(error) => error,
     };
-    let cause = match error {
-        StartError::NoFreeSignal => Cause::Signal,
-        StartError::Timer(errno) => Cause::Timers(errno.to_string()),
-        StartError::AlreadyRunning | StartError::Memory(_) => return Err(error),
-    };
-    if !may_leave(options) {
-        return Err(error);
+    match error {
+        StartError::NoFreeSignal | StartError::Timer(_) if may_leave(options) => {
+            Ok((Sampler::start(&silent)?, Some(cause_of(error))))
+        }
+        _ => Err(error),
     }
-    Ok((Sampler::start(&silent)?, Some(cause)))
+}
+
+/// Why there are no signals, where that is why a sampler did not start.
+fn cause_of(error: StartError) -> Cause {
+    match error {
+        StartError::Timer(errno) => Cause::Timers(errno.to_string()),
+        _ => Cause::Signal,
+    }
 }
 
 impl Collector {
     /// After a start without signals: has something take samples.
     pub(super) fn start_without_signals(&mut self, cause: Cause) {
-        self.leave(cause.clone());
-        if !self.outside.is_used() && cause == Cause::Asked {
-            self.come_back();
+        if cause != Cause::Asked {
+            return self.leave(cause);
+        }
+        let reason = match self.start_ebpf(ebpf::possible(self.asked)) {
+            Ok(engine) => return self.move_out(engine, cause),
+            Err(reason) => reason,
+        };
+        self.come_back();
+        match self.sampler.try_signals(1) {
+            Err(error) if self.outside.suspended => self.stay(cause_of(error), &reason),
+            _ => self.outside.refusal = Some(format!("eBPF was asked for, but {reason}")),
         }
     }
 
@@ -187,6 +200,7 @@ impl Collector {
         let next = switch.flushed(seen, |cause| is_over(cause, sampler, by_thread, policy));
         by_thread.clear();
         match next {
+            Move::None if seen.is_well_sampled() => self.forget_refusal(),
             Move::None => {}
             Move::Out(cause) => self.leave(cause),
             Move::Back => self.come_back(),
@@ -195,7 +209,10 @@ impl Collector {
 
     /// Looks whether the host has taken the signal, and takes another or leaves signals.
     pub(super) fn mind_signal(&mut self) {
-        if self.outside.suspended || self.sampler.owns_signal() {
+        if self.outside.suspended {
+            return self.mind_no_signal();
+        }
+        if self.sampler.owns_signal() {
             return;
         }
         let moved = self.sampler.move_to_free_signal();
@@ -204,6 +221,23 @@ impl Collector {
             && self.outside.switch.leaves_for(&Cause::Signal)
         {
             self.leave(Cause::Signal);
+        }
+    }
+
+    /// Where nothing takes samples for want of a signal, one is looked for all the time.
+    fn mind_no_signal(&mut self) {
+        let waits = !self.outside.is_used() && self.outside.switch.cause() == Some(&Cause::Signal);
+        if waits && self.options.signals != SignalPolicy::Off && self.sampler.try_signals(1).is_ok()
+        {
+            self.come_back();
+        }
+    }
+
+    /// Signals do well again: nothing else is needed any more.
+    fn forget_refusal(&mut self) {
+        if self.outside.switch.is_inside() && self.options.engine != EnginePolicy::Ebpf {
+            self.outside.refusal = None;
+            self.outside.published = None;
         }
     }
 
@@ -297,9 +331,7 @@ impl Collector {
         self.outside.suspended = false;
         self.outside.engine = None;
         self.outside.published = None;
-        if self.outside.switch.cause() != Some(&Cause::Asked) {
-            self.outside.refusal = None;
-        }
+        self.outside.refusal = None;
         self.set_rate(interval);
         self.governor.configure(self.possible(self.asked));
         self.outside.switch.came_back();
