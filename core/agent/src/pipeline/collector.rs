@@ -116,8 +116,7 @@ impl Collector {
             hotspot: hotspot.map(|hotspot| hotspot.facts.clone()),
         };
         let (mut sampler, cause) = outside::start_sampler(&start, &options)?;
-        let has_runtime = python.is_some() || v8.is_some() || hotspot.is_some();
-        let outside = Outside::new(&options, has_runtime, cause.is_some());
+        let outside = Outside::new(&options, cause.is_some());
         let mut interpreted =
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);

@@ -39,7 +39,7 @@ pub(super) fn possible(interval: Duration) -> Duration {
 
 fn hertz(interval: Duration) -> NonZeroU32 {
     let hertz = (1.0 / interval.as_secs_f64().max(1e-6)).round() as u32;
-    NonZeroU32::new(if hertz % 10 == 0 { hertz.saturating_sub(1) } else { hertz })
+    NonZeroU32::new(if hertz.is_multiple_of(10) { hertz.saturating_sub(1) } else { hertz })
         .unwrap_or(NonZeroU32::MIN)
 }
 

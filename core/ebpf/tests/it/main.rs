@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod gate;
+mod labels;
 mod own_modules;
 mod own_process;
 mod rights;

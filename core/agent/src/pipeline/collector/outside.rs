@@ -52,7 +52,11 @@ pub(super) struct Outside {
 
 impl Outside {
     /// Nothing outside, yet.
-    pub(super) fn new(options: &Options, has_runtime: bool, suspended: bool) -> Self {
+    pub(super) fn new(options: &Options, suspended: bool) -> Self {
+        // A runtime whose frames the program can read is to be left out here.
+        let has_runtime = crate::python::announced().is_some()
+            || crate::v8::announced().is_some()
+            || crate::hotspot::announced().is_some();
         let may_leave = may_leave(options);
         Self {
             engine: None,
