@@ -45,6 +45,7 @@ fn set(options: &args::CtlSet) -> Result<u8, Error> {
         enabled: (options.on || options.off).then_some(options.on),
         hz: options.hz,
         wall: options.wall,
+        signals: None,
         labels: (!options.labels.is_empty()).then(|| options.labels.clone()),
     };
     Client::new(options.pid).change(change).map_err(failed)?;

@@ -26,7 +26,7 @@ pub(super) fn process_timer() -> Check {
 }
 
 /// Starts an agent with an engine and says what became of it. None is needed, so that none fails.
-fn tried(engine: EnginePolicy, name: &str, setting: &str) -> String {
+pub(super) fn tried(engine: EnginePolicy, name: &str, setting: &str) -> String {
     let config = Config {
         engine,
         interval: Duration::from_secs(3600),

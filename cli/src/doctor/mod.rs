@@ -55,7 +55,7 @@ fn diagnose(surroundings: &Surroundings) -> Diagnosis {
         preload::library(surroundings),
         engines::perf_events(),
         engines::process_timer(),
-        ebpf::capabilities(),
+        ebpf::fallback(),
     ];
     Diagnosis { engine: engine.filter(|_| works), why, checks }
 }

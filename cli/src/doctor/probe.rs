@@ -22,10 +22,11 @@ const HZ: u32 = 100;
 /// Starts an agent, computes for a fifth of a second, and counts the samples. The engine, which is
 /// the one that the environment asks for or what can be had instead, comes along.
 pub(super) fn sampling() -> (Check, Option<String>) {
-    let engine = Config::from_env().map(|config| config.engine).unwrap_or_default();
+    let environment = Config::from_env().unwrap_or_default();
     let config = Config {
         hz: HZ,
-        engine,
+        engine: environment.engine,
+        signals: environment.signals,
         interval: Duration::from_secs(3600),
         targets: Vec::new(),
         ..Config::default()
@@ -47,6 +48,14 @@ pub(super) fn sampling() -> (Check, Option<String>) {
 }
 
 fn judge(used: Duration, stats: &Stats) -> Check {
+    if stats.engine == "none" {
+        let why = stats.engine_reason.clone().unwrap_or_default();
+        return Check::fail(
+            NAME,
+            format!("nothing takes samples: {why}"),
+            remedy(ErrorKind::Unsupported),
+        );
+    }
     let covered = Duration::from_nanos(stats.sampled_cpu);
     let expected = used.as_secs_f64() / stats.interval.as_secs_f64().max(1e-9);
     let reason = stats.engine_reason.as_deref();

@@ -4,6 +4,7 @@
 mod agent;
 pub mod config;
 pub mod contention;
+pub mod context;
 pub mod control;
 mod error;
 pub mod export;
@@ -57,6 +58,7 @@ pub use pipeline::OutsideProcess;
 pub use pipeline::OutsideRuntimes;
 pub use pipeline::OutsideSample;
 pub use pipeline::OwnThread;
+pub use pipeline::ebpf_needs;
 pub use pipeline::exclude_this_thread;
 pub use pipeline::own_cpu;
 pub use sondage_sampler::one_shot_sigterm_ends_process;

@@ -62,7 +62,8 @@ pub struct Stats {
     /// CPU time between two samples of a thread.
     #[serde(rename = "interval_nanos", with = "nanos")]
     pub interval: Duration,
-    /// What takes the samples: `timer`, `perf` or `process-timer`; or how a binding takes stacks,
+    /// What takes the samples: `timer`, `perf`, `process-timer` or `ebpf`; `none` where nothing can;
+    /// or how a binding takes stacks,
     /// where [it alone does](crate::config::EnginePolicy::Handed).
     pub engine: String,
     /// Why it does, or why CPU timers do where another engine was to.

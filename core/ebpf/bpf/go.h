@@ -165,7 +165,7 @@ INLINE long read_go_label_map(u64 labels, struct go_labels *out)
  * for it. `task` must be the one that runs here. Returns how many there are, or -1 where memory
  * could not be read; `out` holds what was read up to there.
  */
-static long read_go_labels(struct task_struct *task, const struct go_info *info,
+INLINE long read_go_labels(struct task_struct *task, const struct go_info *info,
 			   struct go_labels *out)
 {
 	u64 base = ((struct task_struct___go *)task)->thread.fsbase;

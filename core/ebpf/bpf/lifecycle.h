@@ -14,6 +14,7 @@ INLINE void tell(struct bpf_pidns_info ids, enum kind kind)
 		return;
 	walk->record.tgid = ids.tgid;
 	walk->record.tid = ids.pid;
+	walk->record.time = bpf_ktime_get_ns();
 	put(walk, kind, 0, BPF_RB_NO_WAKEUP);
 }
 

@@ -108,7 +108,8 @@ INLINE void resumed(struct task_struct *task)
 	struct thread *thread = bpf_map_lookup_elem(&threads, &key);
 	if (!thread || !thread->since)
 		return;
-	u64 blocked = bpf_ktime_get_ns() - thread->since;
+	u64 now = bpf_ktime_get_ns();
+	u64 blocked = now - thread->since;
 	thread->since = 0;
 	/* Longer ones than this are as certain. */
 	u64 known = blocked < SECOND ? blocked : SECOND;
@@ -120,6 +121,7 @@ INLINE void resumed(struct task_struct *task)
 	walk->record.tid = thread->tid;
 	walk->record.state = 0;
 	walk->record.chance = thread->chance;
+	walk->record.time = now;
 	walk->record.header = blocked;
 	put(walk, KIND_RESUMED, 1, BPF_RB_NO_WAKEUP);
 }

@@ -8,6 +8,7 @@
 #ifndef SONDAGE_SAMPLE_H
 #define SONDAGE_SAMPLE_H
 
+#include "go.h"
 #include "kernel.h"
 
 #define FORMAT_VERSION 3
@@ -39,22 +40,30 @@ enum kind {
 	KIND_RESUMED = 3, /* it runs again; `header` is how long it did not, in nanoseconds */
 	KIND_EXEC = 4, /* the process runs another program from here on */
 	KIND_EXIT = 5, /* the process' first thread has ended */
+	KIND_GO_LABELS = 6, /* the labels (go.h) of the sample of that thread and time, which follows */
 };
+
+/* What each record begins with. */
+#define RECORD_PREFIX_FIELDS                                                                       \
+	u32 kind; /* enum kind */                                                                  \
+	u32 words; /* how many 64-bit words follow the prefix */                                   \
+	u32 tgid; /* process and thread, as the loader's pid namespace numbers them */             \
+	u32 tid;                                                                                   \
+	u64 time; /* CLOCK_MONOTONIC, nanoseconds */                                               \
+	u64 cgroup; /* the inode of its folder in the second cgroup hierarchy */                   \
+	u8 comm[16]; /* the thread's name, padded with zeros */                                    \
+	u32 state; /* KIND_BLOCKED: `task_struct.__state`; 0 is runnable */                        \
+	u32 chance; /* KIND_BLOCKED, KIND_RESUMED: of 2^32 that this stop was looked at; all ones is 1 */
+
+/* Words of ids that may follow the frames: span, both halves of the trace. */
+#define MAX_ID_WORDS 3
 
 /* One record of the ring: a prefix, then the words of a `RawSample`, if it has one. */
 struct record {
-	u32 kind; /* enum kind */
-	u32 words; /* how many 64-bit words follow the prefix */
-	u32 tgid; /* process and thread, as the loader's pid namespace numbers them */
-	u32 tid;
-	u64 time; /* CLOCK_MONOTONIC, nanoseconds */
-	u64 cgroup; /* the inode of its folder in the second cgroup hierarchy */
-	u8 comm[16]; /* the thread's name, padded with zeros */
-	u32 state; /* KIND_BLOCKED: `task_struct.__state`; 0 is runnable */
-	u32 chance; /* KIND_BLOCKED, KIND_RESUMED: of 2^32 that this stop was looked at; all ones is 1 */
+	RECORD_PREFIX_FIELDS
 	u64 header; /* frames | end << 16 | source << 24 | weight << 32 */
 	u64 labels;
-	u64 frames[MAX_FRAMES];
+	u64 frames[MAX_FRAMES + MAX_ID_WORDS];
 };
 
 /* Bytes of a record before the words and before the frames, and the words between. */
@@ -126,6 +135,14 @@ struct process {
 	u32 first;
 	u32 count;
 	u64 generation;
+	u32 runtimes; /* enum runtime */
+	struct go_info go;
+};
+
+/* Runtimes of a process whose own structures are read, as bits. */
+enum runtime {
+	RUNTIME_GO = 1,
+	RUNTIME_PYTHON = 2, /* `python_processes` has an entry */
 };
 
 /* Mappings that one process may have, and the rounds of a binary search over them. */

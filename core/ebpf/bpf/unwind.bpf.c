@@ -8,6 +8,8 @@
  * replay test walks captured stacks with the other one and compares.
  */
 #include "maps.h"
+#include "labels.h"
+#include "python.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -316,6 +318,7 @@ INLINE struct walk *new_walk(enum scratch scratch, struct bpf_pidns_info ids)
 	}
 	walk->record.tgid = tgid;
 	walk->record.tid = ids.pid;
+	walk->record.time = bpf_ktime_get_ns();
 	walk->mapping = 0;
 	walk->interrupted = 1;
 	walk->frames = 0;
@@ -355,11 +358,10 @@ INLINE int finish(struct walk *walk)
 INLINE int put(struct walk *walk, enum kind kind, u32 words, u64 flags)
 {
 	struct record *record = &walk->record;
-	if (words > HEADER_WORDS + MAX_FRAMES)
+	if (words > HEADER_WORDS + MAX_FRAMES + MAX_ID_WORDS)
 		return 0;
 	record->kind = kind;
 	record->words = words;
-	record->time = bpf_ktime_get_ns();
 	record->cgroup = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(record->comm, sizeof(record->comm));
 	if (!bpf_ringbuf_output(&ring, record, RECORD_PREFIX + (u64)words * 8, flags))
@@ -375,9 +377,11 @@ INLINE int submit(struct walk *walk, enum kind kind, u64 flags)
 	if (frames > MAX_FRAMES)
 		return 0;
 	walk->record.header = (u64)frames | (u64)walk->end << 16 | (u64)SOURCE_EBPF << 24 | 1ull << 32;
-	walk->record.labels = 0;
-	return put(walk, kind, HEADER_WORDS + frames, flags);
+	u32 ids = add_labels(&walk->record, frames);
+	return put(walk, kind, HEADER_WORDS + frames + ids, flags);
 }
+
+#include "runtimes.h"
 
 #ifndef SONDAGE_CAPTURE
 SEC("perf_event")
@@ -400,6 +404,8 @@ int sondage_on_cpu(struct bpf_perf_event_data *context)
 	} else if (!finish(walk)) {
 		count(COUNT_MODULES_CHANGED);
 		return 0;
+	} else if (walk->process.runtimes) {
+		add_runtimes(context, walk);
 	}
 	if (submit(walk, KIND_SAMPLE, BPF_RB_NO_WAKEUP))
 		count(COUNT_SAMPLES);

@@ -2,6 +2,7 @@
 
 use crate::counters::{Counters, Losses};
 use crate::error::Error;
+use crate::label_cells::LabelCells;
 use crate::object::{Loading, Object};
 use crate::options::Options;
 use crate::processes::{MAX_PROCESS_MAPPINGS, Mapping};
@@ -18,6 +19,7 @@ use std::fmt;
 /// sampled; its copy of the engine may be dropped.
 pub struct Engine {
     running: Running,
+    label_cells: LabelCells,
     process: u32,
 }
 
@@ -57,8 +59,9 @@ impl Engine {
             threads: 0,
             walks_a_second: 0,
         };
-        let running = Running::prepare(object, &loading, options.table_bytes)?;
-        let mut engine = Self { running, process: options.process };
+        let mut running = Running::prepare(object, &loading, options.table_bytes)?;
+        let label_cells = LabelCells::new(running.loaded.label_cells()?);
+        let mut engine = Self { running, label_cells, process: options.process };
         engine.set_modules(modules)?;
         Ok(engine)
     }
@@ -98,6 +101,20 @@ impl Engine {
         }
         mappings.sort_by_key(|mapping| mapping.range.start);
         processes.set(self.process, &mappings, tables, maps)
+    }
+
+    /// Says where the [label cells](sondage_sampler::LabelCell) of threads lie, of all that have
+    /// one: from now on their samples carry labels. Costs one system call for each change since
+    /// the last time. A thread whose cell cannot be read, because it has ended, has no labels.
+    ///
+    /// # Errors
+    /// [`Kernel`](crate::ErrorKind::Kernel) when the map refuses an entry, for example beyond 4,096
+    /// threads; those before it are in.
+    pub fn set_label_cells(
+        &mut self,
+        cells: impl IntoIterator<Item = (u32, u64)>,
+    ) -> Result<(), Error> {
+        self.label_cells.replace(cells)
     }
 
     /// Hands out the samples taken since the last call, as thread id and the words of a

@@ -4,7 +4,7 @@ use crate::counters::{Counters, Losses};
 use crate::error::Error;
 use crate::object::Loading;
 use crate::options::HostOptions;
-use crate::processes::Mapping;
+use crate::processes::{Mapping, Runtimes};
 use crate::records::Record;
 use crate::running::{Footprint, Running, available};
 use crate::tables::TableId;
@@ -78,6 +78,14 @@ impl Host {
     pub fn set_process(&mut self, pid: u32, mappings: &[Mapping]) -> Result<(), Error> {
         let Running { processes, tables, maps, .. } = &mut self.running;
         processes.set(pid, mappings, tables, maps)
+    }
+
+    /// Says which runtimes a process has whose structures are read; in force with its next list.
+    ///
+    /// # Errors
+    /// The kernel's, where there is no room.
+    pub fn set_runtimes(&mut self, pid: u32, runtimes: Runtimes) -> Result<(), Error> {
+        self.running.processes.set_runtimes(pid, runtimes, &mut self.running.maps)
     }
 
     /// Forgets a process that has ended.

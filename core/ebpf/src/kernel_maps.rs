@@ -2,6 +2,8 @@
 //! the kernel.
 
 use crate::error::{Error, ErrorKind};
+use crate::go_labels::GoInfo;
+use crate::python::{PYTHON_PROCESS_WORDS, PythonProcess};
 use crate::sys::{self, SharedWords};
 use aya::maps::{ArrayOfMaps, HashMap, Map, MapData};
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
@@ -16,11 +18,27 @@ pub(crate) const MAX_CHUNKS: u32 = 1024;
 
 /// `struct process` in `bpf/sample.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
 pub(crate) struct ProcessEntry {
     pub(crate) first: u32,
     pub(crate) count: u32,
     pub(crate) generation: u64,
+    /// `enum runtime`, as bits.
+    pub(crate) runtimes: u32,
+    pub(crate) go: GoInfo,
+}
+
+impl ProcessEntry {
+    fn words(self) -> [u64; 4] {
+        let mut go = [0; 16];
+        let (runtimes, info) = go.split_at_mut(4);
+        runtimes.copy_from_slice(&self.runtimes.to_ne_bytes());
+        info.copy_from_slice(&self.go.to_bytes());
+        let word = |at: usize| {
+            go.get(at..at + 8).and_then(|it| it.try_into().ok()).map_or(0, u64::from_ne_bytes)
+        };
+        let list = u64::from(self.first) | u64::from(self.count) << 32;
+        [list, self.generation, word(0), word(8)]
+    }
 }
 
 /// The maps that change while the programs run.
@@ -40,6 +58,9 @@ pub(crate) trait Maps {
     /// Says where a process' mappings are, from now on.
     fn set_process(&mut self, pid: u32, entry: ProcessEntry) -> Result<(), Error>;
 
+    /// Says how a process' interpreter lays things out.
+    fn set_python(&mut self, pid: u32, python: &PythonProcess) -> Result<(), Error>;
+
     /// Forgets a process; one that is not known is none.
     fn remove_process(&mut self, pid: u32);
 }
@@ -50,7 +71,8 @@ pub(crate) struct KernelMaps {
     chunks: Map,
     made: BTreeMap<u32, MapData>,
     mappings: SharedWords,
-    processes: HashMap<MapData, u32, [u64; 2]>,
+    processes: HashMap<MapData, u32, [u64; 4]>,
+    pythons: HashMap<MapData, u32, [u64; PYTHON_PROCESS_WORDS]>,
 }
 
 /// `BPF_F_MMAPABLE` of linux/bpf.h.
@@ -60,9 +82,10 @@ impl KernelMaps {
     pub(crate) fn new(
         chunks: Map,
         mappings: SharedWords,
-        processes: HashMap<MapData, u32, [u64; 2]>,
+        processes: HashMap<MapData, u32, [u64; 4]>,
+        pythons: HashMap<MapData, u32, [u64; PYTHON_PROCESS_WORDS]>,
     ) -> Self {
-        Self { chunks, made: BTreeMap::new(), mappings, processes }
+        Self { chunks, made: BTreeMap::new(), mappings, processes, pythons }
     }
 }
 
@@ -100,14 +123,20 @@ impl Maps for KernelMaps {
     }
 
     fn set_process(&mut self, pid: u32, entry: ProcessEntry) -> Result<(), Error> {
-        let words = [u64::from(entry.first) | u64::from(entry.count) << 32, entry.generation];
         self.processes
-            .insert(pid, words, 0)
+            .insert(pid, entry.words(), 0)
             .map_err(|error| Error::kernel(format!("no room for process {pid}"), error))
+    }
+
+    fn set_python(&mut self, pid: u32, python: &PythonProcess) -> Result<(), Error> {
+        self.pythons
+            .insert(pid, python.words(), 0)
+            .map_err(|error| Error::kernel(format!("no room for the Python of {pid}"), error))
     }
 
     fn remove_process(&mut self, pid: u32) {
         let _ = self.processes.remove(&pid);
+        let _ = self.pythons.remove(&pid);
     }
 }
 
@@ -150,6 +179,10 @@ impl Maps for FakeMaps {
 
     fn set_process(&mut self, pid: u32, entry: ProcessEntry) -> Result<(), Error> {
         self.processes.insert(pid, entry);
+        Ok(())
+    }
+
+    fn set_python(&mut self, _pid: u32, _python: &PythonProcess) -> Result<(), Error> {
         Ok(())
     }
 

@@ -59,6 +59,7 @@ impl Object {
             .override_global("pid_namespace_inode", &inode, true)
             .map_max_entries("mappings", loading.mappings.max(1))
             .map_max_entries("processes", loading.processes.max(1))
+            .map_max_entries("python_processes", loading.processes.max(1))
             .map_max_entries("threads", loading.threads.max(1))
             .map_max_entries("ring", ring_size(loading.ring_bytes))
             .load(self.bytes)
@@ -95,12 +96,19 @@ impl Loaded {
         let processes = HashMap::try_from(self.take("processes")?)
             .map_err(|error| Error::kernel("the eBPF object's processes are no map", error))?;
         let mappings = self.shared("mappings", (mappings.max(1) * MAPPING_WORDS) as usize)?;
-        Ok(KernelMaps::new(self.take("chunks")?, mappings, processes))
+        let pythons = HashMap::try_from(self.take("python_processes")?)
+            .map_err(|error| Error::kernel("the eBPF object's interpreters are no map", error))?;
+        Ok(KernelMaps::new(self.take("chunks")?, mappings, processes, pythons))
     }
 
     pub(crate) fn counters(&mut self) -> Result<Array<MapData, u64>, Error> {
         Array::try_from(self.take("counters")?)
             .map_err(|error| Error::kernel("the eBPF object's counters are no array", error))
+    }
+
+    pub(crate) fn label_cells(&mut self) -> Result<HashMap<MapData, u32, u64>, Error> {
+        HashMap::try_from(self.take("label_cells")?)
+            .map_err(|error| Error::kernel("the eBPF object's label cells are no table", error))
     }
 
     pub(crate) fn ring(&mut self, name: &str) -> Result<RingBuf<MapData>, Error> {

@@ -1,7 +1,9 @@
 //! The processes that the programs know, each with the list of its executable mappings.
 
 use crate::error::{Error, ErrorKind};
+use crate::go_labels::GoInfo;
 use crate::kernel_maps::{Maps, ProcessEntry};
+use crate::python::PythonProcess;
 use crate::ranges::Ranges;
 use crate::tables::{Placed, TableId, Tables};
 use std::collections::HashMap;
@@ -24,6 +26,22 @@ pub struct Mapping {
     pub table: Option<TableId>,
 }
 
+/// Runtimes of a process whose own structures the programs read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runtimes {
+    /// Where Go keeps the labels of what runs.
+    pub go: Option<GoInfo>,
+    /// How CPython lays out its frames.
+    pub python: Option<PythonProcess>,
+}
+
+impl Runtimes {
+    /// `enum runtime` in `bpf/sample.h`.
+    fn bits(&self) -> u32 {
+        u32::from(self.go.is_some()) | u32::from(self.python.is_some()) << 1
+    }
+}
+
 #[derive(Debug, Default)]
 struct List {
     entry: ProcessEntry,
@@ -34,6 +52,7 @@ struct List {
 #[derive(Debug)]
 pub(crate) struct Processes {
     lists: HashMap<u32, List>,
+    runtimes: HashMap<u32, Runtimes>,
     free: Ranges,
     max_processes: usize,
     generation: u64,
@@ -44,6 +63,7 @@ impl Processes {
     pub(crate) fn new(max_mappings: u32, max_processes: u32) -> Self {
         Self {
             lists: HashMap::new(),
+            runtimes: HashMap::new(),
             free: Ranges::new(max_mappings),
             max_processes: max_processes as usize,
             generation: 0,
@@ -53,6 +73,20 @@ impl Processes {
     /// How many processes there are.
     pub(crate) fn count(&self) -> usize {
         self.lists.len()
+    }
+
+    /// Says which runtimes a process has, from its next list on.
+    pub(crate) fn set_runtimes(
+        &mut self,
+        pid: u32,
+        runtimes: Runtimes,
+        maps: &mut impl Maps,
+    ) -> Result<(), Error> {
+        if let Some(python) = &runtimes.python {
+            maps.set_python(pid, python)?;
+        }
+        self.runtimes.insert(pid, runtimes);
+        Ok(())
     }
 
     /// Replaces the list of a process, which need not be known yet. `mappings` must be sorted by
@@ -87,7 +121,14 @@ impl Processes {
             })
             .collect();
         maps.write_mappings(first * MAPPING_WORDS, &words);
-        let entry = ProcessEntry { first, count, generation: self.generation + 1 };
+        let runtimes = self.runtimes.get(&pid).copied().unwrap_or_default();
+        let entry = ProcessEntry {
+            first,
+            count,
+            generation: self.generation + 1,
+            runtimes: runtimes.bits(),
+            go: runtimes.go.unwrap_or_default(),
+        };
         if let Err(error) = maps.set_process(pid, entry) {
             self.free.give_back(first, count);
             return Err(error);
@@ -105,6 +146,7 @@ impl Processes {
     /// Forgets a process.
     pub(crate) fn remove(&mut self, pid: u32, tables: &mut Tables, maps: &mut impl Maps) {
         maps.remove_process(pid);
+        self.runtimes.remove(&pid);
         if let Some(old) = self.lists.remove(&pid) {
             self.drop_list(old, tables, maps);
         }
@@ -154,13 +196,14 @@ mod tests {
         let rules = [Rule::default()];
         let table = Table { base: 0, pages: &[0, 1], rows: &[0], rules: &rules };
         let id = tables.put(&table, &mut maps).unwrap();
+        let none = ProcessEntry::default();
         let list = [mapping(0x1000, Some(id)), mapping(0x3000, None)];
         processes.set(7, &list, &mut tables, &mut maps).unwrap();
         tables.release(id, &mut maps);
         assert_eq!(tables.count(), 1, "the list holds it");
-        assert_eq!(maps.processes[&7], ProcessEntry { first: 0, count: 2, generation: 1 });
+        assert_eq!(maps.processes[&7], ProcessEntry { first: 0, count: 2, generation: 1, ..none });
         processes.set(7, &list, &mut tables, &mut maps).unwrap();
-        assert_eq!(maps.processes[&7], ProcessEntry { first: 2, count: 2, generation: 2 });
+        assert_eq!(maps.processes[&7], ProcessEntry { first: 2, count: 2, generation: 2, ..none });
         assert_eq!(maps.mappings[24..36], words_of(&list[0], tables.placed(id).unwrap()));
         // The old and the new list do not both fit.
         let four: Vec<_> = (0..4).map(|number| mapping(number << 12, None)).collect();

@@ -30,6 +30,9 @@ pub enum RecordKind {
     Exec,
     /// The process' first thread has ended, and mostly the process.
     Exit,
+    /// The labels of the goroutine that the sample of that thread and time ran, which follows: the
+    /// bytes of the words are what [`GoLabelText`](crate::GoLabelText) reads.
+    GoLabels,
 }
 
 /// One record of the ring.
@@ -75,6 +78,7 @@ pub(crate) fn read<'a>(record: &[u8], words: &'a mut Vec<u64>) -> Option<Record<
         }
         4 => RecordKind::Exec,
         5 => RecordKind::Exit,
+        6 => RecordKind::GoLabels,
         _ => return None,
     };
     let (pid, tid) = (number(8)?, number(12)?);
@@ -135,7 +139,7 @@ mod tests {
         assert_eq!(kind(3, &[5_000]), Some(RecordKind::Resumed { chance: 0.25, blocked }));
         assert_eq!(kind(3, &[]), None);
         assert_eq!((kind(4, &[]), kind(5, &[])), (Some(RecordKind::Exec), Some(RecordKind::Exit)));
-        assert_eq!(kind(6, &[]), None);
+        assert_eq!((kind(6, &[]), kind(7, &[])), (Some(RecordKind::GoLabels), None));
         assert_eq!((chance(u32::MAX), chance(0) > 0.0), (1.0, true));
     }
 }

@@ -111,6 +111,12 @@ pub(crate) fn begin(engine: Engine, signal: i32, interval: Duration) {
     set_interval(interval);
 }
 
+/// Changes what threads get from now on, with nothing running.
+pub(crate) fn change(engine: Engine, signal: i32) {
+    ENGINE.store(engine as u8, Ordering::Relaxed);
+    set_signal(signal);
+}
+
 /// Changes the signal of what is started from now on.
 pub(crate) fn set_signal(signal: i32) {
     SIGNAL.store(signal, Ordering::Relaxed);

@@ -136,6 +136,7 @@ impl Sampler {
         };
         let sampler = Self { pool };
         sampler.pool().weight_cap.store(options.weight_cap.max(1), Ordering::Relaxed);
+        signal::avoid(options.avoided_signals);
         if options.engine == Engine::None {
             registration::begin();
             engine::begin(Engine::None, 0, options.interval);
@@ -146,15 +147,19 @@ impl Sampler {
     }
 
     fn take_signal(&self, options: &Options) -> Result<(), StartError> {
-        signal::avoid(options.avoided_signals);
-        if self.pool().known.is_some() {
-            guarded::install();
-        }
+        self.guard();
         let signal = signal::install().ok_or(StartError::NoFreeSignal)?;
         registration::begin();
         engine::begin(options.engine, signal, options.interval);
         self.try_timer(signal).map_err(StartError::Timer)?;
         engine::start_process(self.pool()).map_err(StartError::Timer)
+    }
+
+    /// Has loads from a runtime's memory guarded, where there is one.
+    pub(crate) fn guard(&self) {
+        if self.pool().known.is_some() {
+            guarded::install();
+        }
     }
 
     /// Asks the kernel for a timer and gives it back, so that a refusal is known at once.
@@ -313,6 +318,11 @@ impl Sampler {
     /// [`Sampler::publish_modules`], or `None` when the room for tables is used up.
     pub fn add_table(&mut self, table: &Table<'_>) -> Option<u32> {
         self.pool().add_table(table)
+    }
+
+    /// The unwind table of a number that [`Sampler::add_table`] gave.
+    pub fn table(&self, number: u32) -> Option<Table<'_>> {
+        self.pool().table(number)
     }
 
     /// Bytes used by unwind tables.

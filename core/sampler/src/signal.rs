@@ -111,7 +111,7 @@ pub(crate) fn avoid(signals: u64) {
 /// SIGURG comes first as its default is to be ignored: should the host set all signals to their
 /// defaults while timers run, that ends the sampling for a moment and not the process. And SIGPROF
 /// is what other profilers use, Java's and V8's own among them.
-fn choose() -> Option<c_int> {
+pub(crate) fn choose() -> Option<c_int> {
     let real_time = (libc::SIGRTMIN().saturating_add(2)..=libc::SIGRTMAX()).rev();
     let candidates = [libc::SIGURG, libc::SIGPROF].into_iter().chain(real_time);
     let is_free = |signal: &c_int| {

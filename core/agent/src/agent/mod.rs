@@ -24,7 +24,7 @@ pub(crate) use running::Handle;
 #[cfg(feature = "pull")]
 pub(crate) use window::Window;
 
-use crate::config::{Config, EnginePolicy, SignalPolicy};
+use crate::config::{Config, SignalPolicy};
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::{ForeignHeap, ForeignStack, exclude_this_thread};
 use crate::profile::Profile;
@@ -70,13 +70,6 @@ impl Agent {
     pub fn start(config: Config) -> Result<Self, Error> {
         if !config.enabled {
             return Ok(Self { running: None });
-        }
-        let handed = matches!(config.engine, EnginePolicy::Handed { .. });
-        if config.signals == SignalPolicy::Off && !handed {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "this build has no engine that works without signals",
-            ));
         }
         fork::take_over();
         let (running, started) = Running::spawn(&config)?;
@@ -136,6 +129,16 @@ impl Agent {
     /// [`ErrorKind::Internal`] where no agent runs or answers.
     pub fn set_wall(&self, wall: bool) -> Result<(), Error> {
         self.change(Change { wall: Some(wall), ..Change::default() })
+    }
+
+    /// Forbids or allows signals. Where they are forbidden, eBPF takes the samples, if it can be had,
+    /// and otherwise nothing does; where they are allowed again, they are used again within the next
+    /// three profiles.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] where no agent runs or answers.
+    pub fn set_signals(&self, policy: SignalPolicy) -> Result<(), Error> {
+        self.change(Change { signals: Some(policy), ..Change::default() })
     }
 
     /// Replaces the labels of the whole process, by beginning a new profile: what was sampled

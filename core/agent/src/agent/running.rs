@@ -136,6 +136,7 @@ impl Running {
             enabled: config.enabled && participation.participates(),
             hz: config.hz,
             wall: config.wall,
+            signals: config.signals,
             labels: config.labels.clone(),
         };
         let board = Arc::new(Board::new(Status {

@@ -1,6 +1,6 @@
 //! What of a running agent can be changed.
 
-use crate::config::Config;
+use crate::config::{Config, SignalPolicy};
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -15,6 +15,8 @@ pub struct Settings {
     pub hz: u32,
     /// Whether waiting time is recorded too.
     pub wall: bool,
+    /// Whether signals may be used.
+    pub signals: SignalPolicy,
     /// Labels of the whole process, besides `service_name`.
     pub labels: Vec<(String, String)>,
 }
@@ -32,6 +34,9 @@ pub struct Change {
     /// See [`Agent::set_wall`](crate::Agent::set_wall).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wall: Option<bool>,
+    /// See [`Agent::set_signals`](crate::Agent::set_signals).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signals: Option<SignalPolicy>,
     /// See [`Agent::set_labels`](crate::Agent::set_labels).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<(String, String)>>,
@@ -59,6 +64,7 @@ impl Change {
             enabled: self.enabled.unwrap_or(settings.enabled),
             hz: self.hz.unwrap_or(settings.hz),
             wall: self.wall.unwrap_or(settings.wall),
+            signals: self.signals.unwrap_or(settings.signals),
             labels: self.labels.clone().unwrap_or_else(|| settings.labels.clone()),
         }
     }
@@ -68,6 +74,7 @@ impl Change {
         config.enabled = self.enabled.unwrap_or(config.enabled);
         config.hz = self.hz.unwrap_or(config.hz);
         config.wall = self.wall.unwrap_or(config.wall);
+        config.signals = self.signals.unwrap_or(config.signals);
         if let Some(labels) = &self.labels {
             config.labels.clone_from(labels);
         }

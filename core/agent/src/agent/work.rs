@@ -203,7 +203,15 @@ impl Work {
         if (after.wall, &after.labels) != (before.wall, &before.labels) {
             self.flush();
         }
+        let other_labels = after.labels != before.labels;
         self.setup.settings = after;
+        if other_labels {
+            let labels = self.labels();
+            self.setup.collect.process_labels.clone_from(&labels);
+            if let Some(collector) = &mut self.collector {
+                collector.set_process_labels(labels);
+            }
+        }
         self.adapt().inspect_err(|_| self.setup.settings = before)?;
         fork::update(|config| change.configure(config));
         Ok(())
@@ -245,6 +253,8 @@ impl Work {
         collect.interval = interval_of(self.bursts.hz().unwrap_or(settings.hz));
         let other_columns = collect.wall != settings.wall;
         collect.wall = settings.wall;
+        let other_signals = collect.signals != settings.signals;
+        collect.signals = settings.signals;
         match &mut self.collector {
             None if on => {
                 let collector = Collector::start(collect.clone())?;
@@ -267,6 +277,9 @@ impl Work {
             Some(collector) => {
                 if other_columns {
                     collector.set_wall(collect.wall);
+                }
+                if other_signals {
+                    collector.set_signals(collect.signals);
                 }
                 collector.configure_interval(collect.interval);
             }
@@ -371,6 +384,9 @@ impl Work {
         if let Some(conditions) = &conditions {
             conditions.engine.clone_into(&mut status.stats.engine);
             status.stats.engine_reason.clone_from(&conditions.engine_reason);
+            // Once: what is needed is asked for by every attempt.
+            let warnings = &mut status.stats.warnings;
+            warnings.extend(conditions.refusal.clone().filter(|text| !warnings.contains(text)));
         }
         status.current_hz = conditions.map_or(0.0, |it| 1.0 / it.interval.as_secs_f64());
         if !status.sampling {

@@ -91,7 +91,8 @@ fn engine(text: &str) -> Result<Setting, Refusal> {
         "timer" => Ok(Setting::Engine(EnginePolicy::Timer)),
         "perf" => Ok(Setting::Engine(EnginePolicy::Perf)),
         "process" => Ok(Setting::Engine(EnginePolicy::Process)),
-        _ => Err(Refusal::Allowed("auto, timer, perf or process".to_owned())),
+        "ebpf" => Ok(Setting::Engine(EnginePolicy::Ebpf)),
+        _ => Err(Refusal::Allowed("auto, timer, perf, process or ebpf".to_owned())),
     }
 }
 

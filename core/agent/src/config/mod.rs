@@ -22,6 +22,7 @@ mod target;
 mod trust;
 mod value;
 
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -186,7 +187,8 @@ fn program_name() -> String {
 }
 
 /// Whether signals may be used to take samples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SignalPolicy {
     /// The engine that works here, which may be one with signals.
     #[default]
@@ -200,7 +202,8 @@ pub enum SignalPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EnginePolicy {
     /// CPU timers; for a program with an interpreter perf events, where they count time in the
-    /// kernel too and cost at most 0.5 % at the set rate.
+    /// kernel too and cost at most 0.5 % at the set rate. Where signals do not do, and for as long as
+    /// they do not, [`Ebpf`](Self::Ebpf), if it can be had (`docs/decisions/0019-fallback.md`).
     #[default]
     Auto,
     /// A CPU timer for each thread: exact sums, at the kernel's tick.
@@ -209,6 +212,10 @@ pub enum EnginePolicy {
     /// each other are told apart. Three to ten times dearer, above all in virtual machines, and in
     /// most containers forbidden.
     Perf,
+    /// An eBPF program, which needs no signal and no timer: sees threads that block signals, and
+    /// costs the host nothing but the kernel's own interrupts. Needs the feature `ebpf`, and
+    /// CAP_BPF and CAP_PERFMON; frames of Python, JavaScript and Java are not read.
+    Ebpf,
     /// One CPU timer for the process: sees threads that live for milliseconds without being told
     /// of them. The CPU time of Sondage itself falls on threads of the host, at most 1 %.
     Process,

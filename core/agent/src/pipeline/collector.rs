@@ -4,6 +4,7 @@ mod handed;
 mod locks;
 mod memory;
 mod options;
+mod outside;
 mod waits;
 
 use super::assemble::{Assembly, Reading};
@@ -27,6 +28,7 @@ use handed::Foreign;
 use locks::Locks;
 use memory::Memory;
 pub(crate) use options::Options;
+use outside::Outside;
 use sondage_sampler::{
     Clock, Counters, Engine, Fallback, RawSample, Sampler, SlotIndex, StartError,
 };
@@ -48,7 +50,10 @@ pub(crate) struct Collector {
     sampler: Sampler,
     options: Options,
     choice: Choice,
+    outside: Outside,
     interval: Duration,
+    /// The interval that was asked for.
+    asked: Duration,
     /// Which engines the samples of this profile came from, as bits.
     sources: u32,
     picture: Picture,
@@ -92,12 +97,12 @@ impl Collector {
         if modules.other_agent.is_some() {
             return Err(StartError::AlreadyRunning);
         }
-        let choice = engine::choose(options.engine, options.prefers_exact, options.interval);
+        let choice = outside::choose(&options);
         let python = crate::python::announced().filter(|_| choice.engine != Engine::None);
         let v8 = crate::v8::announced().filter(|_| choice.engine != Engine::None);
         let hotspot = crate::hotspot::announced().filter(|_| choice.engine != Engine::None);
         let interval = possible(options.interval, choice.engine);
-        let mut sampler = Sampler::start(&sondage_sampler::Options {
+        let start = sondage_sampler::Options {
             interval,
             max_threads: options.max_threads,
             table_bytes: options.table_bytes,
@@ -109,7 +114,9 @@ impl Collector {
             python,
             v8: v8.map(|v8| v8.layout),
             hotspot: hotspot.map(|hotspot| hotspot.facts.clone()),
-        })?;
+        };
+        let (mut sampler, cause) = outside::start_sampler(&start, &options)?;
+        let outside = Outside::new(&options, cause.is_some());
         let mut interpreted =
             Interpreted::new(python.map(|it| it.evaluation()), options.showing.clone());
         interpreted.find_code(&mut modules);
@@ -135,9 +142,11 @@ impl Collector {
         if choice.engine != Engine::None {
             threads.scan(&sampler, now);
         }
-        Ok(Self {
+        let mut collector = Self {
             choice,
+            outside,
             interval,
+            asked: options.interval,
             sources: 0,
             picture: Picture { modules, loader_generation, published: true, tables_from },
             threads,
@@ -159,7 +168,11 @@ impl Collector {
             ticks_start: (now, sondage_sampler::ticks()),
             sampler,
             options,
-        })
+        };
+        if let Some(cause) = cause {
+            collector.start_without_signals(cause);
+        }
+        Ok(collector)
     }
 
     /// Whether samples are taken here, and not all stacks handed over.
@@ -205,6 +218,7 @@ impl Collector {
                 self.drain_ended(ended);
             }
         }
+        self.outside.tell_cells(&self.sampler);
         self.refresh_codes();
         self.drain_all(now);
         if self.memory.fills() {
@@ -214,22 +228,22 @@ impl Collector {
             self.settle_locks();
         }
         if self.governor.is_due(now) {
-            let counters = self.sampler.counters();
+            let counters = self.counters();
             let nanos_per_tick = self.nanos_per_tick();
             let change = self.governor.check(now, &counters, nanos_per_tick, self.interval);
             if let Some(interval) = change {
                 self.change_interval(interval);
             }
         }
-        if self.samples() && !self.sampler.owns_signal() {
-            self.sampler.move_to_free_signal();
+        if self.samples() {
+            self.mind_signal();
         }
     }
 
     /// Finishes the profile of the time since the last flush.
     pub(crate) fn flush(&mut self) -> Collected {
         self.work();
-        self.reconciler.add(self.sampler.counters(), self.interval);
+        self.reconciler.add(self.counters(), self.interval);
         let cpu = self.reconciler.close();
         self.settle();
         let fresh = self.options.assembly(self.interval);
@@ -248,12 +262,14 @@ impl Collector {
         profile.meta.start_unix_nanos = Some(nanos(since_epoch));
         profile.meta.period =
             Some((crate::profile::ValueType::new("cpu", "nanoseconds"), nanos(self.interval)));
-        profile.meta.sources = engine::sources(std::mem::take(&mut self.sources), &self.choice);
+        profile.meta.sources =
+            engine::sources(std::mem::take(&mut self.sources), self.engine_name());
         for source in self.foreign.take_sources() {
             if !profile.meta.sources.contains(&source) {
                 profile.meta.sources.push(source);
             }
         }
+        self.mind_engine(&cpu);
         Collected { profile, cpu }
     }
 
@@ -264,9 +280,16 @@ impl Collector {
         self.flush()
     }
 
-    /// The handlers' counters since the start.
+    /// The handlers' counters since the start, and those of the engine outside.
     pub(crate) fn counters(&self) -> Counters {
-        self.sampler.counters()
+        let mut counters = self.sampler.counters();
+        self.outside.add_to(&mut counters);
+        counters
+    }
+
+    /// What takes the samples now.
+    fn engine_name(&self) -> &'static str {
+        self.outside.told().map_or(self.choice.name, |(name, _)| name)
     }
 
     /// The symbol cache's counters since the start.
@@ -283,11 +306,14 @@ impl Collector {
     /// Facts for `stats()`: sampled threads, refused threads and why, last error about modules.
     pub(crate) fn conditions(&self) -> Conditions {
         let fallback = self.sampler.fallbacks().1.as_ref().map(Fallback::to_string);
+        let outside = self.outside.told().map(|(_, reason)| reason);
+        let reason = outside.or_else(|| self.outside.refusal()).or(fallback);
         Conditions {
-            engine: self.choice.name,
-            engine_reason: fallback.or_else(|| self.choice.reason.clone()),
+            engine: self.engine_name(),
+            engine_reason: reason.or_else(|| self.choice.reason.clone()),
+            refusal: self.outside.refusal(),
             threads: self.sampler.threads().count() as u64,
-            refused_threads: self.threads.refused,
+            refused_threads: if self.outside.is_used() { 0 } else { self.threads.refused },
             last_refusal: self.threads.last_refusal.clone(),
             module_error: self.picture.modules.last_error.clone().or_else(|| {
                 let error = self.managed.as_ref().and_then(|managed| managed.error());
@@ -338,13 +364,15 @@ impl Collector {
         }
         if !self.picture.published {
             self.picture.published = self.picture.modules.publish(&mut self.sampler);
+            self.show_modules_outside();
         }
     }
 
     /// Goes on with another configured interval, to which the governor returns. The same again
     /// changes nothing, also where the governor has lowered the rate.
     pub(crate) fn configure_interval(&mut self, interval: Duration) {
-        let interval = possible(interval, self.choice.engine);
+        self.asked = interval;
+        let interval = self.possible(interval);
         if self.governor.configure(interval) && interval != self.interval {
             self.change_interval(interval);
         }
@@ -362,19 +390,24 @@ impl Collector {
     /// between the draining and the change of the timers; these come at the lower of the two
     /// rates and count at the higher, so that nothing is ever made larger by it.
     fn change_interval(&mut self, interval: Duration) {
+        if self.outside.is_used() {
+            return self.change_rate_outside(self.possible(interval));
+        }
         let set = |sampler: &Sampler| sampler.set_interval(interval, weight_cap(interval));
         let slower = interval > self.interval;
         if slower {
             set(&self.sampler);
         }
-        self.drain_all(Instant::now());
-        self.reconciler.add(self.sampler.counters(), self.interval);
-        self.settle();
-        self.interval = interval;
-        self.assembly.set_period(nanos(interval));
+        self.close_rate();
         if !slower {
             set(&self.sampler);
         }
+        self.set_rate(interval);
+    }
+
+    fn set_rate(&mut self, interval: Duration) {
+        self.interval = interval;
+        self.assembly.set_period(nanos(interval));
         let deepest = deepest_sample(self.options.max_depth);
         self.max_drain_interval = longest_drain_interval(interval, deepest);
         self.drain_interval = self.drain_interval.min(self.max_drain_interval);
@@ -414,6 +447,7 @@ impl Collector {
             fullest = fullest.max(self.sampler.drain(slot, |word| buffer.push(word)));
             self.take_strangers();
         }
+        self.drain_outside();
         let next = next_drain_interval(self.drain_interval, fullest);
         self.drain_interval = next.clamp(MIN_DRAIN_INTERVAL, self.max_drain_interval);
     }

@@ -11,6 +11,8 @@ pub(crate) struct Conditions {
     pub(crate) engine: &'static str,
     /// Why it does.
     pub(crate) engine_reason: Option<String>,
+    /// What would be needed for an engine that is wanted, and what is done instead.
+    pub(crate) refusal: Option<String>,
     pub(crate) threads: u64,
     pub(crate) refused_threads: u64,
     pub(crate) last_refusal: Option<String>,

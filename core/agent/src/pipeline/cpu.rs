@@ -47,6 +47,11 @@ impl Reconciler {
         Self { process, own: own_cpu(), counters, account, surplus: 0, own_is_sampled }
     }
 
+    /// Says whether samples stand for the CPU time of Sondage's threads too, from now on.
+    pub(crate) fn samples_own(&mut self, own_is_sampled: bool) {
+        self.own_is_sampled = own_is_sampled;
+    }
+
     /// Adds what was sampled since the last call, while one period was `interval`.
     pub(crate) fn add(&mut self, counters: Counters, interval: Duration) {
         let period = nanos(interval);

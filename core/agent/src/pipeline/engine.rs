@@ -56,13 +56,13 @@ pub(super) fn source_bit(source: Source) -> u32 {
     1u32.checked_shl(source as u32).unwrap_or(0)
 }
 
-/// The names of a set of sources, or that of the chosen engine for an empty one.
-pub(super) fn sources(set: u32, choice: &Choice) -> Vec<String> {
+/// The names of a set of sources, or that of the engine for an empty one.
+pub(super) fn sources(set: u32, chosen: &str) -> Vec<String> {
     let all = [Source::Timer, Source::Ebpf, Source::Perf, Source::Process];
     let used = all.into_iter().filter(|source| set & source_bit(*source) != 0);
     let mut names: Vec<_> = used.map(|source| source.name().to_owned()).collect();
     if names.is_empty() {
-        names.push(choice.name.to_owned());
+        names.push(chosen.to_owned());
     }
     names
 }
@@ -71,7 +71,7 @@ pub(super) fn sources(set: u32, choice: &Choice) -> Vec<String> {
 /// on the calling thread, which must be one of Sondage's own: up to 30 ms of CPU time.
 pub(super) fn choose(policy: EnginePolicy, prefers_exact: bool, interval: Duration) -> Choice {
     match policy {
-        EnginePolicy::Timer => Choice::timer(),
+        EnginePolicy::Timer | EnginePolicy::Ebpf => Choice::timer(),
         EnginePolicy::Auto if !prefers_exact => Choice::timer(),
         EnginePolicy::Auto if is_filtered() => Choice::because(
             Engine::Timer,
@@ -224,9 +224,8 @@ mod tests {
 
     #[test]
     fn the_sources_of_a_profile_are_those_of_its_samples() {
-        let choice = Choice::because(Engine::Perf, "asked for");
-        assert_eq!(sources(0, &choice), ["perf"]);
-        assert_eq!(sources(0b0101, &choice), ["timer", "perf"]);
-        assert_eq!(sources(0b1000, &choice), ["process-timer"]);
+        assert_eq!(sources(0, "perf"), ["perf"]);
+        assert_eq!(sources(0b0111, "perf"), ["timer", "ebpf", "perf"]);
+        assert_eq!(sources(0b1000, "perf"), ["process-timer"]);
     }
 }

@@ -11,9 +11,19 @@ pub(super) fn blocked_signals() -> u64 {
     status_of("SigBlk:").and_then(|set| u64::from_str_radix(&set, 16).ok()).unwrap_or(0)
 }
 
+/// The signals that a thread of this process blocks; `None` if it has ended.
+pub(super) fn blocked_by(tid: i32) -> Option<u64> {
+    let set = value_in(&format!("/proc/self/task/{tid}/status"), "SigBlk:")?;
+    u64::from_str_radix(&set, 16).ok()
+}
+
 /// What the kernel says of the main thread: the value of a line of `/proc/self/status`.
 pub(super) fn status_of(name: &str) -> Option<String> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    value_in("/proc/self/status", name)
+}
+
+fn value_in(path: &str, name: &str) -> Option<String> {
+    let status = std::fs::read_to_string(path).ok()?;
     let value = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(value.trim().to_owned())
 }

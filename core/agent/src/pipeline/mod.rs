@@ -5,6 +5,11 @@ mod assemble;
 mod collector;
 mod conditions;
 mod cpu;
+#[cfg(feature = "ebpf")]
+mod ebpf;
+#[cfg(not(feature = "ebpf"))]
+#[path = "ebpf_off.rs"]
+mod ebpf;
 mod engine;
 mod foreign;
 mod foreign_heap;
@@ -20,9 +25,11 @@ mod managed;
 mod mixed;
 mod outside;
 mod stacks;
+mod switch;
 mod threads;
 
 pub use cpu::CpuAccount;
+pub use ebpf::ebpf_needs;
 pub use foreign::ForeignFrame;
 pub use foreign::ForeignStack;
 pub use foreign_heap::ForeignHeap;

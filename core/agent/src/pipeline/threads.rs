@@ -20,7 +20,8 @@ const MAX_OWN: usize = 128;
 /// a forked child could find taken for ever.
 static OWN_THREADS: [AtomicI32; MAX_OWN] = [const { AtomicI32::new(0) }; MAX_OWN];
 
-fn own_threads() -> impl Iterator<Item = i32> {
+/// The threads of Sondage itself.
+pub(super) fn own_threads() -> impl Iterator<Item = i32> {
     OWN_THREADS.iter().map(|place| place.load(Ordering::Relaxed)).filter(|tid| *tid != 0)
 }
 

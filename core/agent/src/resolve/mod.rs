@@ -69,6 +69,7 @@ pub(crate) use hotspot::line_of;
 pub use image::Image;
 pub use mappings::Mappings;
 pub use mappings::Module;
+pub(crate) use maps::MapLine;
 pub use modules::Modules;
 pub use names::MAX_NAME;
 pub use names::demangle;

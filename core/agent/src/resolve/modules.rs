@@ -3,9 +3,9 @@
 use super::files::FileIndex;
 use super::files::Files;
 use super::files::KnownFile;
-use super::mappings::Mappings;
+use super::mappings::{Mappings, Module};
 use super::tables::OwnedTable;
-use sondage_sampler::Sampler;
+use sondage_sampler::{ModuleEntry, Sampler};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::ops::DerefMut;
@@ -83,9 +83,25 @@ impl Modules {
 
     /// Shows the current list to the handlers; `false` means "try again later".
     pub fn publish(&self, sampler: &mut Sampler) -> bool {
-        sampler.publish_modules(self.mappings.iter().map(|module| {
-            let table = self.tables.get(&module.file).copied().flatten();
-            (module.range.clone(), module.bias, table)
-        }))
+        sampler.publish_modules(
+            self.mappings
+                .iter()
+                .map(|module| (module.range.clone(), module.bias, self.table_number(module))),
+        )
+    }
+
+    /// The modules with their tables, for an engine outside of the handlers.
+    pub fn entries<'s>(&self, sampler: &'s Sampler) -> Vec<ModuleEntry<'s>> {
+        let entry = |module: &Module| ModuleEntry {
+            start: module.range.start,
+            end: module.range.end,
+            bias: module.bias,
+            table: self.table_number(module).and_then(|number| sampler.table(number)),
+        };
+        self.mappings.iter().map(entry).collect()
+    }
+
+    fn table_number(&self, module: &Module) -> Option<u32> {
+        self.tables.get(&module.file).copied().flatten()
     }
 }

@@ -141,7 +141,7 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("SONDAGE_LABELS", "a b=x", "without spaces"),
         ("SONDAGE_LABELS", "a=%0A", "control characters"),
         ("SONDAGE_SIGNALS", "no", "auto or off"),
-        ("SONDAGE_ENGINE", "ebpf", "auto, timer, perf or process"),
+        ("SONDAGE_ENGINE", "bpf", "auto, timer, perf, process or ebpf"),
         ("SONDAGE_JAVA", "yes", "auto, walk, jfr or native"),
         ("SONDAGE_PROXY", "http://proxy", "off or environment"),
         ("SONDAGE_CONTROL", "perhaps", "true or false"),

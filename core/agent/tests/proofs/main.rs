@@ -16,6 +16,8 @@ mod descriptors;
 mod endings;
 #[cfg(target_arch = "x86_64")]
 mod engines;
+#[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
+mod fallback;
 #[cfg(target_arch = "x86_64")]
 mod handler;
 #[cfg(target_arch = "x86_64")]
@@ -23,6 +25,8 @@ mod host;
 #[cfg(target_arch = "x86_64")]
 mod lifecycle;
 mod lines;
+#[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
+mod notified;
 #[cfg(target_arch = "x86_64")]
 mod oracle;
 mod outliving;

@@ -7,6 +7,7 @@ mod go;
 mod go_labels;
 mod go_program;
 mod other_process;
+mod labels;
 mod own_modules;
 mod own_process;
 mod python;

@@ -1,6 +1,6 @@
 //! How to collect, as far as the configuration says.
 
-use crate::config::{Config, EnginePolicy};
+use crate::config::{Config, EnginePolicy, SignalPolicy};
 use crate::heap;
 use crate::pipeline::amounts::Columns;
 use crate::pipeline::assemble::Assembly;
@@ -32,10 +32,16 @@ pub(crate) struct Options {
     /// Whether waiting time is recorded too.
     pub(crate) wall: bool,
     pub(crate) engine: EnginePolicy,
+    /// Whether signals may be used.
+    pub(crate) signals: SignalPolicy,
+    /// What observers are shown of the process, where it hands over to them.
+    pub(crate) process_labels: Vec<(String, String)>,
     /// Whether [`EnginePolicy::Auto`] is to look for an engine without the bias of the tick: for
     /// hosts with an interpreter, whose threads hand its lock to each other.
     pub(crate) prefers_exact: bool,
     pub(crate) max_threads: u32,
+    /// The same where threads need no timers.
+    pub(crate) most_threads: u32,
     pub(crate) max_depth: u32,
     /// Distinct stacks between two flushes.
     pub(crate) max_stacks: usize,
@@ -58,8 +64,11 @@ impl Options {
             interval: Duration::from_secs(1) / config.hz.max(1),
             wall: config.wall,
             engine: config.engine,
+            signals: config.signals,
+            process_labels: config.process_labels(),
             prefers_exact: crate::python::announced().is_some(),
             max_threads: config.limits.max_threads.min(affordable_threads()),
+            most_threads: config.limits.max_threads,
             max_depth: config.limits.max_depth,
             max_stacks: max_stacks(config.limits.memory_bytes),
             table_bytes: TABLE_BYTES,
