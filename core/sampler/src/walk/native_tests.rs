@@ -48,6 +48,7 @@ const NO_RULE: u64 = code(6);
 const DEREF: u64 = code(7);
 const REALIGNED: u64 = code(9);
 const SWITCHES_STACK: u64 = code(10);
+#[cfg(target_arch = "x86_64")]
 const INJECTED: u64 = code(11);
 
 fn run(registers: Registers, words: &[(u64, u64)], limit: usize) -> (Vec<u64>, Walked) {
