@@ -5,6 +5,8 @@ use crate::runtime::Symbols;
 use sondage::resolve::{KnownFile, Mappings};
 use sondage_sampler::MemoryReader;
 use sondage_sampler::walk::python::{Outside, OutsideSymbols};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// Symbols that are looked for.
 const NAMES: [&str; 5] =
@@ -14,7 +16,16 @@ const NAMES: [&str; 5] =
 #[derive(Debug)]
 pub(crate) struct Python {
     outside: Outside,
+    /// States of threads by their identities, `None` for a thread that ran no Python; and when that
+    /// was found.
+    states: HashMap<u64, (Option<u64>, Instant)>,
 }
+
+/// The states are not searched again before, for a thread without one: all that while it is stopped.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Threads whose states are remembered.
+const MAX_KNOWN: usize = 16 << 10;
 
 impl Python {
     /// The one that a file holds; `None` if it holds none.
@@ -42,7 +53,9 @@ impl Python {
             evaluation: symbol("_PyEval_EvalFrameDefault"),
         };
         let outside = Outside::find(&symbols, &mut memory.clone());
-        outside.map(|outside| Some(Self { outside })).map_err(|reason| reason.to_string())
+        outside
+            .map(|outside| Some(Self { outside, states: HashMap::new() }))
+            .map_err(|reason| reason.to_string())
     }
 
     pub(crate) fn evaluation(&self) -> u64 {
@@ -51,12 +64,26 @@ impl Python {
 
     /// The state of a thread, if that runs Python.
     pub(crate) fn of_thread(
-        &self,
+        &mut self,
         memory: &RemoteMemory,
         identity: u64,
     ) -> Option<(&Outside, u64)> {
-        let state = self.outside.state_of(&mut memory.clone(), &[identity])?;
-        Some((&self.outside, state))
+        let mut memory = memory.clone();
+        let state = match self.states.get(&identity) {
+            Some((None, found)) if found.elapsed() < LOOK => None,
+            Some((Some(state), _)) if self.outside.is_state_of(&mut memory, *state, identity) => {
+                Some(*state)
+            }
+            _ => {
+                if self.states.len() >= MAX_KNOWN {
+                    self.states.clear();
+                }
+                let state = self.outside.state_of(&mut memory, &[identity]);
+                self.states.insert(identity, (state, Instant::now()));
+                state
+            }
+        };
+        Some((&self.outside, state?))
     }
 }
 
