@@ -40,7 +40,7 @@ pub(crate) fn run(options: &args::Record, pid: u32) -> Result<u8, Error> {
     let until = Instant::now() + options.duration.unwrap_or(FOR_EVER);
     let goes_on = recorder.run(until, &|| interrupt.has_come()).map_err(super::failed)?;
     if !goes_on {
-        output::say(&format!("process {pid} has ended"));
+        output::say(&format!("process {pid} has ended, or has become another program"));
     }
     let mut profile = recorder.finish();
     if recorder.stops.count() == 0 {

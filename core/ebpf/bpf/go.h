@@ -9,22 +9,13 @@
 #ifndef SONDAGE_GO_H
 #define SONDAGE_GO_H
 
-#include "kernel.h"
+#include "sample.h"
 
 /* What `g.labels` points to: `GoLabels` in runtime.rs. */
 enum go_label_layout {
 	GO_LABELS_ABSENT = 0,
 	GO_LABELS_MAP = 1, /* a map[string]string, up to Go 1.23 */
 	GO_LABELS_LIST = 2, /* a slice of pairs of strings, from Go 1.24 on */
-};
-
-/* `GoRuntime` in runtime.rs, in its order. */
-struct go_info {
-	s32 thread_g; /* from the thread's pointer to the address of its `g` */
-	u16 g_m;
-	u16 m_curg;
-	u16 g_labels;
-	u16 layout; /* enum go_label_layout */
 };
 
 /* Labels of one goroutine that are copied, and bytes of a key and of a value. */

@@ -8,7 +8,6 @@
 #ifndef SONDAGE_SAMPLE_H
 #define SONDAGE_SAMPLE_H
 
-#include "go.h"
 #include "kernel.h"
 
 #define FORMAT_VERSION 3
@@ -110,7 +109,7 @@ struct pair {
 };
 
 /* The rows of 64 KiB of code. */
-struct page {
+struct code_page {
 	u32 first_row; /* a number of words */
 	u32 rows; /* 0: no table covers it */
 };
@@ -125,6 +124,15 @@ struct mapping {
 	u32 page_count;
 	u32 first_rule; /* a number of pairs */
 	u32 rule_count;
+};
+
+/* Where a Go program keeps what runs (go.h): `GoInfo` in go_labels.rs. */
+struct go_info {
+	s32 thread_g; /* from the thread's pointer to the address of its `g` */
+	u16 g_m;
+	u16 m_curg;
+	u16 g_labels;
+	u16 layout; /* enum go_label_layout */
 };
 
 /*

@@ -8,6 +8,7 @@
  * replay test walks captured stacks with the other one and compares.
  */
 #include "maps.h"
+#include "go.h"
 #include "labels.h"
 #include "python.h"
 
@@ -98,7 +99,7 @@ INLINE struct rule *find_rule(const struct mapping *mapping, u64 address)
 	void *chunk = find_chunk(place);
 	if (!chunk)
 		return 0;
-	struct page *page = find_pair(chunk, place);
+	struct code_page *page = find_pair(chunk, place);
 	if (!page || !page->rows)
 		return 0;
 	low = page->first_row;

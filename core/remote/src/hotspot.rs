@@ -6,6 +6,7 @@ use sondage::hotspot::{Announced, Facts};
 use sondage::resolve::{KnownFile, Mappings};
 use sondage_sampler::walk::hotspot::JavaThreads;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// A virtual machine whose frames can be read.
 #[derive(Debug)]
@@ -16,7 +17,11 @@ pub(crate) struct HotSpot {
     inside: u64,
     /// `JavaThread`s by the numbers of their threads.
     threads: HashMap<i32, u64>,
+    looked: Option<Instant>,
 }
+
+/// The list is not read again before, for a thread that is not in it: all that while it is stopped.
+const LOOK: Duration = Duration::from_millis(200);
 
 impl HotSpot {
     /// The one that libjvm is.
@@ -31,7 +36,7 @@ impl HotSpot {
         let facts = Facts::read(&mut memory.clone(), &symbol).map_err(|it| it.to_string())?;
         let list = JavaThreads::find(&mut memory.clone(), &symbol).map_err(|it| it.to_string())?;
         let inside = symbols.get("JNI_CreateJavaVM").unwrap_or(0);
-        Ok(Self { facts, list, inside, threads: HashMap::new() })
+        Ok(Self { facts, list, inside, threads: HashMap::new(), looked: None })
     }
 
     /// For those who name its frames. What stubs are called, only the machine itself tells.
@@ -41,7 +46,8 @@ impl HotSpot {
 
     /// Reads the list of threads again.
     pub(crate) fn refresh(&mut self, memory: &RemoteMemory) {
-        let Self { facts, list, threads, .. } = self;
+        let Self { facts, list, threads, looked, .. } = self;
+        *looked = Some(Instant::now());
         threads.clear();
         list.each(&mut memory.clone(), facts, |number, thread| {
             threads.insert(number, thread);
@@ -53,7 +59,9 @@ impl HotSpot {
         let known = self.threads.get(&number).copied();
         // Its memory may be another thread's by now.
         let is_same = |it: &u64| self.facts.thread_number(&mut memory.clone(), *it) == Some(number);
-        if !known.is_some_and(|it| is_same(&it)) {
+        let is_known = known.is_some_and(|it| is_same(&it));
+        let is_recent = self.looked.is_some_and(|looked| looked.elapsed() < LOOK);
+        if !is_known && (known.is_some() || !is_recent) {
             self.refresh(memory);
         }
         (&self.facts, self.threads.get(&number).copied().unwrap_or(0))

@@ -10,6 +10,7 @@ use crate::tables::Tables;
 use sondage::OutsideRuntimes;
 use sondage::resolve::{CodeSource, Files, Mappings};
 use sondage_sampler::{End, Numbers, walk_outside};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// Words of one stack.
@@ -27,6 +28,8 @@ pub struct Process {
     attached: Attached,
     tracer: Tracer,
     words: Vec<u64>,
+    /// Device and inode of its program.
+    program: Option<(u64, u64)>,
 }
 
 /// A thread, as `/proc` describes it.
@@ -52,6 +55,11 @@ pub struct Taken<'p> {
     pub lost: bool,
     /// How long the thread was stopped.
     pub stopped: Duration,
+}
+
+fn program(pid: u32) -> Option<(u64, u64)> {
+    let file = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 /// Where the numbers in frames lead.
@@ -91,6 +99,7 @@ impl Process {
             attached: Attached::default(),
             tracer: Tracer::new(),
             words: vec![0; MAX_WORDS],
+            program: program(pid),
         };
         process.refresh()?;
         if process.mappings.iter().next().is_none() {
@@ -139,6 +148,10 @@ impl Process {
     /// See [`ErrorKind`].
     pub fn refresh(&mut self) -> Result<bool, Error> {
         let pid = self.pid;
+        if program(pid) != self.program && self.program.is_some() {
+            let message = format!("process {pid} has ended, or has become another program");
+            return Err(Error::new(ErrorKind::Missing, message));
+        }
         let changed = self.mappings.refresh(&mut self.files);
         let changed = changed.map_err(|error| Error::io(pid, &error))?;
         if changed {

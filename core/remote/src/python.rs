@@ -10,11 +10,16 @@ pub use find::PythonInfo;
 use find::{RUNTIME_SECTION, SYMBOLS};
 use sondage::resolve::{KnownFile, Mappings};
 use sondage_sampler::walk::python::Outside;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// An interpreter whose frames can be read.
 #[derive(Debug)]
 pub(crate) struct Python {
     info: PythonInfo,
+    /// States of threads by their identities, `None` for a thread that ran no Python; and when that
+    /// was found.
+    states: HashMap<u64, (Option<u64>, Instant)>,
 }
 
 impl PythonInfo {
@@ -45,6 +50,12 @@ impl PythonInfo {
     }
 }
 
+/// The states are not searched again before, for a thread without one: all that while it is stopped.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Threads whose states are remembered.
+const MAX_KNOWN: usize = 16 << 10;
+
 impl Python {
     /// The one that a file holds; `None` if it holds none.
     pub(crate) fn find(
@@ -53,7 +64,7 @@ impl Python {
         memory: &RemoteMemory,
     ) -> Result<Option<Self>, String> {
         let found = PythonInfo::of_file(mappings, file, memory)?;
-        Ok(found.map(|info| Self { info }))
+        Ok(found.map(|info| Self { info, states: HashMap::new() }))
     }
 
     pub(crate) fn evaluation(&self) -> u64 {
@@ -62,11 +73,26 @@ impl Python {
 
     /// The state of a thread, if that runs Python.
     pub(crate) fn of_thread(
-        &self,
+        &mut self,
         memory: &RemoteMemory,
         identity: u64,
     ) -> Option<(&Outside, u64)> {
-        let state = self.info.outside.state_of(&mut memory.clone(), &[identity])?;
-        Some((&self.info.outside, state))
+        let outside = &self.info.outside;
+        let mut memory = memory.clone();
+        let state = match self.states.get(&identity) {
+            Some((None, found)) if found.elapsed() < LOOK => None,
+            Some((Some(state), _)) if outside.is_state_of(&mut memory, *state, identity) => {
+                Some(*state)
+            }
+            _ => {
+                if self.states.len() >= MAX_KNOWN {
+                    self.states.clear();
+                }
+                let state = outside.state_of(&mut memory, &[identity]);
+                self.states.insert(identity, (state, Instant::now()));
+                state
+            }
+        };
+        Some((outside, state?))
     }
 }

@@ -87,7 +87,7 @@ impl Attached {
         number: i32,
         identity: u64,
     ) -> Runtimes<'_> {
-        let python = self.python.as_ref();
+        let python = self.python.as_mut();
         let (hotspot, v8) = (self.hotspot.as_mut(), self.v8.as_mut());
         Runtimes {
             python: python.and_then(|python| python.of_thread(memory, identity)),

@@ -34,7 +34,7 @@ pub struct Stopped<'t> {
     /// What interrupted it and is delivered when it goes on.
     signal: i32,
     since: Instant,
-    tracer: PhantomData<&'t mut Tracer>,
+    tracer: &'t mut Tracer,
 }
 
 impl Tracer {
@@ -67,13 +67,15 @@ impl Tracer {
         let (since, mut patience) = (Instant::now(), PATIENCE);
         if sys::interrupt(tid).is_err() {
             // It is ending: there is nothing to let go but what is left of it.
-            let _ = sys::change(tid);
+            if sys::change(tid) != Change::Ended {
+                self.late.push(tid);
+            }
             return Ok(None);
         }
         for round in 0u32.. {
             match sys::change(tid) {
                 Change::Stopped { signal } => {
-                    return Ok(Some(Stopped { tid, signal, since, tracer: PhantomData }));
+                    return Ok(Some(Stopped { tid, signal, since, tracer: self }));
                 }
                 Change::Ended => return Ok(None),
                 Change::None if since.elapsed() > patience => {
@@ -133,9 +135,10 @@ impl Stopped<'_> {
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {
-        // One that was killed meanwhile is not there any more.
+        // One that was killed meanwhile ends, and that has to be seen by its tracer before others.
         if sys::detach(self.tid, self.signal).is_err() {
-            let _ = sys::change(self.tid);
+            self.tracer.late.push(self.tid);
+            self.tracer.let_late_ones_go();
         }
     }
 }

@@ -122,6 +122,11 @@ impl Outside {
         self.python.code_type
     }
 
+    /// Whether a state that was a thread's is so still, and has frames.
+    pub fn is_state_of<M: MemoryReader>(&self, memory: &mut M, state: u64, identity: u64) -> bool {
+        thread_state::is_of(memory, state, identity) && self.has_frames(memory, state)
+    }
+
     /// The address of the evaluation function.
     pub fn evaluation(&self) -> u64 {
         self.python.evaluation()
