@@ -16,6 +16,7 @@ mod machine;
 mod process;
 pub mod relabel;
 mod rights;
+mod runtimes;
 #[cfg(test)]
 mod scratch;
 mod selection;

@@ -1,6 +1,7 @@
 //! The machine: from records to one profile of all processes.
 
 use crate::process::Process;
+use crate::runtimes::{GoLabelSets, GoPrograms};
 use crate::series::SeriesKeys;
 use crate::tables::Tables;
 use crate::waiting::{Stop, Stops};
@@ -64,6 +65,10 @@ pub struct Machine {
     tables: Tables,
     symbols: Symbols,
     stops: Stops,
+    programs: GoPrograms,
+    go_labels: GoLabelSets,
+    /// Processes that run another program now: what was sampled before is in the next profile.
+    gone: Vec<Process>,
     keys: SeriesKeys,
     describe: Box<dyn FnMut(u32, &str) -> Described + Send>,
     interval: Duration,
@@ -90,6 +95,9 @@ impl Machine {
             tables: Tables::default(),
             symbols: Symbols::new(options.symbols.clone()),
             stops: Stops::default(),
+            programs: GoPrograms::default(),
+            go_labels: GoLabelSets::default(),
+            gone: Vec::new(),
             keys: SeriesKeys::default(),
             describe: Box::new(describe),
             interval: Duration::from_secs(1) / hertz,
@@ -150,7 +158,8 @@ impl Machine {
                     add_waited(&mut self.processes, &stop, waited);
                 }
             }
-            RecordKind::Exec => self.take_exec(record),
+            RecordKind::Exec => self.take_exec(record.pid),
+            RecordKind::GoLabels => self.go_labels.put(record.tid, record.time, record.words),
             RecordKind::Exit => self.take_exit(record.pid),
         }
     }
@@ -162,23 +171,27 @@ impl Machine {
         self.stats.complete += u64::from(sample.end == sondage_sampler::End::Root);
         let process = self.processes.entry(record.pid).or_insert_with(|| {
             let labels = (self.describe)(record.pid, &thread);
-            let wall = self.options.sampling.off_cpu;
-            Process::learn((record.pid, &thread), labels, self.interval, wall, &mut self.files)
+            let columns = (self.interval, self.options.sampling.off_cpu);
+            let known = (record.pid, thread.as_str());
+            Process::learn(known, labels, columns, &mut self.files, &mut self.programs)
         });
+        let set = self.go_labels.take(record.tid, record.time);
         let sample = OutsideSample {
             words: sample.frames,
             end: sample.end,
             weight: sample.weight,
-            labels: sample.labels,
+            labels: Labels { set, ..Labels::NONE },
             thread: &thread,
         };
         process.add(&sample, &mut self.files, &mut self.tables);
     }
 
-    fn take_exec(&mut self, record: &Record<'_>) {
-        if let Some(process) = self.processes.get_mut(&record.pid) {
-            let labels = (self.describe)(record.pid, &name_of(&record.comm));
-            process.runs_another_program(labels, &mut self.files);
+    /// The programs have forgotten the process already; its next sample is that of a new one.
+    fn take_exec(&mut self, pid: u32) {
+        if let Some(mut process) = self.processes.remove(&pid) {
+            process.ended = true;
+            self.gone.push(process);
+            self.host.forget_process(pid);
         }
     }
 
@@ -201,6 +214,12 @@ impl Machine {
         let processes = &mut self.processes;
         self.stops.charge(now, |stop, waited| add_waited(processes, stop, waited));
         let mut all = Profile::new(Vec::new());
+        for mut process in std::mem::take(&mut self.gone) {
+            if let Some(profile) = process.finish(&mut self.files, &mut self.symbols) {
+                self.keys.add(process.labels());
+                all.merge(&profile);
+            }
+        }
         for (pid, process) in &mut self.processes {
             if let Some(profile) = process.finish(&mut self.files, &mut self.symbols) {
                 self.keys.add(process.labels());
@@ -231,6 +250,8 @@ impl Machine {
             keep
         });
         self.tables.drop_unused(&mut self.files, &mut self.host);
+        let files = &self.files;
+        self.programs.forget(|index| files.get(index).is_some());
         self.tables.try_again(&self.files);
     }
 

@@ -1,8 +1,9 @@
 //! One process of the machine: its code, its labels and its stacks.
 
+use crate::runtimes::{GoPrograms, Runtimes};
 use crate::tables::Tables;
 use sondage::profile::Profile;
-use sondage::resolve::{CodeSource, FileIndex, Files, Mappings, Symbols};
+use sondage::resolve::{FileIndex, Files, Mappings, Symbols};
 use sondage::{OutsideProcess, OutsideRuntimes, OutsideSample};
 use sondage_ebpf::{Error, Host, Mapping};
 use sondage_sampler::End;
@@ -17,19 +18,6 @@ const MAX_MAPPINGS: usize = 2048;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const LOOK_SELDOM: Duration = Duration::from_secs(30);
 
-/// No code objects: the process has no interpreter that is read.
-struct NoCodes;
-
-impl CodeSource for NoCodes {
-    fn code(&self, _id: u32) -> Option<&[u8]> {
-        None
-    }
-
-    fn generation(&self) -> u64 {
-        0
-    }
-}
-
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -38,7 +26,10 @@ pub(crate) struct Process {
     /// `None` for a process whose profile nobody wants.
     labels: Option<Vec<(String, String)>>,
     mappings: Mappings,
+    runtimes: Runtimes,
     stacks: OutsideProcess,
+    interval: Duration,
+    wall: bool,
     /// Its list of mappings has changed since it was published.
     changed: bool,
     /// When its mappings may be looked at again, and how long it will be until then the next time.
@@ -55,26 +46,33 @@ impl Process {
     pub(crate) fn learn(
         (pid, name): (u32, &str),
         labels: Option<Vec<(String, String)>>,
-        interval: Duration,
-        wall: bool,
+        (interval, wall): (Duration, bool),
         files: &mut Files,
+        programs: &mut GoPrograms,
     ) -> Self {
         let now = Instant::now();
-        let mut process = Self {
+        let mut mappings = Mappings::of(pid);
+        let ended = mappings.refresh(files).is_err();
+        let runtimes = match labels {
+            Some(_) => Runtimes::find(pid, &mappings, programs),
+            None => Runtimes::default(),
+        };
+        Self {
             pid,
             name: name.to_owned(),
             labels,
-            mappings: Mappings::of(pid),
-            stacks: OutsideProcess::new(interval, wall, OutsideRuntimes::default()),
+            mappings,
+            stacks: stacks(interval, wall, &runtimes),
+            runtimes,
+            interval,
+            wall,
             changed: true,
             next_look: now + LOOK_AGAIN,
             pause: LOOK_AGAIN,
             samples: 0,
             last_sample: now,
-            ended: false,
-        };
-        process.ended = process.mappings.refresh(files).is_err();
-        process
+            ended,
+        }
     }
 
     /// Tells the programs of its mappings, if that was not done since they changed.
@@ -89,6 +87,9 @@ impl Process {
             let table = file.and_then(|file| tables.of(file));
             let (range, bias) = (module.range.clone(), module.bias);
             mappings.push(Mapping { range, bias, table });
+        }
+        if let Some(runtimes) = self.runtimes.for_programs() {
+            host.set_runtimes(self.pid, runtimes)?;
         }
         host.set_process(self.pid, &mappings)
     }
@@ -110,7 +111,10 @@ impl Process {
             return;
         }
         self.samples += 1;
-        self.stacks.add(sample);
+        match self.runtimes.words(sample.words) {
+            Some(words) => self.stacks.add(&OutsideSample { words: &words, ..*sample }),
+            None => self.stacks.add(sample),
+        }
         self.look_at_end(sample, files, tables);
     }
 
@@ -126,7 +130,8 @@ impl Process {
         if sample.end == End::Root {
             return;
         }
-        let Some(last) = sample.words.last() else { return };
+        let native = |word: &&u64| **word >> 56 == 0;
+        let Some(last) = sample.words.iter().rev().find(native) else { return };
         match self.mappings.find(last.saturating_sub(1)) {
             Some(module) => {
                 let index = module.file;
@@ -146,7 +151,7 @@ impl Process {
             return;
         }
         // What was sampled before is read by the list of that time.
-        self.stacks.settle(&mut self.mappings, &NoCodes);
+        self.stacks.settle(&mut self.mappings, self.runtimes.codes());
         match self.mappings.refresh(files) {
             Ok(true) => {
                 self.changed = true;
@@ -156,18 +161,6 @@ impl Process {
             Err(_) => self.ended = true,
         }
         self.next_look = now + self.pause;
-    }
-
-    /// The program was replaced by another one: everything is to be looked at again.
-    pub(crate) fn runs_another_program(
-        &mut self,
-        labels: Option<Vec<(String, String)>>,
-        files: &mut Files,
-    ) {
-        self.stacks.settle(&mut self.mappings, &NoCodes);
-        self.labels = labels;
-        self.ended = self.mappings.refresh(files).is_err();
-        self.changed = true;
     }
 
     /// How long it was not sampled.
@@ -182,14 +175,21 @@ impl Process {
         if std::mem::take(&mut self.samples) == 0 {
             return None;
         }
-        let mut profile = self.stacks.finish(&mut self.mappings, &NoCodes, symbols, Duration::ZERO);
+        let mut profile =
+            self.stacks.finish(&mut self.mappings, self.runtimes.codes(), symbols, Duration::ZERO);
         profile.meta.labels = labels;
+        self.runtimes.turn();
         self.mappings.forget_unmapped();
         if !self.ended {
             match self.mappings.refresh(files) {
                 Ok(changed) => self.changed |= changed,
                 Err(_) => self.ended = true,
             }
+        }
+        if self.runtimes.is_unfinished() {
+            self.runtimes = Runtimes::find(self.pid, &self.mappings, &mut GoPrograms::default());
+            self.stacks = stacks(self.interval, self.wall, &self.runtimes);
+            self.changed = true;
         }
         Some(profile)
     }
@@ -208,4 +208,9 @@ impl Process {
     pub(crate) fn labels(&self) -> &[(String, String)] {
         self.labels.as_deref().unwrap_or_default()
     }
+}
+
+fn stacks(interval: Duration, wall: bool, runtimes: &Runtimes) -> OutsideProcess {
+    let python = runtimes.evaluation();
+    OutsideProcess::new(interval, wall, OutsideRuntimes { python, ..OutsideRuntimes::default() })
 }

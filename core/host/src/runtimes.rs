@@ -1,0 +1,167 @@
+//! Runtimes of a process whose own structures the programs read: where these are, and what the words
+//! of samples mean that come of it.
+
+use sondage::LabelSet;
+use sondage::resolve::{CodeSource, FileIndex, GoLabels, GoRuntime, KnownFile, Mappings};
+use sondage_ebpf::{GoInfo, GoLabelText, PythonProcess, RecordedPython, python_frames};
+use sondage_remote::{PythonInfo, RemoteCodes, RemoteMemory};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Labels of goroutines, by thread and time, that wait for their sample.
+#[derive(Debug, Default)]
+pub(crate) struct GoLabelSets {
+    waiting: HashMap<u32, (u64, u32)>,
+}
+
+impl GoLabelSets {
+    /// Takes the labels of a sample that follows.
+    pub(crate) fn put(&mut self, tid: u32, time: u64, words: &[u64]) {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let Some(text) = GoLabelText::read(&bytes) else { return };
+        let pairs: Vec<(String, String)> = text.pairs().collect();
+        let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        self.waiting.insert(tid, (time, LabelSet::EMPTY.with(pairs).id()));
+    }
+
+    /// The label set of a sample; 0 where nothing was put for it.
+    pub(crate) fn take(&mut self, tid: u32, time: u64) -> u32 {
+        match self.waiting.remove(&tid) {
+            Some((of, set)) if of == time => set,
+            _ => 0,
+        }
+    }
+}
+
+/// Go programs that were looked at: many processes run the same one.
+#[derive(Debug, Default)]
+pub(crate) struct GoPrograms(HashMap<FileIndex, Option<GoInfo>>);
+
+impl GoPrograms {
+    fn of(&mut self, file: &KnownFile) -> Option<GoInfo> {
+        *self.0.entry(file.index).or_insert_with(|| {
+            let runtime = GoRuntime::of(&file.open().ok()?)?;
+            let layout = match runtime.labels {
+                GoLabels::Absent => return None,
+                GoLabels::Map => 1,
+                GoLabels::List => 2,
+            };
+            let GoRuntime { thread_g, g_m, m_curg, g_labels, .. } = runtime;
+            Some(GoInfo { thread_g, g_m, m_curg, g_labels, layout })
+        })
+    }
+
+    /// Forgets files that are gone.
+    pub(crate) fn forget(&mut self, is_known: impl Fn(FileIndex) -> bool) {
+        self.0.retain(|index, _| is_known(*index));
+    }
+}
+
+/// An interpreter that is read.
+#[derive(Debug)]
+struct Python {
+    info: PythonInfo,
+    memory: RemoteMemory,
+    codes: RemoteCodes,
+}
+
+/// The runtimes of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Runtimes {
+    go: Option<GoInfo>,
+    python: Option<Python>,
+}
+
+/// No code objects: the process has no interpreter that is read.
+struct NoCodes;
+
+impl CodeSource for NoCodes {
+    fn code(&self, _id: u32) -> Option<&[u8]> {
+        None
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
+impl Runtimes {
+    /// Looks for them among the files of a process.
+    pub(crate) fn find(pid: u32, mappings: &Mappings, programs: &mut GoPrograms) -> Self {
+        let executable = mappings.iter().next().map(|module| module.file);
+        let file_of = |index| mappings.files().find(|file| file.index == index);
+        let go = executable.and_then(file_of).and_then(|file| programs.of(file));
+        let memory = RemoteMemory::new(pid);
+        let info = mappings
+            .files()
+            .filter(|file| may_hold_python(file))
+            .find_map(|file| PythonInfo::of_file(mappings, file, &memory).ok().flatten());
+        let python = info.map(|info| Python { info, memory, codes: RemoteCodes::new() });
+        Self { go, python }
+    }
+
+    /// What the programs are told; `None` where there is nothing to tell.
+    pub(crate) fn for_programs(&self) -> Option<sondage_ebpf::Runtimes> {
+        let python = self
+            .python
+            .as_ref()
+            .and_then(|python| PythonProcess::new(&python.info.outside, python.info.slot?));
+        let runtimes = sondage_ebpf::Runtimes { go: self.go, python };
+        (runtimes != sondage_ebpf::Runtimes::default()).then_some(runtimes)
+    }
+
+    /// Whether there is an interpreter that had not begun to run code when it was looked for.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.python.as_ref().is_some_and(|python| python.info.slot.is_none())
+    }
+
+    /// Where CPython runs code.
+    pub(crate) fn evaluation(&self) -> Option<u64> {
+        Some(self.python.as_ref()?.info.outside.evaluation())
+    }
+
+    /// Turns the frames that the programs recorded of Python into words as a handler writes them.
+    /// `None` where there are none.
+    pub(crate) fn words(&mut self, recorded: &[u64]) -> Option<Vec<u64>> {
+        let (start, frames) = python_frames(recorded);
+        if start == recorded.len() {
+            return None;
+        }
+        let mut words = recorded.get(..start).unwrap_or_default().to_vec();
+        let Some(Python { info, memory, codes }) = &mut self.python else { return Some(words) };
+        words.extend(frames.map(|frame| match frame {
+            RecordedPython::Code(frame) => {
+                let fresh = || {
+                    memory.forget();
+                    memory.clone()
+                };
+                codes.frame(&info.outside, fresh, frame).to_word()
+            }
+            RecordedPython::Other(frame) => frame.to_word(),
+        }));
+        Some(words)
+    }
+
+    /// Where the numbers in Python's frames lead.
+    pub(crate) fn codes(&self) -> &dyn CodeSource {
+        match &self.python {
+            Some(python) => &python.codes,
+            None => &NoCodes,
+        }
+    }
+
+    /// Gives numbers out anew where many are used. What has them must have its names before.
+    pub(crate) fn turn(&mut self) {
+        if let Some(python) = &mut self.python
+            && python.codes.fill()
+        {
+            python.codes.turn();
+        }
+    }
+}
+
+/// Interpreters are in files of these names; a program that embeds one has it in itself.
+fn may_hold_python(file: &Arc<KnownFile>) -> bool {
+    let name = file.module.path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("libpython3") || name.starts_with("python3")
+}
