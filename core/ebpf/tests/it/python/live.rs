@@ -225,11 +225,11 @@ fn code_that_is_gone_is_lost_and_never_named_after_what_took_its_place() {
         let (samples, told, lost) = sampled(interpreter, "made.py", 1997);
         let (mut named, mut last, mut reused) = (0, 0, 0);
         for (function, line) in samples.stacks.iter().flatten() {
-            // `<made 12>:made12`, from line 12 on.
+            // `<made 12>:made12`, of lines 12 and 13.
             let Some((file, name)) = function.split_once(">:made") else { continue };
             let number: u32 = name.parse().unwrap();
             assert_eq!(file, format!("<made {number}"), "{function}");
-            assert_eq!(*line, number + 1, "{function}");
+            assert!((number..=number + 1).contains(line), "{function}: {line}");
             assert!(number >= last, "3.{minor}: {number} after {last}");
             reused += usize::from(number > last);
             last = number;
