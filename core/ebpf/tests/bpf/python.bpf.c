@@ -66,6 +66,6 @@ int python_on_cpu(struct bpf_perf_event_data *context)
 	walk->record.tid = ids.pid;
 	walk->record.words = frames;
 	walk->record.header = python->restarted;
-	bpf_ringbuf_output(&ring, &walk->record, RECORD_PREFIX + (u64)frames * 8, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_output(&ring, &walk->record, RECORD_HEADED + (u64)frames * 8, BPF_RB_NO_WAKEUP);
 	return 0;
 }

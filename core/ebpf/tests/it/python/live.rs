@@ -19,7 +19,7 @@ const OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bpf/python.x86_64.o"));
 
 /// Words of a record before its frames.
-const PREFIX_WORDS: usize = 3;
+const PREFIX_WORDS: usize = 9;
 
 /// The program of `python.bpf.c`, sampling one process.
 struct Sampling {
@@ -84,7 +84,7 @@ impl Samples {
                 .chunks_exact(8)
                 .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
                 .collect();
-            self.restarted += usize::from(words[1] != 0);
+            self.restarted += usize::from(words[7] != 0);
             let (start, frames) = python_frames(&words[PREFIX_WORDS..]);
             assert_eq!(start, 0);
             let mut stack = Vec::new();
