@@ -7,6 +7,7 @@ mod go;
 mod go_labels;
 mod go_program;
 mod labels;
+mod native_programs;
 mod other_process;
 mod own_modules;
 mod own_process;
