@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-node demo-python demo-jvm test lint wheel npm jar storm storm-jvm storm-node storm-python page backends test-backends
+.PHONY: demo demo-host demo-node demo-python demo-jvm test lint wheel npm jar storm storm-jvm storm-node storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -20,6 +20,11 @@ demo-jvm: jar ## The same for a service on virtual threads of Java, examples/jvm
 	$(CARGO) build --release -p sondage-cli
 	python3 examples/jvm-service/demo.py $$(bindings/jvm/find-jdk 25) target/jvm/sondage.jar \
 		target/release/sondage target/demo-jvm
+
+demo-host: ## One flame graph of the machine, with the services without Sondage inside; as root
+	$(CARGO) build --release -p sondage-cli -p rust-service
+	python3 examples/ebpf-whole-host/demo.py target/release/sondage target/release/rust-service \
+		$$(bindings/jvm/find-jdk 17) $$(bindings/node/find-node 24) target/demo-host
 
 test: ## Formatting, lints, documentation and every test
 	bash tools/check

@@ -125,7 +125,9 @@ impl Machine {
         let taken = self.host.drain(|record| {
             let first = words.len();
             words.extend_from_slice(record.words);
-            records.push((*record_without_words(record), first..words.len()));
+            let Record { kind, pid, tid, time, cgroup, comm, .. } = *record;
+            let record = Record { kind, pid, tid, time, cgroup, comm, words: &[] };
+            records.push((record, first..words.len()));
         });
         for (record, range) in records {
             let words = words.get(range).unwrap_or_default();
@@ -291,11 +293,6 @@ impl std::fmt::Debug for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Machine").field("stats", &self.stats()).finish_non_exhaustive()
     }
-}
-
-fn record_without_words(record: &Record<'_>) -> Box<Record<'static>> {
-    let Record { kind, pid, tid, time, cgroup, comm, .. } = *record;
-    Box::new(Record { kind, pid, tid, time, cgroup, comm, words: &[] })
 }
 
 fn add_waited(processes: &mut HashMap<u32, Process>, stop: &Stop, waited: Duration) {

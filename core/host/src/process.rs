@@ -83,8 +83,7 @@ impl Process {
         let modules = self.mappings.iter().take(MAX_MAPPINGS);
         let mut mappings = Vec::new();
         for module in modules {
-            let file = self.mappings.files().find(|file| file.index == module.file);
-            let table = file.and_then(|file| tables.of(file));
+            let table = self.mappings.known(module.file).and_then(|file| tables.of(file));
             let (range, bias) = (module.range.clone(), module.bias);
             mappings.push(Mapping { range, bias, table });
         }
@@ -134,8 +133,7 @@ impl Process {
         let Some(last) = sample.words.iter().rev().find(native) else { return };
         match self.mappings.find(last.saturating_sub(1)) {
             Some(module) => {
-                let index = module.file;
-                if let Some(file) = self.mappings.files().find(|file| file.index == index) {
+                if let Some(file) = self.mappings.known(module.file) {
                     tables.want(file);
                 }
             }

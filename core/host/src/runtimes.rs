@@ -89,8 +89,8 @@ impl Runtimes {
     /// Looks for them among the files of a process.
     pub(crate) fn find(pid: u32, mappings: &Mappings, programs: &mut GoPrograms) -> Self {
         let executable = mappings.iter().next().map(|module| module.file);
-        let file_of = |index| mappings.files().find(|file| file.index == index);
-        let go = executable.and_then(file_of).and_then(|file| programs.of(file));
+        let executable = executable.and_then(|index| mappings.known(index));
+        let go = executable.and_then(|file| programs.of(file));
         let memory = RemoteMemory::new(pid);
         let info = mappings
             .files()

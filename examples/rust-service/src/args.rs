@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 /// What `--help` prints.
 pub const USAGE: &str = "\
 Usage: rust-service demo [--seconds N] [--requests N] [--connections N] [--out DIR]
+                         [--profiler on|off]
        rust-service load --addr 127.0.0.1:PORT [--seconds N] [--requests N] [--connections N]
 
 demo  starts the service on a free local port, loads it from a second process,
@@ -19,7 +20,8 @@ load  is that second process; it prints its report as JSON
 --seconds N      how long to send requests, 1 to 3600 (default 10)
 --requests N     stop after this many requests, 1 to 1000000 (default 1000000)
 --connections N  kept-alive connections, 1 to 256 (default 6)
---out DIR        where the demo writes its files (default target/demo)";
+--out DIR        where the demo writes its files (default target/demo)
+--profiler off   to look at the service from outside (default on)";
 
 /// What the program is asked to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct DemoOptions {
     pub volume: Volume,
     /// Where files are written.
     pub out: PathBuf,
+    /// Whether the service profiles itself.
+    pub profiler: bool,
 }
 
 /// Settings of `load`.
@@ -76,16 +80,17 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Command> {
         flags.set(&flag, &value)?;
     }
     match (command.as_deref(), flags) {
-        (Some("demo"), Flags { volume, out, addr: None }) => {
+        (Some("demo"), Flags { volume, out, addr: None, profiler }) => {
             let out = out.unwrap_or_else(|| PathBuf::from("target/demo"));
-            Ok(Command::Demo(DemoOptions { volume, out }))
+            let profiler = profiler.unwrap_or(true);
+            Ok(Command::Demo(DemoOptions { volume, out, profiler }))
         }
-        (Some("load"), Flags { volume, out: None, addr: Some(addr) }) => {
+        (Some("load"), Flags { volume, out: None, addr: Some(addr), profiler: None }) => {
             Ok(Command::Load(LoadOptions { volume, addr }))
         }
         (Some("load"), Flags { addr: None, .. }) => Err(usage("load needs --addr".into())),
         (Some("demo"), _) => Err(usage("--addr belongs to load, not to demo".into())),
-        (Some("load"), _) => Err(usage("--out belongs to demo, not to load".into())),
+        (Some("load"), _) => Err(usage("--out and --profiler belong to demo, not to load".into())),
         (Some("--help" | "help"), _) => Ok(Command::Help),
         (Some(other), _) => Err(usage(format!("no command `{other}`: it is demo or load"))),
         (None, _) => Err(usage("which command: demo or load?".into())),
@@ -97,13 +102,14 @@ struct Flags {
     volume: Volume,
     out: Option<PathBuf>,
     addr: Option<SocketAddr>,
+    profiler: Option<bool>,
 }
 
 impl Default for Flags {
     fn default() -> Self {
         let volume =
             Volume { duration: Duration::from_secs(10), requests: 1_000_000, connections: 8 };
-        Self { volume, out: None, addr: None }
+        Self { volume, out: None, addr: None, profiler: None }
     }
 }
 
@@ -116,6 +122,13 @@ impl Flags {
             "--requests" => self.volume.requests = number(flag, value, 1_000_000)?,
             "--connections" => self.volume.connections = number(flag, value, 256)?,
             "--out" => self.out = Some(PathBuf::from(value)),
+            "--profiler" => {
+                self.profiler = match value {
+                    "on" => Some(true),
+                    "off" => Some(false),
+                    _ => return Err(usage(format!("{flag} {value}: allowed is on or off"))),
+                };
+            }
             "--addr" => self.addr = Some(loopback(value)?),
             _ => return Err(usage(format!("no option `{flag}`"))),
         }

@@ -20,7 +20,7 @@ use crate::server::Server;
 pub fn run(options: &DemoOptions) -> Result<()> {
     std::fs::create_dir_all(&options.out)
         .map_err(Error::during(Kind::Io, "make the output folder"))?;
-    let session = profile::start(&options.out)?;
+    let session = options.profiler.then(|| profile::start(&options.out)).transpose()?;
     let runtime = runtime()?;
     let ledger = LedgerFile::new(&options.out)?;
     let server = runtime.block_on(Server::start(&ledger.0))?;
@@ -30,7 +30,7 @@ pub fn run(options: &DemoOptions) -> Result<()> {
     let loaded = load_from_a_second_process(options, &server);
     let usage = before.until_now();
 
-    let finished = profile::finish(session);
+    let finished = session.map_or(Ok(()), profile::finish);
     let written = runtime.block_on(server.stop())?;
     let report = loaded?;
     report.print();

@@ -131,6 +131,11 @@ impl Mappings {
         self.files.values()
     }
 
+    /// The file of that number, if it is or was mapped.
+    pub fn known(&self, index: FileIndex) -> Option<&Arc<KnownFile>> {
+        self.files.get(&index)
+    }
+
     /// The main thread's stack; empty before the first refresh.
     pub fn main_stack(&self) -> Range<u64> {
         self.main_stack.clone()

@@ -1,0 +1,1 @@
+export function plugin(): Promise<void>;

@@ -1,0 +1,2 @@
+// No labels.
+export async function plugin() {}

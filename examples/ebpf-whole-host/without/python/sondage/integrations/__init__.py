@@ -1,0 +1,1 @@
+"""Nothing is plugged into any framework."""
