@@ -26,6 +26,8 @@ const MAX_FILES: usize = 16_384;
 /// out.
 pub type Described = Option<Vec<(String, String)>>;
 
+type Describe = Box<dyn FnMut(u32, &str) -> Described + Send>;
+
 /// How to watch a machine.
 #[derive(Clone, Debug, Default)]
 pub struct MachineOptions {
@@ -70,7 +72,7 @@ pub struct Machine {
     /// Processes that run another program now: what was sampled before is in the next profile.
     gone: Vec<Process>,
     keys: SeriesKeys,
-    describe: Box<dyn FnMut(u32, &str) -> Described + Send>,
+    describe: Describe,
     interval: Duration,
     stats: MachineStats,
     accounted: Losses,
