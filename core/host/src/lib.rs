@@ -8,6 +8,7 @@
 
 mod agent;
 mod attributes;
+mod builder;
 pub mod container;
 mod identities;
 pub mod identity;

@@ -13,9 +13,6 @@ use sondage_sampler::{Labels, RawSample};
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// CPU time that building unwind tables may use each time that records are read.
-const TABLE_BUDGET: Duration = Duration::from_millis(20);
-
 /// A process that was not sampled for so long is forgotten, and learned again with its next sample.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -135,7 +132,7 @@ impl Machine {
             let words = words.get(range).unwrap_or_default();
             self.take(&Record { words, ..record });
         }
-        let built = self.tables.build(&mut self.host, TABLE_BUDGET);
+        let built = self.tables.build(&mut self.host);
         for process in self.processes.values_mut() {
             if !built.is_empty() {
                 process.has_new_tables(&built);

@@ -1,11 +1,11 @@
 //! Unwind tables of the files that processes have mapped: each is built once, and put where the
 //! programs see it for as long as a process has the file.
 
-use sondage::resolve::{FileIndex, Files, KnownFile, OwnedTable};
+use crate::builder::Builder;
+use sondage::resolve::{FileIndex, Files, KnownFile, OwnedTable, ResolveError};
 use sondage_ebpf::{ErrorKind, Host, TableId};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// `.eh_frame` up to this size is turned into a table when a process with the file is first sampled;
 /// a larger one when a stack ended in the file, because building takes 0.1 s a megabyte or more.
@@ -28,7 +28,8 @@ enum State {
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     states: HashMap<FileIndex, State>,
-    queue: VecDeque<Arc<KnownFile>>,
+    queue: Vec<Arc<KnownFile>>,
+    builder: Option<Builder>,
     /// Files whose table found no room.
     pub(crate) refused: u64,
     /// The last thing that went wrong.
@@ -45,7 +46,7 @@ impl Tables {
             } else if file.eh_frame > EAGER_EH_FRAME {
                 State::Dear
             } else {
-                queue.push_back(file.clone());
+                queue.push(file.clone());
                 State::Queued
             }
         });
@@ -55,37 +56,57 @@ impl Tables {
         }
     }
 
-    /// Has the table of a file built next, because a stack ended there.
+    /// Has the table of a file built, because a stack ended there.
     pub(crate) fn want(&mut self, file: &Arc<KnownFile>) {
         if self.states.get(&file.index) == Some(&State::Dear) {
             self.states.insert(file.index, State::Queued);
-            self.queue.push_front(file.clone());
+            self.queue.push(file.clone());
         }
     }
 
-    /// Builds tables until none is left or `budget` is used up, and tells which files have one now.
-    pub(crate) fn build(&mut self, host: &mut Host, budget: Duration) -> HashSet<FileIndex> {
-        let begin = Instant::now();
+    /// Takes the tables that have been built since the last time and has the next one built, the
+    /// smallest first. Tells which files have one now.
+    pub(crate) fn build(&mut self, host: &mut Host) -> HashSet<FileIndex> {
         let mut built = HashSet::new();
-        while begin.elapsed() < budget
-            && let Some(file) = self.queue.pop_front()
-        {
-            let state = self.build_one(&file, host);
-            self.states.insert(file.index, state);
-            if matches!(state, State::Put(_)) {
-                built.insert(file.index);
+        while let Some((index, table)) = self.builder.as_mut().and_then(Builder::take) {
+            // One that nobody has any more is not needed.
+            if self.states.contains_key(&index) {
+                let state = self.put(table, host);
+                self.states.insert(index, state);
+                if matches!(state, State::Put(_)) {
+                    built.insert(index);
+                }
             }
         }
+        self.give();
         built
     }
 
-    fn build_one(&mut self, file: &KnownFile, host: &mut Host) -> State {
-        let path = file.module.path.display();
-        let table = match file.open().and_then(|image| OwnedTable::build(&image)) {
+    /// Gives the builder as much as it takes.
+    fn give(&mut self) {
+        if self.queue.is_empty() {
+            return;
+        }
+        if self.builder.is_none() {
+            let failed = |error: &std::io::Error| format!("no thread for unwind tables: {error}");
+            let started = Builder::start();
+            self.builder = started.inspect_err(|it| self.last_error = Some(failed(it))).ok();
+        }
+        let Some(builder) = &mut self.builder else { return };
+        self.queue.sort_by_key(|file| std::cmp::Reverse(file.eh_frame));
+        while builder.has_room()
+            && let Some(smallest) = self.queue.pop()
+        {
+            builder.build(smallest);
+        }
+    }
+
+    fn put(&mut self, table: Result<Option<OwnedTable>, ResolveError>, host: &mut Host) -> State {
+        let table = match table {
             Ok(Some(table)) => table,
             Ok(None) => return State::None,
             Err(error) => {
-                self.last_error = Some(format!("{path}: {error}"));
+                self.last_error = Some(error.to_string());
                 return State::None;
             }
         };
@@ -93,7 +114,7 @@ impl Tables {
             Ok(id) => State::Put(id),
             Err(error) => {
                 self.refused += u64::from(error.kind() == ErrorKind::Full);
-                self.last_error = Some(format!("{path}: {error}"));
+                self.last_error = Some(error.to_string());
                 State::None
             }
         }
@@ -121,7 +142,7 @@ impl Tables {
             .collect();
         for file in none.into_iter().filter_map(|index| files.get(index)) {
             self.states.insert(file.index, State::Queued);
-            self.queue.push_back(file.clone());
+            self.queue.push(file.clone());
         }
     }
 }
