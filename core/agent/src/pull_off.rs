@@ -7,6 +7,12 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Who would answer.
+#[derive(Debug)]
+pub(crate) enum Behind {
+    Agent(#[allow(dead_code, reason = "nobody asks it here")] Handle),
+}
+
 /// Never made.
 #[derive(Debug)]
 pub(crate) struct Server(Infallible);
@@ -15,7 +21,7 @@ impl Server {
     pub(crate) fn open(
         _address: SocketAddr,
         _token_file: Option<PathBuf>,
-        _handle: Handle,
+        _asked: Behind,
         _spawn: Spawn,
     ) -> Result<Self, Error> {
         let message = "this build has no HTTP server: build with the feature `pull`";

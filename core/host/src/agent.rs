@@ -3,6 +3,7 @@
 use crate::identities::Identities;
 use crate::identity::Proc;
 use crate::machine::{Described, Machine, MachineOptions, MachineStats};
+use crate::metrics;
 use crate::rights;
 use crate::series::BySeries;
 use crate::settings::Settings;
@@ -10,7 +11,7 @@ use sondage::config::Target;
 use sondage::export::{self, ExportStats, Exporter, Sink};
 use sondage::profile::Profile;
 use sondage::resolve::Budget;
-use sondage::{Error, ErrorKind};
+use sondage::{CounterServer, Error, ErrorKind};
 use sondage_ebpf::HostOptions;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,9 @@ pub struct HostAgent {
     exporter: Exporter,
     interval: Duration,
     next_flush: Instant,
+    /// What is told to Prometheus, as of the last profile.
+    counters: Arc<Mutex<String>>,
+    _servers: Vec<CounterServer>,
     /// What looked wrong without being an error.
     pub warnings: Vec<String>,
     /// Rights that were given up once the programs were loaded.
@@ -44,10 +48,6 @@ impl HostAgent {
     /// settings' targets have them.
     pub fn start(settings: &Settings, proc: Proc) -> Result<Self, Error> {
         let config = &settings.config;
-        if config.targets.iter().any(|target| matches!(target, Target::Pull(_))) {
-            let message = "the host agent sends profiles; pull+http is for a process of its own";
-            return Err(Error::new(ErrorKind::InvalidInput, message));
-        }
         let mut sinks = export::sinks(config)?;
         let identities = Arc::new(Mutex::new(None));
         let describe = describer(identities.clone());
@@ -70,8 +70,20 @@ impl HostAgent {
             .collect();
         let options = export::Options::from_config(config)?;
         let exporter = Exporter::start(sinks, &options, |builder, body| builder.spawn(body))?;
-        let next_flush = Instant::now() + config.interval;
-        Ok(Self { machine, exporter, interval: config.interval, next_flush, warnings, given_up })
+        let counters = Arc::new(Mutex::new(String::new()));
+        let servers = serve(settings, &counters)?;
+        let interval = config.interval;
+        let next_flush = Instant::now() + interval;
+        Ok(Self {
+            machine,
+            exporter,
+            interval,
+            next_flush,
+            counters,
+            _servers: servers,
+            warnings,
+            given_up,
+        })
     }
 
     /// Watches for a moment, and delivers the profile when it is time: then it is returned too.
@@ -87,6 +99,7 @@ impl HostAgent {
         self.next_flush = Instant::now() + self.interval;
         let profile = Arc::new(self.machine.flush());
         self.exporter.submit(&profile);
+        *lock(&self.counters) = metrics::text(&self.machine.stats(), &self.exporter.stats());
         profile
     }
 
@@ -102,6 +115,22 @@ impl HostAgent {
         drop(self.machine);
         (last, stats, self.exporter.stop(Instant::now() + EXPORT_TIMEOUT))
     }
+}
+
+/// Counters for whom the settings let in: `pull+http` is the port that they are fetched from.
+fn serve(settings: &Settings, counters: &Arc<Mutex<String>>) -> Result<Vec<CounterServer>, Error> {
+    let mut servers = Vec::new();
+    for target in &settings.config.targets {
+        let Target::Pull(address) = target else { continue };
+        let (token, counters) = (settings.config.pull_token_file.clone(), counters.clone());
+        let told = move || lock(&counters).clone();
+        let server =
+            CounterServer::open(*address, token, told, |builder, body| builder.spawn(body));
+        servers.push(server.map_err(|error| {
+            Error::new(error.kind(), format!("{target}: cannot listen: {error}"))
+        })?);
+    }
+    Ok(servers)
 }
 
 fn machine_options(settings: &Settings) -> MachineOptions {

@@ -14,6 +14,7 @@ mod identities;
 pub mod identity;
 pub mod kubernetes;
 mod machine;
+mod metrics;
 mod process;
 pub mod relabel;
 mod rights;

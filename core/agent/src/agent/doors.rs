@@ -40,7 +40,8 @@ impl Doors {
         for target in &config.targets {
             let Target::Pull(address) = target else { continue };
             let token = config.pull_token_file.clone();
-            match pull::Server::open(*address, token, handle.clone(), spawn_own) {
+            let asked = pull::Behind::Agent(handle.clone());
+            match pull::Server::open(*address, token, asked, spawn_own) {
                 Ok(server) => opened.pulls.push(server),
                 Err(error) => warnings.push(format!("{target}: cannot listen: {error}")),
             }

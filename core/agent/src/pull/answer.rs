@@ -1,5 +1,6 @@
 //! What is asked, and the answer.
 
+use super::connection::Behind;
 use crate::agent::{Handle, Window};
 use crate::error::{Error, ErrorKind};
 use crate::profile::{Profile, pprof};
@@ -71,12 +72,20 @@ impl Asked {
         }
     }
 
-    pub(super) async fn answer(self, handle: &Handle) -> Answer {
-        Some(match self {
-            Self::Profile(seconds) => return profile(seconds, handle).await,
-            Self::ProfileHead => gzipped(Vec::new()),
-            Self::Metrics => text(PROMETHEUS, handle.status().stats.to_prometheus()),
-            Self::Paths => text(TEXT, PATHS.to_owned()),
+    pub(super) async fn answer(self, behind: &Behind) -> Answer {
+        Some(match (self, behind) {
+            (Self::Profile(seconds), Behind::Agent(handle)) => {
+                return profile(seconds, handle).await;
+            }
+            (Self::ProfileHead, Behind::Agent(_)) => gzipped(Vec::new()),
+            (Self::Metrics, Behind::Agent(handle)) => {
+                text(PROMETHEUS, handle.status().stats.to_prometheus())
+            }
+            (Self::Metrics, Behind::Counters(counters)) => text(PROMETHEUS, counters()),
+            (Self::Paths, _) => text(TEXT, PATHS.to_owned()),
+            (Self::Profile(_) | Self::ProfileHead, Behind::Counters(_)) => {
+                plain(StatusCode::NOT_FOUND, "profiles are sent from here, not fetched")
+            }
         })
     }
 }

@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,24 @@ const MAX_HEADERS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Visitors {
     pub(super) gate: Gate,
-    pub(super) handle: Handle,
+    pub(super) asked: Behind,
+}
+
+/// Who answers.
+pub(crate) enum Behind {
+    /// The agent of this process.
+    Agent(Handle),
+    /// What tells counters in Prometheus' text format, and nothing else.
+    Counters(Box<dyn Fn() -> String + Send + Sync>),
+}
+
+impl fmt::Debug for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Agent(_) => "Agent",
+            Self::Counters(_) => "Counters",
+        })
+    }
 }
 
 /// Serves a connection to its end, which comes at the latest when its time is over.
@@ -73,6 +91,6 @@ async fn respond(
     };
     let time = asked.time() + ANSWER_TIME;
     *end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + time;
-    let answer: Answer = asked.answer(&visitors.handle).await;
+    let answer: Answer = asked.answer(&visitors.asked).await;
     Ok(answer.unwrap_or_else(|| plain(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping")))
 }

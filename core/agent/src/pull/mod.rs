@@ -15,4 +15,37 @@ mod connection;
 mod gate;
 mod server;
 
+pub(crate) use connection::Behind;
 pub(crate) use server::Server;
+
+use crate::error::Error;
+use crate::export::Spawn;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A server of counters alone, for an agent that is not of this process. Dropping it ends it.
+#[derive(Debug)]
+pub struct CounterServer(Server);
+
+impl CounterServer {
+    /// Serves at `/metrics` what `counters` tells in Prometheus' text format. With a token file every
+    /// request must bring its token.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) when the port is taken or something else cannot be had,
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for an address that others reach, without a
+    /// token.
+    pub fn open(
+        address: SocketAddr,
+        token_file: Option<PathBuf>,
+        counters: impl Fn() -> String + Send + Sync + 'static,
+        spawn: Spawn,
+    ) -> Result<Self, Error> {
+        Server::open(address, token_file, Behind::Counters(Box::new(counters)), spawn).map(Self)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+}

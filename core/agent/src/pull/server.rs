@@ -1,8 +1,7 @@
 //! The listener and its thread.
 
-use super::connection::{self, Visitors};
+use super::connection::{self, Behind, Visitors};
 use super::gate::Gate;
-use crate::agent::Handle;
 use crate::error::{Error, ErrorKind};
 use crate::export::Spawn;
 use sondage_sampler::NotInherited;
@@ -55,7 +54,7 @@ impl Server {
     pub(crate) fn open(
         address: SocketAddr,
         token_file: Option<PathBuf>,
-        handle: Handle,
+        asked: Behind,
         spawn: Spawn,
     ) -> Result<Self, Error> {
         if !address.ip().is_loopback() && token_file.is_none() {
@@ -72,7 +71,7 @@ impl Server {
             not_inherited: sondage_sampler::close_in_children(listener.as_raw_fd()),
             listener,
             runtime: Builder::new_current_thread().enable_io().enable_time().build().map_err(io)?,
-            visitors: Visitors { gate: Gate::new(token_file), handle },
+            visitors: Visitors { gate: Gate::new(token_file), asked },
         };
         let (stop, stopped) = oneshot::channel();
         let body = move || drop(catch_unwind(AssertUnwindSafe(|| listening.run(stopped))));
