@@ -103,10 +103,7 @@ fn keys_of_threads_are_read_where_their_form_is_known() {
     };
     // A number keeps what follows in its place.
     let number = AnyValue { value: Some(Value::Integer(7)) };
-    assert_eq!(
-        of("tls_v1", vec![number, text("b")]),
-        Some(vec![String::new(), "b".to_owned()])
-    );
+    assert_eq!(of("tls_v1", vec![number, text("b")]), Some(vec![String::new(), "b".to_owned()]));
     assert_eq!(of("go_pprof_labels_v1", Vec::new()), None);
     let many = vec![text("k"); 300];
     assert_eq!(of("tlsdesc_v1_dev", many).unwrap().len(), 256);

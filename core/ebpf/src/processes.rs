@@ -198,7 +198,10 @@ mod tests {
     fn each_runtime_has_a_bit() {
         let (go, context) = (Some(GoInfo::default()), Some(ContextPlace::default()));
         let of = |go, context| Runtimes { go, python: None, context }.bits();
-        assert_eq!([of(None, None), of(go, None), of(None, context), of(go, context)], [0, 1, 4, 5]);
+        assert_eq!(
+            [of(None, None), of(go, None), of(None, context), of(go, context)],
+            [0, 1, 4, 5]
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod identities;
 pub mod identity;
 pub mod kubernetes;
 mod machine;
+mod own_word;
 mod process;
 pub mod relabel;
 mod rights;
@@ -26,6 +27,7 @@ pub mod settings;
 mod tables;
 mod template;
 mod text;
+mod thread_local;
 mod waiting;
 mod yaml;
 

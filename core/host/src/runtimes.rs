@@ -1,27 +1,34 @@
 //! Runtimes of a process whose own structures the programs read: where these are, and what the words
 //! of samples mean that come of it.
 
+use crate::identities::RESERVED;
+use crate::own_word::OwnWord;
+use crate::text::{MAX_VALUE, clean};
+use crate::thread_local::ContextFiles;
 use sondage::LabelSet;
 use sondage::resolve::{CodeSource, FileIndex, GoLabels, GoRuntime, KnownFile, Mappings};
-use sondage_ebpf::{GoInfo, GoLabelText, PythonProcess, RecordedPython, python_frames};
+use sondage_ebpf::{
+    ContextAttributes, ContextPlace, GoInfo, GoLabelText, PythonProcess, RecordedPython,
+    python_frames,
+};
 use sondage_remote::{PythonInfo, RemoteCodes, RemoteMemory};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Labels of goroutines, by thread and time, that wait for their sample.
+/// Labels that came before their sample, by thread and time.
 #[derive(Debug, Default)]
-pub(crate) struct GoLabelSets {
+pub(crate) struct LabelSets {
     waiting: HashMap<u32, (u64, u32)>,
 }
 
-impl GoLabelSets {
-    /// Takes the labels of a sample that follows.
-    pub(crate) fn put(&mut self, tid: u32, time: u64, words: &[u64]) {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let Some(text) = GoLabelText::read(&bytes) else { return };
-        let pairs: Vec<(String, String)> = text.pairs().collect();
+impl LabelSets {
+    /// Takes labels of a sample that follows, beside others of the same one.
+    pub(crate) fn put(&mut self, tid: u32, time: u64, pairs: &[(String, String)]) {
+        let before = LabelSet::from_id(self.take(tid, time));
         let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        self.waiting.insert(tid, (time, LabelSet::EMPTY.with(pairs).id()));
+        // A process does not say where it runs, or who it is, by what it says of a thread.
+        let own = |(key, _): &(&str, &str)| !RESERVED.contains(key) && !key.starts_with("__");
+        self.waiting.insert(tid, (time, before.with(pairs.filter(own)).id()));
     }
 
     /// The label set of a sample; 0 where nothing was put for it.
@@ -33,13 +40,25 @@ impl GoLabelSets {
     }
 }
 
-/// Go programs that were looked at: many processes run the same one.
-#[derive(Debug, Default)]
-pub(crate) struct GoPrograms(HashMap<FileIndex, Option<GoInfo>>);
+/// The labels of a goroutine.
+pub(crate) fn labels_of_go(words: &[u64]) -> Vec<(String, String)> {
+    GoLabelText::read(&bytes_of(words)).map(|text| text.pairs().collect()).unwrap_or_default()
+}
 
-impl GoPrograms {
+fn bytes_of(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// Files that were looked at: many processes run the same ones.
+#[derive(Debug, Default)]
+pub(crate) struct Programs {
+    go: HashMap<FileIndex, Option<GoInfo>>,
+    contexts: ContextFiles,
+}
+
+impl Programs {
     fn of(&mut self, file: &KnownFile) -> Option<GoInfo> {
-        *self.0.entry(file.index).or_insert_with(|| {
+        *self.go.entry(file.index).or_insert_with(|| {
             let runtime = GoRuntime::of(&file.open().ok()?)?;
             let layout = match runtime.labels {
                 GoLabels::Absent => return None,
@@ -53,7 +72,8 @@ impl GoPrograms {
 
     /// Forgets files that are gone.
     pub(crate) fn forget(&mut self, is_known: impl Fn(FileIndex) -> bool) {
-        self.0.retain(|index, _| is_known(*index));
+        self.go.retain(|index, _| is_known(*index));
+        self.contexts.forget(is_known);
     }
 }
 
@@ -70,6 +90,7 @@ struct Python {
 pub(crate) struct Runtimes {
     go: Option<GoInfo>,
     python: Option<Python>,
+    context: Option<ContextPlace>,
 }
 
 /// No code objects: the process has no interpreter that is read.
@@ -87,7 +108,12 @@ impl CodeSource for NoCodes {
 
 impl Runtimes {
     /// Looks for them among the files of a process.
-    pub(crate) fn find(pid: u32, mappings: &Mappings, programs: &mut GoPrograms) -> Self {
+    pub(crate) fn find(
+        pid: u32,
+        mappings: &Mappings,
+        word: &OwnWord,
+        programs: &mut Programs,
+    ) -> Self {
         let executable = mappings.iter().next().map(|module| module.file);
         let file_of = |index| mappings.files().find(|file| file.index == index);
         let go = executable.and_then(file_of).and_then(|file| programs.of(file));
@@ -97,17 +123,32 @@ impl Runtimes {
             .filter(|file| may_hold_python(file))
             .find_map(|file| PythonInfo::of_file(mappings, file, &memory).ok().flatten());
         let python = info.map(|info| Python { info, memory, codes: RemoteCodes::new() });
-        Self { go, python }
+        let mut found = Self { go, python, context: None };
+        found.find_context(pid, mappings, word, programs);
+        found
     }
 
-    /// What the programs are told; `None` where there is nothing to tell.
-    pub(crate) fn for_programs(&self) -> Option<sondage_ebpf::Runtimes> {
+    /// Looks where threads have their contexts, if the process says that they have some. Returns
+    /// whether that is somewhere else than before.
+    pub(crate) fn find_context(
+        &mut self,
+        pid: u32,
+        mappings: &Mappings,
+        word: &OwnWord,
+        programs: &mut Programs,
+    ) -> bool {
+        let memory = RemoteMemory::new(pid);
+        let place = word.thread_keys().and_then(|_| programs.contexts.place(mappings, &memory));
+        std::mem::replace(&mut self.context, place) != place
+    }
+
+    /// What the programs are told.
+    pub(crate) fn for_programs(&self) -> sondage_ebpf::Runtimes {
         let python = self
             .python
             .as_ref()
             .and_then(|python| PythonProcess::new(&python.info.outside, python.info.slot?));
-        let runtimes = sondage_ebpf::Runtimes { go: self.go, python };
-        (runtimes != sondage_ebpf::Runtimes::default()).then_some(runtimes)
+        sondage_ebpf::Runtimes { go: self.go, python, context: self.context }
     }
 
     /// Whether there is an interpreter that had not begun to run code when it was looked for.
@@ -158,6 +199,21 @@ impl Runtimes {
             python.codes.turn();
         }
     }
+}
+
+/// The attributes of a thread's context, with their keys' names, and whether some key has none.
+pub(crate) fn labels_of_context(words: &[u64], keys: &[String]) -> (Vec<(String, String)>, bool) {
+    let bytes = bytes_of(words);
+    let Some(attributes) = ContextAttributes::read(&bytes) else { return (Vec::new(), false) };
+    let mut unknown = false;
+    let mut pairs = Vec::new();
+    for (index, value) in attributes.pairs() {
+        match keys.get(usize::from(index)) {
+            Some(key) => pairs.push((key.clone(), clean(value.as_bytes(), MAX_VALUE))),
+            None => unknown = true,
+        }
+    }
+    (pairs, unknown)
 }
 
 /// Interpreters are in files of these names; a program that embeds one has it in itself.
