@@ -77,14 +77,15 @@ fn check(sample: &Sample, seen: &mut Seen) {
 fn labelled(child: Child, off_cpu: bool) {
     let mut watched = Watched::start(child.id(), off_cpu);
     let _program = Program(child);
-    watched.period(WARM);
+    let (profile, _) = watched.period(WARM);
+    samples(&profile).iter().for_each(|sample| check(sample, &mut Seen::default()));
     let (profile, stats) = watched.period(Duration::from_secs(3));
     let mut seen = Seen::default();
     samples(&profile).iter().for_each(|sample| check(sample, &mut seen));
     println!("{seen:?}");
     assert_eq!((stats.self_sampled, stats.last_error), (0, None));
-    // On a busy machine the two threads get as little as this.
-    assert!(seen.all > 30, "{seen:?}");
+    // On a busy machine the two threads get little.
+    assert!(seen.all > 100, "{seen:?}");
     assert_eq!(seen.labelled, seen.all, "every sample of work under a context has it");
     assert!(!off_cpu || seen.waited > 0, "{seen:?}");
 }

@@ -4,6 +4,7 @@ use sondage::profile::{Line, Profile};
 use sondage_host::{Identities, Machine, MachineOptions, MachineStats, Recipe, missing};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub(crate) struct Watched(pub(crate) Machine);
 impl Watched {
     pub(crate) fn start(watched: u32, off_cpu: bool) -> Self {
         let mut options = MachineOptions::default();
+        options.sampling.hertz = NonZeroU32::new(499).unwrap();
         options.sampling.off_cpu = off_cpu;
         let mut identities = Identities::new(Recipe::default());
         let machine = Machine::start(options, move |pid, _, context| {
