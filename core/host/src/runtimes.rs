@@ -3,7 +3,7 @@
 
 use crate::identities::RESERVED;
 use crate::own_word::OwnWord;
-use crate::text::{MAX_VALUE, clean};
+use crate::text::{MAX_VALUE, as_name_part, clean};
 use crate::thread_local::ContextFiles;
 use sondage::LabelSet;
 use sondage::resolve::{CodeSource, FileIndex, GoLabels, GoRuntime, KnownFile, Mappings};
@@ -25,10 +25,9 @@ impl LabelSets {
     /// Takes labels of a sample that follows, beside others of the same one.
     pub(crate) fn put(&mut self, tid: u32, time: u64, pairs: &[(String, String)]) {
         let before = LabelSet::from_id(self.take(tid, time));
+        let pairs: Vec<(String, String)> = pairs.iter().filter_map(own_label).collect();
         let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        // A process does not say where it runs, or who it is, by what it says of a thread.
-        let own = |(key, _): &(&str, &str)| !RESERVED.contains(key) && !key.starts_with("__");
-        self.waiting.insert(tid, (time, before.with(pairs.filter(own)).id()));
+        self.waiting.insert(tid, (time, before.with(pairs).id()));
     }
 
     /// The label set of a sample; 0 where nothing was put for it.
@@ -38,6 +37,15 @@ impl LabelSets {
             _ => 0,
         }
     }
+}
+
+/// A label as it is taken from a process; `None` for one that would say who it is or where it runs,
+/// also once a backend has spelled its name.
+fn own_label((key, value): &(String, String)) -> Option<(String, String)> {
+    let spelled = as_name_part(key);
+    let is_own = !RESERVED.contains(&spelled.as_str()) && !spelled.starts_with("__");
+    let clean = |text: &str| clean(text.as_bytes(), MAX_VALUE);
+    is_own.then(|| (clean(key), clean(value)))
 }
 
 /// The labels of a goroutine.
@@ -209,7 +217,7 @@ pub(crate) fn labels_of_context(words: &[u64], keys: &[String]) -> (Vec<(String,
     let mut pairs = Vec::new();
     for (index, value) in attributes.pairs() {
         match keys.get(usize::from(index)) {
-            Some(key) => pairs.push((key.clone(), clean(value.as_bytes(), MAX_VALUE))),
+            Some(key) => pairs.push((key.clone(), value)),
             None => unknown = true,
         }
     }
@@ -220,4 +228,35 @@ pub(crate) fn labels_of_context(words: &[u64], keys: &[String]) -> (Vec<(String,
 fn may_hold_python(file: &Arc<KnownFile>) -> bool {
     let name = file.module.path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with("libpython3") || name.starts_with("python3")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_have_their_keys_names_and_say_when_one_is_not_known() {
+        let keys = ["route".to_owned(), "tenant".to_owned()];
+        let words =
+            [u64::from_ne_bytes(*b"\x08\0\0\0\x01\x02ab"), u64::from_ne_bytes(*b"\0\x02/x....")];
+        let (pairs, unknown) = labels_of_context(&words, &keys);
+        let expected = [("tenant", "ab"), ("route", "/x")];
+        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert!(!unknown);
+        let (pairs, unknown) = labels_of_context(&words, &keys[..1]);
+        assert_eq!((pairs.len(), unknown), (1, true));
+        assert_eq!(labels_of_context(&words[..1], &keys), (Vec::new(), false));
+    }
+
+    #[test]
+    fn labels_of_one_sample_are_put_together_and_say_nothing_of_the_process() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut sets = LabelSets::default();
+        sets.put(7, 100, &[pair("route", "/a\n"), pair("pod", "other"), pair("__x", "y")]);
+        sets.put(7, 100, &[pair("host.side", "b"), pair("service.name", "bank")]);
+        let set = LabelSet::from_id(sets.take(7, 100)).pairs();
+        assert_eq!(set, [pair("host.side", "b"), pair("route", "/a\u{fffd}")]);
+        sets.put(7, 200, &[pair("route", "/a")]);
+        assert_eq!(sets.take(7, 300), 0, "of another sample");
+    }
 }

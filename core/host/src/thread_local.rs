@@ -92,7 +92,10 @@ impl ContextFiles {
         });
         let mut slots: Vec<(Form, u64)> = slots.collect();
         slots.sort_unstable();
-        slots.into_iter().find_map(|(form, at)| read_slot(form, at, offset, memory))
+        let has_vector = !mappings.files().any(|file| is_musl(file));
+        let mut places =
+            slots.into_iter().filter_map(|(form, at)| read_slot(form, at, offset, memory));
+        places.find(|place| place.module == 0 || has_vector)
     }
 
     fn of(&mut self, file: &KnownFile, is_executable: bool) -> Option<Mention> {
@@ -104,6 +107,12 @@ impl ContextFiles {
     pub(crate) fn forget(&mut self, is_known: impl Fn(FileIndex) -> bool) {
         self.0.retain(|index, _| is_known(*index));
     }
+}
+
+/// Whether it is the dynamic linker of musl, whose vector of blocks is not laid out as glibc's.
+fn is_musl(file: &KnownFile) -> bool {
+    let name = file.module.path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with("ld-musl-")
 }
 
 /// What the dynamic linker has written; `None` where it has not yet.
