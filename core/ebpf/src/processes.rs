@@ -189,9 +189,9 @@ mod tests {
     #[test]
     fn a_mapping_is_laid_out_as_the_program_reads_it() {
         let placed = Placed { base: 0x20000, first_page: 7, pages: 2, first_rule: 100, rules: 4 };
-        let mapping = Mapping { range: 0x1_0000_1000..3, bias: 5, table: None };
+        let mapping = Mapping { range: 0x1_0000_1000..0x3_0000_0002, bias: 5, table: None };
         let words = words_of(&mapping, placed);
-        assert_eq!(words, [0x1000, 1, 3, 0, 5, 0, 0x20000, 0, 7, 2, 100, 4]);
+        assert_eq!(words, [0x1000, 1, 2, 3, 5, 0, 0x20000, 0, 7, 2, 100, 4]);
     }
 
     #[test]

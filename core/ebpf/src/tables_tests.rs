@@ -50,7 +50,7 @@ fn a_large_table_spans_chunks_and_its_pages_do_not() {
     let mut tables = Tables::new(8 << 20);
     let (mut pages, mut rows) = (vec![0], Vec::new());
     for page in 0..40u32 {
-        rows.extend((0..20_000 + page * 7).map(|row| row * 3 | (row ^ page) % 2 << 16));
+        rows.extend((0..20_000 + page * 7).map(|row| (row * 3) | (((row ^ page) % 2) << 16)));
         pages.push(rows.len() as u32);
     }
     let table = Table { base: 0x5_0000, pages: &pages, rows: &rows, rules: &RULES };
