@@ -18,10 +18,14 @@ fn a_process_with_sondage_inside() {
         control: false,
         ..Config::default()
     };
-    let _agent = Agent::start(config).unwrap();
+    let agent = Agent::start(config).unwrap();
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(60) {
-        std::hint::black_box(begin.elapsed());
+    while begin.elapsed() < Duration::from_secs(120) {
+        let round = Instant::now();
+        while round.elapsed() < Duration::from_secs(1) {
+            std::hint::black_box(round.elapsed());
+        }
+        agent.flush().unwrap();
     }
 }
 
@@ -35,21 +39,32 @@ fn start(prepare: &str) -> Program {
 }
 
 #[test]
-fn one_that_can_take_no_samples_is_seen_under_its_name() {
+fn one_that_can_take_no_samples_is_seen_under_its_name_until_it_can() {
     if !has_ebpf("context: handed over") {
         return;
     }
     // Without queued signals there are no timers; the library here has no eBPF engine.
-    let program = start("ulimit -i 0;");
+    let program = start("ulimit -S -i 0;");
     let mut watched = Watched::start(program.0.id(), false);
     watched.period(Duration::from_secs(2));
     let (profile, stats) = watched.period(Duration::from_secs(2));
-    let samples = samples(&profile);
-    assert!(samples.iter().map(|sample| sample.count).sum::<i64>() > 20);
-    for sample in &samples {
+    let seen = samples(&profile);
+    assert!(seen.iter().map(|sample| sample.count).sum::<i64>() > 20);
+    for sample in &seen {
         assert_eq!((&*sample.labels["service_name"], &*sample.labels["region"]), ("shop", "eu"));
     }
     assert_eq!(stats.self_sampled, 0);
+    // With timers again it samples itself, and is left out.
+    let pid = format!("--pid={}", program.0.id());
+    let allowed = Command::new("prlimit").args([&pid, "--sigpending=1000:"]).status().unwrap();
+    assert!(allowed.success());
+    let mut periods = 0;
+    while watched.period(Duration::from_secs(1)).1.self_sampled == 0 {
+        periods += 1;
+        assert!(periods < 40, "it is still sampled");
+    }
+    let (profile, stats) = watched.period(Duration::from_secs(1));
+    assert_eq!((samples(&profile).len(), stats.self_sampled), (0, 1));
 }
 
 #[test]
