@@ -11,6 +11,7 @@
 //! let context = ProcessContext {
 //!     resource: vec![("service.name".into(), "shop".into())],
 //!     attributes: vec![("sondage.engine".into(), "none".into())],
+//!     thread_keys: None,
 //! };
 //! let read = ProcessContext::decode(&context.encode()).unwrap();
 //! assert_eq!(read.service_name(), Some("shop"));
@@ -24,6 +25,17 @@ use sondage_sampler::{CONTEXT_HEADER_BYTES, CONTEXT_SIGNATURE, CONTEXT_VERSION, 
 /// The attribute that says what takes samples in the process: `none`, or an engine's name, in which
 /// case CPU time that an observer samples too counts twice.
 pub const ENGINE_KEY: &str = "sondage.engine";
+
+/// The attributes that say that threads publish contexts too (OTEP 4947), and how: the form, and the
+/// keys to which their attributes' numbers lead.
+const SCHEMA_KEY: &str = "threadlocal.schema_version";
+const KEYS_KEY: &str = "threadlocal.attribute_key_map";
+
+/// The form that is known, by the name that it has while it is tried out and by the one for good.
+const SCHEMAS: [&str; 2] = ["tlsdesc_v1_dev", "tls_v1"];
+
+/// A key's number has one byte.
+const MAX_THREAD_KEYS: usize = 256;
 
 const SERVICE_NAME: &str = "service.name";
 
@@ -48,6 +60,9 @@ pub struct ProcessContext {
     pub resource: Vec<(String, String)>,
     /// Others.
     pub attributes: Vec<(String, String)>,
+    /// Where threads publish contexts by OTEP 4947: the keys of their attributes, by number. What is
+    /// no text is an empty one.
+    pub thread_keys: Option<Vec<String>>,
 }
 
 impl ProcessContext {
@@ -61,6 +76,7 @@ impl ProcessContext {
         Self {
             resource: labels.iter().map(spelled).collect(),
             attributes: vec![(ENGINE_KEY.to_owned(), engine.to_owned())],
+            thread_keys: None,
         }
     }
 
@@ -79,7 +95,14 @@ impl ProcessContext {
     /// The message `ProcessContext` of OpenTelemetry's protocol.
     pub fn encode(&self) -> Vec<u8> {
         let resource = Resource { attributes: to_message(&self.resource) };
-        let attributes = to_message(&self.attributes);
+        let mut attributes = to_message(&self.attributes);
+        if let Some(keys) = &self.thread_keys {
+            attributes.extend(to_message(&[(SCHEMA_KEY.to_owned(), SCHEMAS[0].to_owned())]));
+            let text = |key: &String| AnyValue { value: Some(Value::Text(key.clone())) };
+            let values = keys.iter().map(text).collect();
+            let value = Some(AnyValue { value: Some(Value::List(List { values })) });
+            attributes.push(KeyValue { key: KEYS_KEY.to_owned(), value });
+        }
         Context { resource: Some(resource), attributes }.encode_to_vec()
     }
 
@@ -94,13 +117,14 @@ impl ProcessContext {
         if let Ok(context) = Context::decode(bytes) {
             let resource = context.resource.unwrap_or_default().attributes;
             if has_keys(&resource) && has_keys(&context.attributes) {
+                let thread_keys = thread_keys(&context.attributes);
                 let (resource, attributes) = (from_message(resource), context.attributes);
-                return Some(Self { resource, attributes: from_message(attributes) });
+                return Some(Self { resource, attributes: from_message(attributes), thread_keys });
             }
         }
         let resource = Resource::decode(bytes).ok()?.attributes;
         let resource = has_keys(&resource).then(|| from_message(resource))?;
-        Some(Self { resource, attributes: Vec::new() })
+        Some(Self { resource, ..Self::default() })
     }
 
     /// Finds and reads the context of a process. `maps` is its `/proc/PID/maps`; `read` fills a
@@ -194,10 +218,29 @@ fn from_message(pairs: Vec<KeyValue>) -> Vec<(String, String)> {
             Value::Truth(truth) => truth.to_string(),
             Value::Integer(number) => number.to_string(),
             Value::Float(number) => number.to_string(),
+            Value::List(_) => return None,
         };
         Some((cut(pair.key, MAX_KEY_BYTES), cut(value, MAX_VALUE_BYTES)))
     };
     pairs.into_iter().filter_map(text).take(MAX_ATTRIBUTES).collect()
+}
+
+/// The keys of threads' attributes, where these are of the form that is known.
+fn thread_keys(attributes: &[KeyValue]) -> Option<Vec<String>> {
+    let value = |key: &str| {
+        let pair = attributes.iter().find(|pair| pair.key == key)?;
+        pair.value.as_ref()?.value.as_ref()
+    };
+    match value(SCHEMA_KEY)? {
+        Value::Text(schema) if SCHEMAS.contains(&&**schema) => {}
+        _ => return None,
+    }
+    let Some(Value::List(list)) = value(KEYS_KEY) else { return Some(Vec::new()) };
+    let text = |value: &AnyValue| match &value.value {
+        Some(Value::Text(text)) => cut(text.clone(), MAX_KEY_BYTES),
+        _ => String::new(),
+    };
+    Some(list.values.iter().map(text).take(MAX_THREAD_KEYS).collect())
 }
 
 /// The beginning of a text, of at most so many bytes.
@@ -232,10 +275,10 @@ struct KeyValue {
     value: Option<AnyValue>,
 }
 
-/// `opentelemetry.proto.common.v1.AnyValue`, of which lists, maps and bytes are not read.
+/// `opentelemetry.proto.common.v1.AnyValue`, of which maps and bytes are not read.
 #[derive(Clone, PartialEq, Message)]
 struct AnyValue {
-    #[prost(oneof = "Value", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
     value: Option<Value>,
 }
 
@@ -249,6 +292,15 @@ enum Value {
     Integer(i64),
     #[prost(double, tag = "4")]
     Float(f64),
+    #[prost(message, tag = "5")]
+    List(List),
+}
+
+/// `opentelemetry.proto.common.v1.ArrayValue`.
+#[derive(Clone, PartialEq, Message)]
+struct List {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<AnyValue>,
 }
 
 #[cfg(test)]

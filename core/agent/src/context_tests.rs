@@ -10,6 +10,7 @@ fn shop() -> ProcessContext {
     ProcessContext {
         resource: pairs(&[("service.name", "shop"), ("region", "eu"), ("empty", "")]),
         attributes: pairs(&[(ENGINE_KEY, "none")]),
+        thread_keys: None,
     }
 }
 
@@ -86,16 +87,46 @@ fn numbers_are_read_as_texts_and_lists_left_out() {
 }
 
 #[test]
+fn keys_of_threads_are_read_where_their_form_is_known() {
+    let keys = vec!["http.route".to_owned(), "tenant".to_owned()];
+    let context = ProcessContext { thread_keys: Some(keys.clone()), ..shop() };
+    let read = ProcessContext::decode(&context.encode()).unwrap();
+    assert_eq!(read.thread_keys, Some(keys));
+    assert!(read.attributes.contains(&(ENGINE_KEY.to_owned(), "none".to_owned())));
+    let text = |text: &str| AnyValue { value: Some(Value::Text(text.to_owned())) };
+    let of = |schema: &str, values: Vec<AnyValue>| {
+        let list = AnyValue { value: Some(Value::List(List { values })) };
+        let schema = KeyValue { key: SCHEMA_KEY.to_owned(), value: Some(text(schema)) };
+        let keys = KeyValue { key: KEYS_KEY.to_owned(), value: Some(list) };
+        let context = Context { resource: None, attributes: vec![keys, schema] };
+        ProcessContext::decode(&context.encode_to_vec()).unwrap().thread_keys
+    };
+    // A number keeps what follows in its place.
+    let number = AnyValue { value: Some(Value::Integer(7)) };
+    assert_eq!(of("tls_v1", vec![number, text("b")]), Some(vec![String::new(), "b".to_owned()]));
+    assert_eq!(of("go_pprof_labels_v1", Vec::new()), None);
+    let many = vec![text("k"); 300];
+    assert_eq!(of("tlsdesc_v1_dev", many).unwrap().len(), 256);
+    let nested = (0..200).fold(text("x"), |inner, _| AnyValue {
+        value: Some(Value::List(List { values: vec![inner] })),
+    });
+    let pair = KeyValue { key: "deep".to_owned(), value: Some(nested) };
+    let deep = Context { resource: None, attributes: vec![pair] }.encode_to_vec();
+    let refused = ProcessContext::decode(&deep).unwrap();
+    assert_eq!(refused, ProcessContext::default(), "too deep to be read");
+}
+
+#[test]
 fn what_is_too_much_is_cut() {
     let long = "ä".repeat(5000);
     let many: Vec<_> = (0..200).map(|n| (format!("{n}-{long}"), long.clone())).collect();
-    let huge = ProcessContext { resource: many.clone(), attributes: Vec::new() };
+    let huge = ProcessContext { resource: many.clone(), ..ProcessContext::default() };
     assert_eq!(ProcessContext::decode(&huge.encode()), None, "beyond 64 KiB");
-    let few = ProcessContext { resource: many[..2].to_vec(), attributes: Vec::new() };
+    let few = ProcessContext { resource: many[..2].to_vec(), ..ProcessContext::default() };
     let read = ProcessContext::decode(&few.encode()).unwrap();
     assert_eq!((read.resource[0].0.len(), read.resource[0].1.len()), (256, 4096));
     let short: Vec<_> = (0..200).map(|n| (n.to_string(), n.to_string())).collect();
-    let many = ProcessContext { resource: short.clone(), attributes: Vec::new() };
+    let many = ProcessContext { resource: short.clone(), ..ProcessContext::default() };
     assert_eq!(ProcessContext::decode(&many.encode()).unwrap().resource, short[..128]);
 }
 

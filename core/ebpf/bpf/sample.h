@@ -40,6 +40,7 @@ enum kind {
 	KIND_EXEC = 4, /* the process runs another program from here on */
 	KIND_EXIT = 5, /* the process' first thread has ended */
 	KIND_GO_LABELS = 6, /* the labels (go.h) of the sample of that thread and time, which follows */
+	KIND_CONTEXT = 7, /* the attributes (context.h) of the sample of that thread and time, likewise */
 };
 
 /* What each record begins with. */
@@ -135,6 +136,13 @@ struct go_info {
 	u16 layout; /* enum go_label_layout */
 };
 
+/* Where a thread has the pointer to its context (context.h): `ContextPlace` in context.rs. */
+struct context_place {
+	s64 offset; /* from the thread's pointer, or in the module's block */
+	u32 module; /* as the dynamic linker numbers those with thread-local variables; 0 for none */
+	u32 reserved;
+};
+
 /*
  * The mappings of one process: a run in `mappings`, sorted by address. A new list is written
  * elsewhere and gets another generation; a walk that saw the entry change is thrown away.
@@ -145,12 +153,14 @@ struct process {
 	u64 generation;
 	u32 runtimes; /* enum runtime */
 	struct go_info go;
+	struct context_place context;
 };
 
 /* Runtimes of a process whose own structures are read, as bits. */
 enum runtime {
 	RUNTIME_GO = 1,
 	RUNTIME_PYTHON = 2, /* `python_processes` has an entry */
+	RUNTIME_CONTEXT = 4, /* it publishes contexts of its threads */
 };
 
 /* Mappings that one process may have, and the rounds of a binary search over them. */

@@ -371,6 +371,8 @@ INLINE int put(struct walk *walk, enum kind kind, u32 words, u64 flags)
 	return 0;
 }
 
+#include "context.h"
+
 /* Puts a sample into the ring. The reader comes by the clock: waking it would cost more. */
 INLINE int submit(struct walk *walk, enum kind kind, u64 flags)
 {
@@ -379,6 +381,8 @@ INLINE int submit(struct walk *walk, enum kind kind, u64 flags)
 		return 0;
 	walk->record.header = (u64)frames | (u64)walk->end << 16 | (u64)SOURCE_EBPF << 24 | 1ull << 32;
 	u32 ids = add_labels(&walk->record, frames);
+	if (walk->process.runtimes & RUNTIME_CONTEXT)
+		ids = add_context(walk, kind, frames);
 	return put(walk, kind, HEADER_WORDS + frames + ids, flags);
 }
 

@@ -1,6 +1,7 @@
 //! What the engine asks of the kernel while it runs, in one place, so that tests can stand in for
 //! the kernel.
 
+use crate::context::ContextPlace;
 use crate::error::{Error, ErrorKind};
 use crate::go_labels::GoInfo;
 use crate::python::{PYTHON_PROCESS_WORDS, PythonProcess};
@@ -16,6 +17,9 @@ pub(crate) const CHUNK_WORDS: u32 = 2 << 17;
 /// `MAX_CHUNKS` in `bpf/sample.h`.
 pub(crate) const MAX_CHUNKS: u32 = 1024;
 
+/// Words of `struct process` in `bpf/sample.h`.
+const PROCESS_WORDS: usize = 6;
+
 /// `struct process` in `bpf/sample.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProcessEntry {
@@ -25,10 +29,11 @@ pub(crate) struct ProcessEntry {
     /// `enum runtime`, as bits.
     pub(crate) runtimes: u32,
     pub(crate) go: GoInfo,
+    pub(crate) context: ContextPlace,
 }
 
 impl ProcessEntry {
-    fn words(self) -> [u64; 4] {
+    fn words(self) -> [u64; PROCESS_WORDS] {
         let mut go = [0; 16];
         let (runtimes, info) = go.split_at_mut(4);
         runtimes.copy_from_slice(&self.runtimes.to_ne_bytes());
@@ -37,7 +42,8 @@ impl ProcessEntry {
             go.get(at..at + 8).and_then(|it| it.try_into().ok()).map_or(0, u64::from_ne_bytes)
         };
         let list = u64::from(self.first) | u64::from(self.count) << 32;
-        [list, self.generation, word(0), word(8)]
+        let [offset, module] = self.context.words();
+        [list, self.generation, word(0), word(8), offset, module]
     }
 }
 
@@ -71,7 +77,7 @@ pub(crate) struct KernelMaps {
     chunks: Map,
     made: BTreeMap<u32, MapData>,
     mappings: SharedWords,
-    processes: HashMap<MapData, u32, [u64; 4]>,
+    processes: HashMap<MapData, u32, [u64; PROCESS_WORDS]>,
     pythons: HashMap<MapData, u32, [u64; PYTHON_PROCESS_WORDS]>,
 }
 
@@ -82,7 +88,7 @@ impl KernelMaps {
     pub(crate) fn new(
         chunks: Map,
         mappings: SharedWords,
-        processes: HashMap<MapData, u32, [u64; 4]>,
+        processes: HashMap<MapData, u32, [u64; PROCESS_WORDS]>,
         pythons: HashMap<MapData, u32, [u64; PYTHON_PROCESS_WORDS]>,
     ) -> Self {
         Self { chunks, made: BTreeMap::new(), mappings, processes, pythons }

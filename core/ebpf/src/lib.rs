@@ -28,6 +28,7 @@
 //!
 #![deny(unsafe_code)]
 
+mod context;
 mod counters;
 mod engine;
 mod error;
@@ -51,6 +52,8 @@ mod running;
 mod sys;
 mod tables;
 
+pub use context::ContextAttributes;
+pub use context::ContextPlace;
 pub use counters::Counters;
 pub use counters::Losses;
 pub use engine::Engine;

@@ -1,5 +1,6 @@
 //! The processes that the programs know, each with the list of its executable mappings.
 
+use crate::context::ContextPlace;
 use crate::error::{Error, ErrorKind};
 use crate::go_labels::GoInfo;
 use crate::kernel_maps::{Maps, ProcessEntry};
@@ -33,12 +34,16 @@ pub struct Runtimes {
     pub go: Option<GoInfo>,
     /// How CPython lays out its frames.
     pub python: Option<PythonProcess>,
+    /// Where threads have the contexts that they publish.
+    pub context: Option<ContextPlace>,
 }
 
 impl Runtimes {
     /// `enum runtime` in `bpf/sample.h`.
     fn bits(&self) -> u32 {
-        u32::from(self.go.is_some()) | u32::from(self.python.is_some()) << 1
+        let Self { go, python, context } = self;
+        let bits = [go.is_some(), python.is_some(), context.is_some()];
+        bits.into_iter().zip(0..).map(|(bit, place)| u32::from(bit) << place).sum()
     }
 }
 
@@ -128,6 +133,7 @@ impl Processes {
             generation: self.generation + 1,
             runtimes: runtimes.bits(),
             go: runtimes.go.unwrap_or_default(),
+            context: runtimes.context.unwrap_or_default(),
         };
         if let Err(error) = maps.set_process(pid, entry) {
             self.free.give_back(first, count);
@@ -183,9 +189,19 @@ mod tests {
     #[test]
     fn a_mapping_is_laid_out_as_the_program_reads_it() {
         let placed = Placed { base: 0x20000, first_page: 7, pages: 2, first_rule: 100, rules: 4 };
-        let mapping = Mapping { range: 0x1000..0x1_0000_1000, bias: 5, table: None };
+        let mapping = Mapping { range: 0x1_0000_1000..0x3_0000_0002, bias: 5, table: None };
         let words = words_of(&mapping, placed);
-        assert_eq!(words, [0x1000, 0, 0x1000, 1, 5, 0, 0x20000, 0, 7, 2, 100, 4]);
+        assert_eq!(words, [0x1000, 1, 2, 3, 5, 0, 0x20000, 0, 7, 2, 100, 4]);
+    }
+
+    #[test]
+    fn each_runtime_has_a_bit() {
+        let (go, context) = (Some(GoInfo::default()), Some(ContextPlace::default()));
+        let of = |go, context| Runtimes { go, python: None, context }.bits();
+        assert_eq!(
+            [of(None, None), of(go, None), of(None, context), of(go, context)],
+            [0, 1, 4, 5]
+        );
     }
 
     #[test]

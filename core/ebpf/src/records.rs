@@ -33,6 +33,10 @@ pub enum RecordKind {
     /// The labels of the goroutine that the sample of that thread and time ran, which follows: the
     /// bytes of the words are what [`GoLabelText`](crate::GoLabelText) reads.
     GoLabels,
+    /// The attributes of the context that the thread of the sample of that time, which follows, has
+    /// published: the bytes of the words are what
+    /// [`ContextAttributes`](crate::ContextAttributes) reads. Its ids are in the sample.
+    Context,
 }
 
 /// One record of the ring.
@@ -79,6 +83,7 @@ pub(crate) fn read<'a>(record: &[u8], words: &'a mut Vec<u64>) -> Option<Record<
         4 => RecordKind::Exec,
         5 => RecordKind::Exit,
         6 => RecordKind::GoLabels,
+        7 => RecordKind::Context,
         _ => return None,
     };
     let (pid, tid) = (number(8)?, number(12)?);
@@ -139,7 +144,8 @@ mod tests {
         assert_eq!(kind(3, &[5_000]), Some(RecordKind::Resumed { chance: 0.25, blocked }));
         assert_eq!(kind(3, &[]), None);
         assert_eq!((kind(4, &[]), kind(5, &[])), (Some(RecordKind::Exec), Some(RecordKind::Exit)));
-        assert_eq!((kind(6, &[]), kind(7, &[])), (Some(RecordKind::GoLabels), None));
+        assert_eq!((kind(6, &[]), kind(8, &[])), (Some(RecordKind::GoLabels), None));
+        assert_eq!(kind(7, &[1]), Some(RecordKind::Context));
         assert_eq!((chance(u32::MAX), chance(0) > 0.0), (1.0, true));
     }
 }

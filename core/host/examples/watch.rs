@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = MachineOptions::default();
     options.sampling.off_cpu = arguments.iter().any(|argument| argument == "off-cpu");
     let _statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime)?;
-    let mut machine = Machine::start(options, |pid, comm| {
+    let mut machine = Machine::start(options, |pid, comm, _context| {
         Some(vec![
             ("service_name".to_owned(), comm.to_owned()),
             ("pid".to_owned(), pid.to_string()),

@@ -8,6 +8,7 @@ use crate::rights;
 use crate::series::BySeries;
 use crate::settings::Settings;
 use sondage::config::Target;
+use sondage::context::ProcessContext;
 use sondage::export::{self, ExportStats, Exporter, Sink};
 use sondage::profile::Profile;
 use sondage::resolve::Budget;
@@ -155,11 +156,13 @@ fn machine_options(settings: &Settings) -> MachineOptions {
 /// are the name of its thread.
 fn describer(
     identities: Arc<Mutex<Option<Identities>>>,
-) -> impl FnMut(u32, &str) -> Described + Send + 'static {
-    move |pid, comm| {
+) -> impl FnMut(u32, &str, Option<&ProcessContext>) -> Described + Send + 'static {
+    move |pid, comm, context| {
         let mut identities = lock(&identities);
         let by_name = || Some(vec![("service_name".to_owned(), comm.to_owned())]);
         let Some(identities) = identities.as_mut() else { return by_name() };
+        let attributes = context.map(|context| context.resource.iter().cloned().collect());
+        identities.set_context(pid, attributes.unwrap_or_default());
         match identities.describe(pid) {
             Some(found) => Some(found.labels.clone()),
             None if identities.is_excluded(pid) => None,

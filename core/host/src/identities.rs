@@ -16,7 +16,7 @@ use crate::text::{as_name_part, clean};
 const MAX_PROCESSES: usize = 4096;
 
 /// Names that say where a process runs: its own attributes may not.
-const RESERVED: [&str; 6] =
+pub(crate) const RESERVED: [&str; 6] =
     ["service_name", "namespace", "pod", "container", "node", "container_id"];
 
 /// What profiles of a process carry.

@@ -15,6 +15,7 @@ pub mod identity;
 pub mod kubernetes;
 mod machine;
 mod metrics;
+mod own_word;
 mod process;
 pub mod relabel;
 mod rights;
@@ -28,6 +29,7 @@ pub mod settings;
 mod tables;
 mod template;
 mod text;
+mod thread_local;
 mod waiting;
 mod yaml;
 

@@ -1,11 +1,13 @@
 //! The machine: from records to one profile of all processes.
 
-use crate::process::Process;
-use crate::runtimes::{GoLabelSets, GoPrograms};
+use crate::own_word::OwnWord;
+use crate::process::{Describe, Process};
+use crate::runtimes::{LabelSets, Programs, labels_of_go};
 use crate::series::SeriesKeys;
 use crate::tables::Tables;
 use crate::waiting::{Stop, Stops};
 use sondage::OutsideSample;
+use sondage::context::ProcessContext;
 use sondage::profile::{LossCause, Profile, ValueType};
 use sondage::resolve::{Budget, Files, Symbols};
 use sondage_ebpf::{Error, Host, HostOptions, Losses, Record, RecordKind};
@@ -19,11 +21,8 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Different files of all processes together.
 const MAX_FILES: usize = 16_384;
 
-/// How a process' profile is labelled: from its number and the name of its thread. `None` leaves it
-/// out.
+/// How a process' profile is labelled. `None` leaves it out.
 pub type Described = Option<Vec<(String, String)>>;
-
-type Describe = Box<dyn FnMut(u32, &str) -> Described + Send>;
 
 /// How to watch a machine.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +44,8 @@ pub struct MachineStats {
     pub complete: u64,
     /// Processes that are known now.
     pub processes: usize,
+    /// Of those, processes that are left out because a Sondage of their own samples them.
+    pub self_sampled: usize,
     /// Bytes that unwind tables take.
     pub table_bytes: usize,
     /// Unwind tables.
@@ -64,12 +65,12 @@ pub struct Machine {
     tables: Tables,
     symbols: Symbols,
     stops: Stops,
-    programs: GoPrograms,
-    go_labels: GoLabelSets,
+    programs: Programs,
+    label_sets: LabelSets,
     /// Processes that run another program now: what was sampled before is in the next profile.
     gone: Vec<Process>,
     keys: SeriesKeys,
-    describe: Describe,
+    describe: Box<Describe>,
     interval: Duration,
     stats: MachineStats,
     accounted: Losses,
@@ -77,14 +78,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts sampling. `describe` tells the labels of a process by its number and the name of a
-    /// thread of it.
+    /// Starts sampling. `describe` tells the labels of a process by its number, the name of a
+    /// thread of it, and what it says of itself (OTEP 4719). A process whose own Sondage samples it is
+    /// left out.
     ///
     /// # Errors
     /// Those of [`Host::start`].
     pub fn start(
         options: MachineOptions,
-        describe: impl FnMut(u32, &str) -> Described + Send + 'static,
+        describe: impl FnMut(u32, &str, Option<&ProcessContext>) -> Described + Send + 'static,
     ) -> Result<Self, Error> {
         let hertz = options.sampling.hertz.get();
         Ok(Self {
@@ -94,8 +96,8 @@ impl Machine {
             tables: Tables::default(),
             symbols: Symbols::new(options.symbols.clone()),
             stops: Stops::default(),
-            programs: GoPrograms::default(),
-            go_labels: GoLabelSets::default(),
+            programs: Programs::default(),
+            label_sets: LabelSets::default(),
             gone: Vec::new(),
             keys: SeriesKeys::default(),
             describe: Box::new(describe),
@@ -149,7 +151,8 @@ impl Machine {
             RecordKind::Sample | RecordKind::UnknownProcess => self.take_sample(record),
             RecordKind::Blocked { chance, .. } => {
                 let Record { pid, comm, words, time, .. } = *record;
-                self.stops.begin(record.tid, Stop::new(pid, comm, words, chance, time));
+                let set = self.label_sets.take(record.tid, time);
+                self.stops.begin(record.tid, Stop::new((pid, comm), set, words, chance, time));
             }
             RecordKind::Resumed { blocked, .. } => {
                 let ended = self.stops.end(record.tid, blocked);
@@ -160,7 +163,15 @@ impl Machine {
                 }
             }
             RecordKind::Exec => self.take_exec(record.pid),
-            RecordKind::GoLabels => self.go_labels.put(record.tid, record.time, record.words),
+            RecordKind::GoLabels => {
+                self.label_sets.put(record.tid, record.time, &labels_of_go(record.words));
+            }
+            RecordKind::Context => {
+                if let Some(process) = self.processes.get_mut(&record.pid) {
+                    let pairs = process.labels_of_context(record.words);
+                    self.label_sets.put(record.tid, record.time, &pairs);
+                }
+            }
             RecordKind::Exit => self.take_exit(record.pid),
         }
     }
@@ -171,17 +182,21 @@ impl Machine {
         self.stats.samples += 1;
         self.stats.complete += u64::from(sample.end == sondage_sampler::End::Root);
         let process = self.processes.entry(record.pid).or_insert_with(|| {
-            let labels = (self.describe)(record.pid, &thread);
+            let word = OwnWord::of(record.pid);
+            let labels = match word.samples_itself() {
+                true => None,
+                false => (self.describe)(record.pid, &thread, word.context()),
+            };
             let columns = (self.interval, self.options.sampling.off_cpu);
             let known = (record.pid, thread.as_str());
-            Process::learn(known, labels, columns, &mut self.files, &mut self.programs)
+            Process::learn(known, (word, labels), columns, &mut self.files, &mut self.programs)
         });
-        let set = self.go_labels.take(record.tid, record.time);
+        let set = self.label_sets.take(record.tid, record.time);
         let sample = OutsideSample {
             words: sample.frames,
             end: sample.end,
             weight: sample.weight,
-            labels: Labels { set, ..Labels::NONE },
+            labels: Labels { set, ..sample.labels },
             thread: &thread,
         };
         process.add(&sample, &mut self.files, &mut self.tables);
@@ -216,18 +231,21 @@ impl Machine {
         self.stops.charge(now, |stop, waited| add_waited(processes, stop, waited));
         let mut all = Profile::new(Vec::new());
         for mut process in std::mem::take(&mut self.gone) {
-            if let Some(profile) = process.finish(&mut self.files, &mut self.symbols) {
+            let profile = process.finish(&mut self.files, &mut self.symbols, &mut self.programs);
+            if let Some(profile) = profile {
                 self.keys.add(process.labels());
                 all.merge(&profile);
             }
         }
-        for (pid, process) in &mut self.processes {
-            if let Some(profile) = process.finish(&mut self.files, &mut self.symbols) {
+        for process in self.processes.values_mut() {
+            let Self { files, symbols, programs, describe, .. } = self;
+            let profile = process.finish(files, symbols, programs);
+            if let Some(profile) = &profile {
                 self.keys.add(process.labels());
-                if !process.ended {
-                    process.set_labels((self.describe)(*pid, process.name()));
-                }
-                all.merge(&profile);
+                all.merge(profile);
+            }
+            if !process.ended && (profile.is_some() || process.samples_itself()) {
+                process.describe_again(describe, files, programs);
             }
         }
         self.forget();
@@ -279,7 +297,9 @@ impl Machine {
         let (table_bytes, tables) = self.host.tables();
         let last_error = self.tables.last_error.clone().or_else(|| self.stats.last_error.clone());
         let processes = self.processes.len();
-        MachineStats { processes, table_bytes, tables, last_error, ..self.stats.clone() }
+        let own = self.processes.values().filter(|process| process.samples_itself());
+        let (self_sampled, stats) = (own.count(), self.stats.clone());
+        MachineStats { processes, self_sampled, table_bytes, tables, last_error, ..stats }
     }
 
     /// The programs, for those who measure them.
@@ -298,7 +318,8 @@ fn add_waited(processes: &mut HashMap<u32, Process>, stop: &Stop, waited: Durati
     let Some((sample, _)) = RawSample::read(&stop.words) else { return };
     if let Some(process) = processes.get_mut(&stop.pid) {
         let thread = name_of(&stop.comm);
-        let (words, end, labels) = (sample.frames, sample.end, Labels::NONE);
+        let (words, end) = (sample.frames, sample.end);
+        let labels = Labels { set: stop.set, ..sample.labels };
         let sample = OutsideSample { words, end, weight: 0, labels, thread: &thread };
         process.add_waited(&sample, waited);
     }

@@ -1,7 +1,9 @@
 //! One process of the machine: its code, its labels and its stacks.
 
-use crate::runtimes::{GoPrograms, Runtimes};
+use crate::own_word::OwnWord;
+use crate::runtimes::{Programs, Runtimes, labels_of_context};
 use crate::tables::Tables;
+use sondage::context::ProcessContext;
 use sondage::profile::Profile;
 use sondage::resolve::{FileIndex, Files, Mappings, Symbols};
 use sondage::{OutsideProcess, OutsideRuntimes, OutsideSample};
@@ -18,6 +20,10 @@ const MAX_MAPPINGS: usize = 2048;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const LOOK_SELDOM: Duration = Duration::from_secs(30);
 
+/// Tells the labels of a process: from its number, the name of a thread, and its process context.
+pub(crate) type Describe =
+    dyn FnMut(u32, &str, Option<&ProcessContext>) -> Option<Vec<(String, String)>> + Send;
+
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -25,6 +31,7 @@ pub(crate) struct Process {
     name: String,
     /// `None` for a process whose profile nobody wants.
     labels: Option<Vec<(String, String)>>,
+    word: OwnWord,
     mappings: Mappings,
     runtimes: Runtimes,
     stacks: OutsideProcess,
@@ -35,6 +42,9 @@ pub(crate) struct Process {
     /// When its mappings may be looked at again, and how long it will be until then the next time.
     next_look: Instant,
     pause: Duration,
+    /// The same for what it says of itself, because a thread's context had an unknown key.
+    next_word: Instant,
+    word_pause: Duration,
     samples: u64,
     last_sample: Instant,
     /// It has ended: it is forgotten with the next profile.
@@ -45,22 +55,23 @@ impl Process {
     /// Looks at a process that was just sampled. One that is gone already has no mappings.
     pub(crate) fn learn(
         (pid, name): (u32, &str),
-        labels: Option<Vec<(String, String)>>,
+        (word, labels): (OwnWord, Option<Vec<(String, String)>>),
         (interval, wall): (Duration, bool),
         files: &mut Files,
-        programs: &mut GoPrograms,
+        programs: &mut Programs,
     ) -> Self {
         let now = Instant::now();
         let mut mappings = Mappings::of(pid);
         let ended = mappings.refresh(files).is_err();
         let runtimes = match labels {
-            Some(_) => Runtimes::find(pid, &mappings, programs),
+            Some(_) => Runtimes::find(pid, &mappings, &word, programs),
             None => Runtimes::default(),
         };
         Self {
             pid,
             name: name.to_owned(),
             labels,
+            word,
             mappings,
             stacks: stacks(interval, wall, &runtimes),
             runtimes,
@@ -69,6 +80,8 @@ impl Process {
             changed: true,
             next_look: now + LOOK_AGAIN,
             pause: LOOK_AGAIN,
+            next_word: now,
+            word_pause: LOOK_AGAIN,
             samples: 0,
             last_sample: now,
             ended,
@@ -87,9 +100,7 @@ impl Process {
             let (range, bias) = (module.range.clone(), module.bias);
             mappings.push(Mapping { range, bias, table });
         }
-        if let Some(runtimes) = self.runtimes.for_programs() {
-            host.set_runtimes(self.pid, runtimes)?;
-        }
+        host.set_runtimes(self.pid, self.runtimes.for_programs())?;
         host.set_process(self.pid, &mappings)
     }
 
@@ -168,7 +179,12 @@ impl Process {
 
     /// The profile since the last one, with the labels of the process; `None` where nothing was
     /// sampled. Its mappings are looked at again for what was mapped in place of something else.
-    pub(crate) fn finish(&mut self, files: &mut Files, symbols: &mut Symbols) -> Option<Profile> {
+    pub(crate) fn finish(
+        &mut self,
+        files: &mut Files,
+        symbols: &mut Symbols,
+        programs: &mut Programs,
+    ) -> Option<Profile> {
         let labels = self.labels.clone()?;
         if std::mem::take(&mut self.samples) == 0 {
             return None;
@@ -185,21 +201,57 @@ impl Process {
             }
         }
         if self.runtimes.is_unfinished() {
-            self.runtimes = Runtimes::find(self.pid, &self.mappings, &mut GoPrograms::default());
-            self.stacks = stacks(self.interval, self.wall, &self.runtimes);
-            self.changed = true;
+            self.find_runtimes(programs);
         }
         Some(profile)
     }
 
-    /// Goes on with other labels: more may be known of its container by now.
-    pub(crate) fn set_labels(&mut self, labels: Option<Vec<(String, String)>>) {
-        self.labels = labels;
+    fn find_runtimes(&mut self, programs: &mut Programs) {
+        self.runtimes = Runtimes::find(self.pid, &self.mappings, &self.word, programs);
+        self.stacks = stacks(self.interval, self.wall, &self.runtimes);
+        self.changed = true;
     }
 
-    /// The name that its first sampled thread had.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// Goes on with other labels: more may be known of its container by now, and it may say more of
+    /// itself.
+    pub(crate) fn describe_again(
+        &mut self,
+        describe: &mut Describe,
+        files: &mut Files,
+        programs: &mut Programs,
+    ) {
+        self.word.look_again(self.pid);
+        let before = self.labels.take();
+        if !self.samples_itself() {
+            self.labels = describe(self.pid, &self.name, self.word.context());
+        }
+        if before.is_none() && self.labels.is_some() {
+            self.ended |= self.mappings.refresh(files).is_err();
+            self.find_runtimes(programs);
+        } else if self.labels.is_some() {
+            let Self { pid, mappings, word, .. } = self;
+            self.changed |= self.runtimes.find_context(*pid, mappings, word, programs);
+        }
+    }
+
+    /// Whether it is left out because a Sondage of its own samples it.
+    pub(crate) fn samples_itself(&self) -> bool {
+        self.word.samples_itself()
+    }
+
+    /// What the attributes of a thread's context say. New keys may have come since the process was
+    /// looked at.
+    pub(crate) fn labels_of_context(&mut self, words: &[u64]) -> Vec<(String, String)> {
+        let keys = self.word.thread_keys().unwrap_or_default();
+        let (pairs, unknown) = labels_of_context(words, keys);
+        let now = Instant::now();
+        if !unknown || now < self.next_word {
+            return pairs;
+        }
+        let changed = self.word.look(self.pid);
+        self.word_pause = if changed { LOOK_AGAIN } else { (self.word_pause * 2).min(LOOK_SELDOM) };
+        self.next_word = now + self.word_pause;
+        labels_of_context(words, self.word.thread_keys().unwrap_or_default()).0
     }
 
     /// The labels of the process.

@@ -1,27 +1,33 @@
 //! Runtimes of a process whose own structures the programs read: where these are, and what the words
 //! of samples mean that come of it.
 
+use crate::identities::RESERVED;
+use crate::own_word::OwnWord;
+use crate::text::{MAX_VALUE, as_name_part, clean};
+use crate::thread_local::ContextFiles;
 use sondage::LabelSet;
 use sondage::resolve::{CodeSource, FileIndex, GoLabels, GoRuntime, KnownFile, Mappings};
-use sondage_ebpf::{GoInfo, GoLabelText, PythonProcess, RecordedPython, python_frames};
+use sondage_ebpf::{
+    ContextAttributes, ContextPlace, GoInfo, GoLabelText, PythonProcess, RecordedPython,
+    python_frames,
+};
 use sondage_remote::{PythonInfo, RemoteCodes, RemoteMemory};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Labels of goroutines, by thread and time, that wait for their sample.
+/// Labels that came before their sample, by thread and time.
 #[derive(Debug, Default)]
-pub(crate) struct GoLabelSets {
+pub(crate) struct LabelSets {
     waiting: HashMap<u32, (u64, u32)>,
 }
 
-impl GoLabelSets {
-    /// Takes the labels of a sample that follows.
-    pub(crate) fn put(&mut self, tid: u32, time: u64, words: &[u64]) {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let Some(text) = GoLabelText::read(&bytes) else { return };
-        let pairs: Vec<(String, String)> = text.pairs().collect();
+impl LabelSets {
+    /// Takes labels of a sample that follows, beside others of the same one.
+    pub(crate) fn put(&mut self, tid: u32, time: u64, pairs: &[(String, String)]) {
+        let before = LabelSet::from_id(self.take(tid, time));
+        let pairs: Vec<(String, String)> = pairs.iter().filter_map(own_label).collect();
         let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        self.waiting.insert(tid, (time, LabelSet::EMPTY.with(pairs).id()));
+        self.waiting.insert(tid, (time, before.with(pairs).id()));
     }
 
     /// The label set of a sample; 0 where nothing was put for it.
@@ -33,13 +39,34 @@ impl GoLabelSets {
     }
 }
 
-/// Go programs that were looked at: many processes run the same one.
-#[derive(Debug, Default)]
-pub(crate) struct GoPrograms(HashMap<FileIndex, Option<GoInfo>>);
+/// A label as it is taken from a process; `None` for one that would say who it is or where it runs,
+/// also once a backend has spelled its name.
+fn own_label((key, value): &(String, String)) -> Option<(String, String)> {
+    let spelled = as_name_part(key);
+    let is_own = !RESERVED.contains(&spelled.as_str()) && !spelled.starts_with("__");
+    let clean = |text: &str| clean(text.as_bytes(), MAX_VALUE);
+    is_own.then(|| (clean(key), clean(value)))
+}
 
-impl GoPrograms {
+/// The labels of a goroutine.
+pub(crate) fn labels_of_go(words: &[u64]) -> Vec<(String, String)> {
+    GoLabelText::read(&bytes_of(words)).map(|text| text.pairs().collect()).unwrap_or_default()
+}
+
+fn bytes_of(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// Files that were looked at: many processes run the same ones.
+#[derive(Debug, Default)]
+pub(crate) struct Programs {
+    go: HashMap<FileIndex, Option<GoInfo>>,
+    contexts: ContextFiles,
+}
+
+impl Programs {
     fn of(&mut self, file: &KnownFile) -> Option<GoInfo> {
-        *self.0.entry(file.index).or_insert_with(|| {
+        *self.go.entry(file.index).or_insert_with(|| {
             let runtime = GoRuntime::of(&file.open().ok()?)?;
             let layout = match runtime.labels {
                 GoLabels::Absent => return None,
@@ -53,7 +80,8 @@ impl GoPrograms {
 
     /// Forgets files that are gone.
     pub(crate) fn forget(&mut self, is_known: impl Fn(FileIndex) -> bool) {
-        self.0.retain(|index, _| is_known(*index));
+        self.go.retain(|index, _| is_known(*index));
+        self.contexts.forget(is_known);
     }
 }
 
@@ -70,6 +98,7 @@ struct Python {
 pub(crate) struct Runtimes {
     go: Option<GoInfo>,
     python: Option<Python>,
+    context: Option<ContextPlace>,
 }
 
 /// No code objects: the process has no interpreter that is read.
@@ -87,7 +116,12 @@ impl CodeSource for NoCodes {
 
 impl Runtimes {
     /// Looks for them among the files of a process.
-    pub(crate) fn find(pid: u32, mappings: &Mappings, programs: &mut GoPrograms) -> Self {
+    pub(crate) fn find(
+        pid: u32,
+        mappings: &Mappings,
+        word: &OwnWord,
+        programs: &mut Programs,
+    ) -> Self {
         let executable = mappings.iter().next().map(|module| module.file);
         let executable = executable.and_then(|index| mappings.known(index));
         let go = executable.and_then(|file| programs.of(file));
@@ -97,17 +131,32 @@ impl Runtimes {
             .filter(|file| may_hold_python(file))
             .find_map(|file| PythonInfo::of_file(mappings, file, &memory).ok().flatten());
         let python = info.map(|info| Python { info, memory, codes: RemoteCodes::new() });
-        Self { go, python }
+        let mut found = Self { go, python, context: None };
+        found.find_context(pid, mappings, word, programs);
+        found
     }
 
-    /// What the programs are told; `None` where there is nothing to tell.
-    pub(crate) fn for_programs(&self) -> Option<sondage_ebpf::Runtimes> {
+    /// Looks where threads have their contexts, if the process says that they have some. Returns
+    /// whether that is somewhere else than before.
+    pub(crate) fn find_context(
+        &mut self,
+        pid: u32,
+        mappings: &Mappings,
+        word: &OwnWord,
+        programs: &mut Programs,
+    ) -> bool {
+        let memory = RemoteMemory::new(pid);
+        let place = word.thread_keys().and_then(|_| programs.contexts.place(mappings, &memory));
+        std::mem::replace(&mut self.context, place) != place
+    }
+
+    /// What the programs are told.
+    pub(crate) fn for_programs(&self) -> sondage_ebpf::Runtimes {
         let python = self
             .python
             .as_ref()
             .and_then(|python| PythonProcess::new(&python.info.outside, python.info.slot?));
-        let runtimes = sondage_ebpf::Runtimes { go: self.go, python };
-        (runtimes != sondage_ebpf::Runtimes::default()).then_some(runtimes)
+        sondage_ebpf::Runtimes { go: self.go, python, context: self.context }
     }
 
     /// Whether there is an interpreter that had not begun to run code when it was looked for.
@@ -160,8 +209,54 @@ impl Runtimes {
     }
 }
 
+/// The attributes of a thread's context, with their keys' names, and whether some key has none.
+pub(crate) fn labels_of_context(words: &[u64], keys: &[String]) -> (Vec<(String, String)>, bool) {
+    let bytes = bytes_of(words);
+    let Some(attributes) = ContextAttributes::read(&bytes) else { return (Vec::new(), false) };
+    let mut unknown = false;
+    let mut pairs = Vec::new();
+    for (index, value) in attributes.pairs() {
+        match keys.get(usize::from(index)) {
+            Some(key) => pairs.push((key.clone(), value)),
+            None => unknown = true,
+        }
+    }
+    (pairs, unknown)
+}
+
 /// Interpreters are in files of these names; a program that embeds one has it in itself.
 fn may_hold_python(file: &Arc<KnownFile>) -> bool {
     let name = file.module.path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with("libpython3") || name.starts_with("python3")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_have_their_keys_names_and_say_when_one_is_not_known() {
+        let keys = ["route".to_owned(), "tenant".to_owned()];
+        let words =
+            [u64::from_ne_bytes(*b"\x08\0\0\0\x01\x02ab"), u64::from_ne_bytes(*b"\0\x02/x....")];
+        let (pairs, unknown) = labels_of_context(&words, &keys);
+        let expected = [("tenant", "ab"), ("route", "/x")];
+        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert!(!unknown);
+        let (pairs, unknown) = labels_of_context(&words, &keys[..1]);
+        assert_eq!((pairs.len(), unknown), (1, true));
+        assert_eq!(labels_of_context(&words[..1], &keys), (Vec::new(), false));
+    }
+
+    #[test]
+    fn labels_of_one_sample_are_put_together_and_say_nothing_of_the_process() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut sets = LabelSets::default();
+        sets.put(7, 100, &[pair("route", "/a\n"), pair("pod", "other"), pair("__x", "y")]);
+        sets.put(7, 100, &[pair("host.side", "b"), pair("service.name", "bank")]);
+        let set = LabelSet::from_id(sets.take(7, 100)).pairs();
+        assert_eq!(set, [pair("host.side", "b"), pair("route", "/a\u{fffd}")]);
+        sets.put(7, 200, &[pair("route", "/a")]);
+        assert_eq!(sets.take(7, 300), 0, "of another sample");
+    }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(crate) struct Stop {
     pub(crate) pid: u32,
     pub(crate) comm: [u8; 16],
+    /// Its label set, without span and trace, which are in the words.
+    pub(crate) set: u32,
     pub(crate) words: Vec<u64>,
     chance: f64,
     since: u64,
@@ -16,9 +18,15 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    pub(crate) fn new(pid: u32, comm: [u8; 16], words: &[u64], chance: f64, since: u64) -> Self {
+    pub(crate) fn new(
+        (pid, comm): (u32, [u8; 16]),
+        set: u32,
+        words: &[u64],
+        chance: f64,
+        since: u64,
+    ) -> Self {
         let words = words.to_vec();
-        Self { pid, comm, words, chance, since, charged: Duration::ZERO }
+        Self { pid, comm, set, words, chance, since, charged: Duration::ZERO }
     }
 
     /// Hands out the time up to `blocked` that was not handed out before. Each stop that was looked
@@ -72,7 +80,7 @@ mod tests {
     fn a_stop_over_a_flush_is_handed_out_once() {
         let second = Duration::from_secs(1);
         let mut stops = Stops::default();
-        stops.begin(7, Stop::new(1, [0; 16], &[5], 0.5, 1_000_000_000));
+        stops.begin(7, Stop::new((1, [0; 16]), 0, &[5], 0.5, 1_000_000_000));
         let mut handed = Duration::ZERO;
         stops.charge(3_000_000_000, |stop, time| {
             assert_eq!(stop.words, [5]);
@@ -82,7 +90,7 @@ mod tests {
         let (_, rest) = stops.end(7, 5 * second).unwrap();
         assert_eq!(rest, 6 * second);
         assert!(stops.end(7, second).is_none());
-        stops.begin(8, Stop::new(2, [0; 16], &[], 1.0, 0));
+        stops.begin(8, Stop::new((2, [0; 16]), 0, &[], 1.0, 0));
         stops.forget(2);
         assert!(stops.end(8, second).is_none());
     }
