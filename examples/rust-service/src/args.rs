@@ -88,9 +88,12 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Command> {
         (Some("load"), Flags { volume, out: None, addr: Some(addr), profiler: None }) => {
             Ok(Command::Load(LoadOptions { volume, addr }))
         }
+        (Some("load"), Flags { profiler: Some(_), .. }) => {
+            Err(usage("--profiler belongs to demo, not to load".into()))
+        }
         (Some("load"), Flags { addr: None, .. }) => Err(usage("load needs --addr".into())),
         (Some("demo"), _) => Err(usage("--addr belongs to load, not to demo".into())),
-        (Some("load"), _) => Err(usage("--out and --profiler belong to demo, not to load".into())),
+        (Some("load"), _) => Err(usage("--out belongs to demo, not to load".into())),
         (Some("--help" | "help"), _) => Ok(Command::Help),
         (Some(other), _) => Err(usage(format!("no command `{other}`: it is demo or load"))),
         (None, _) => Err(usage("which command: demo or load?".into())),
