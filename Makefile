@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-host demo-node demo-python demo-jvm test lint wheel npm jar storm storm-jvm storm-node storm-python page backends test-backends
+.PHONY: demo demo-host demo-node demo-python demo-jvm test lint lint-deploy wheel npm jar storm storm-jvm storm-node storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -28,6 +28,9 @@ demo-host: ## One flame graph of the machine, with the services without Sondage 
 
 test: ## Formatting, lints, documentation and every test
 	bash tools/check
+
+lint-deploy: ## The chart against its promises, the manifests against the chart (needs Go; 2 minutes once)
+	deploy/check
 
 lint: ## Formatting and lints only
 	bash tools/check lint

@@ -37,6 +37,11 @@ const MOVABLE_STRIPPED: Build = Build { link: "-s -w", ..MOVABLE };
 const WITH_C: Build = Build { cgo: true, ..PLAIN };
 const WITH_C_MOVABLE_STRIPPED: Build = Build { cgo: true, ..MOVABLE_STRIPPED };
 
+/// Whether every way of building is tried, which takes minutes where Go has nothing cached.
+fn is_full() -> bool {
+    std::env::var("SONDAGE_STORM").is_ok_and(|size| size == "full")
+}
+
 fn build(folder: &Folder, build: &Build) -> PathBuf {
     let out = folder.path("program");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/go/pcs");
@@ -145,7 +150,9 @@ fn a_stripped_go_program_has_all_of_its_names() {
 #[test]
 fn a_go_program_that_may_lie_anywhere_has_all_of_its_names() {
     if has_go("a_go_program_that_may_lie_anywhere_has_all_of_its_names") {
-        assert!(compare(&MOVABLE) > 100_000);
+        if is_full() {
+            assert!(compare(&MOVABLE) > 100_000);
+        }
         assert!(compare(&MOVABLE_STRIPPED) > 100_000);
     }
 }
@@ -153,7 +160,9 @@ fn a_go_program_that_may_lie_anywhere_has_all_of_its_names() {
 #[test]
 fn a_go_program_with_c_in_it_has_all_of_its_names() {
     if has_go("a_go_program_with_c_in_it_has_all_of_its_names") {
-        assert!(compare(&WITH_C) > 100_000);
+        if is_full() {
+            assert!(compare(&WITH_C) > 100_000);
+        }
         assert!(compare(&WITH_C_MOVABLE_STRIPPED) > 100_000);
     }
 }
