@@ -4,6 +4,7 @@
 use crate::watch::{Program, Watched, has_ebpf, samples};
 use sondage::{Agent, Config};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The process in question; run by the tests below.
@@ -29,10 +30,13 @@ fn a_process_with_sondage_inside() {
     }
 }
 
+/// One test at a time: each counts such processes on the whole machine.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Starts it, with this before.
 fn start(prepare: &str) -> Program {
     let test = "handed_over::a_process_with_sondage_inside";
-    let command = format!("{prepare} exec \"$0\" --exact {test} --ignored");
+    let command = format!("{prepare} \"$0\" --exact {test} --ignored");
     let program = std::env::current_exe().unwrap();
     let child = Command::new("bash").arg("-c").arg(command).arg(program).spawn().unwrap();
     Program(child)
@@ -43,8 +47,10 @@ fn one_that_can_take_no_samples_is_seen_under_its_name_until_it_can() {
     if !has_ebpf("context: handed over") {
         return;
     }
-    // Without queued signals there are no timers; the library here has no eBPF engine.
-    let program = start("ulimit -S -i 0;");
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // Without queued signals there are no timers, and without rights no eBPF.
+    let without = "setpriv --bounding-set=-bpf,-perfmon,-sys_admin";
+    let program = start(&format!("ulimit -S -i 0; exec {without}"));
     let mut watched = Watched::start(program.0.id(), false);
     watched.period(Duration::from_secs(2));
     let (profile, stats) = watched.period(Duration::from_secs(2));
@@ -72,7 +78,8 @@ fn one_that_samples_itself_is_not_counted_twice() {
     if !has_ebpf("context: samples itself") {
         return;
     }
-    let program = start("");
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = start("exec");
     std::thread::sleep(Duration::from_secs(1));
     let mut watched = Watched::start(program.0.id(), false);
     let (profile, stats) = watched.period(Duration::from_secs(2));
