@@ -70,7 +70,7 @@ page: ## Rebuilds viewer/dist/page.html
 TABLES = sample-cost memory accuracy label-change overhead payload survive backends wire storage
 ENGINES = none sondage pprof pprof-framehop pyroscope
 
-.PHONY: bench bench-build bench-node bench-python bench-unwind $(TABLES:%=bench-%)
+.PHONY: bench bench-build bench-ebpf bench-node bench-python bench-unwind $(TABLES:%=bench-%)
 
 bench: $(TABLES:%=bench-%) bench-unwind ## Every table
 
@@ -91,6 +91,9 @@ bench-python: ## Sondage for Python beside pyroscope-io, ddtrace and py-spy: hal
 
 bench-node: ## Sondage for Node.js beside Datadog's, Pyroscope's and V8's own profiler: two hours
 	bench/node/run shares lines labels cost http memory stalls await start $(if $(ROUNDS),rounds=$(ROUNDS))
+
+bench-ebpf: ## The host agent beside 50, 200 and 1,000 processes: 10 minutes, as root
+	bench/ebpf/run
 
 bench-jvm: ## Sondage for the JVM beside async-profiler, pyroscope-java and JFR: two hours
 	bench/jvm/run shares virtual cost start $(if $(ROUNDS),rounds=$(ROUNDS))
