@@ -5,11 +5,11 @@ of 20 programs, while an agent watches the machine.
 """
 
 import datetime
+import json
 import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +19,7 @@ import kernel
 
 PLACE = pathlib.Path(os.environ["BENCH_PLACE"])
 PROGRAMS = 20
-HERTZ = 19
+HERTZ = int(os.environ.get("HERTZ", 19))
 SHARE = 1
 SWITCH = "sondage_switch"
 
@@ -42,7 +42,7 @@ class Sondage:
         self.process.send_signal(signal.SIGINT)
         said = self.process.communicate(timeout=60)[1]
         assert self.process.returncode == 0, said
-        found = re.search(r"([\d.]+) % with whole stacks", said)
+        found = re.search(r"([\d.]+) % but for those", said)
         return f"{found[1]} %" if found else said
 
 
@@ -52,19 +52,17 @@ class OpenTelemetry:
     name = "OpenTelemetry's"
 
     def __init__(self, folder, _):
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
         self.collector = subprocess.Popen(
-            [os.environ["COLLECTOR"], f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL)
-        command = [os.environ["OTEL_PROFILER"], "-collection-agent", f"127.0.0.1:{port}",
-                   "-disable-tls", "-samples-per-second", str(HERTZ)]
+            [os.environ["COLLECTOR"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        address = json.loads(self.collector.stdout.readline())["address"]
+        command = [os.environ["OTEL_PROFILER"], "-collection-agent", address, "-disable-tls",
+                   "-samples-per-second", str(HERTZ)]
         self.said = open(pathlib.Path(folder, "said"), "w+")
         self.process = subprocess.Popen(command, stderr=self.said, stdout=self.said)
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
+        assert self.process.wait(60) == 0, "it has failed"
         self.collector.kill()
         self.collector.wait()
         return "–"

@@ -5,6 +5,7 @@ mod binding;
 mod built;
 mod ctl;
 mod doctor;
+mod host_agent;
 mod hostile;
 mod java;
 mod outside;

@@ -18,6 +18,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define LOWEST_CODE 4096
 /* The top byte of a frame word is its kind: an address may not reach into it. */
 #define BEYOND_CODE (1ULL << 56)
+/* The inode of the pid namespace that all others lie in: PROC_PID_INIT_INO of linux/proc_ns.h. */
+#define FIRST_PID_NAMESPACE 0xEFFFFFFCU
 
 INLINE void count(u32 counter)
 {
@@ -330,6 +332,13 @@ INLINE struct walk *new_walk(enum scratch scratch, struct bpf_pidns_info ids)
 /* The running thread. False: it is none of those that the loader's pid namespace sees. */
 INLINE int identify(struct bpf_pidns_info *ids)
 {
+	/* It numbers the processes of all others too; the helper below knows those that are in no other. */
+	if (pid_namespace_inode == FIRST_PID_NAMESPACE) {
+		u64 both = bpf_get_current_pid_tgid();
+		ids->tgid = both >> 32;
+		ids->pid = (u32)both;
+		return ids->tgid != 0;
+	}
 	return !bpf_get_ns_current_pid_tgid(pid_namespace_device, pid_namespace_inode, ids,
 					    sizeof(*ids)) &&
 	       ids->tgid;

@@ -42,6 +42,9 @@ pub struct MachineStats {
     pub samples: u64,
     /// Of those, stacks that reach their root.
     pub complete: u64,
+    /// Samples of processes whose code was not known yet, most often the first of one: of their stacks
+    /// there is the innermost frame only.
+    pub of_unknown: u64,
     /// Processes that are known now.
     pub processes: usize,
     /// Of those, processes that are left out because a Sondage of their own samples them.
@@ -50,6 +53,8 @@ pub struct MachineStats {
     pub table_bytes: usize,
     /// Unwind tables.
     pub tables: usize,
+    /// How often a table found no room. It is tried again after each profile.
+    pub refused_tables: u64,
     /// What was lost.
     pub losses: Losses,
     /// The last thing that went wrong.
@@ -180,6 +185,7 @@ impl Machine {
         let Some((sample, _)) = RawSample::read(record.words) else { return };
         let thread = name_of(&record.comm);
         self.stats.samples += 1;
+        self.stats.of_unknown += u64::from(record.kind == RecordKind::UnknownProcess);
         self.stats.complete += u64::from(sample.end == sondage_sampler::End::Root);
         let process = self.processes.entry(record.pid).or_insert_with(|| {
             let word = OwnWord::of(record.pid);
@@ -299,7 +305,9 @@ impl Machine {
         let processes = self.processes.len();
         let own = self.processes.values().filter(|process| process.samples_itself());
         let (self_sampled, stats) = (own.count(), self.stats.clone());
-        MachineStats { processes, self_sampled, table_bytes, tables, last_error, ..stats }
+        let refused_tables = self.tables.refused;
+        let stats = MachineStats { processes, self_sampled, refused_tables, ..stats };
+        MachineStats { table_bytes, tables, last_error, ..stats }
     }
 
     /// The programs, for those who measure them.

@@ -30,8 +30,10 @@ pub(crate) struct Tables {
     states: HashMap<FileIndex, State>,
     queue: Vec<Arc<KnownFile>>,
     builder: Option<Builder>,
-    /// Files whose table found no room.
+    /// How often a table found no room, since the start.
     pub(crate) refused: u64,
+    /// One has found none since they were last tried again.
+    is_short: bool,
     /// The last thing that went wrong.
     pub(crate) last_error: Option<String>,
 }
@@ -113,7 +115,9 @@ impl Tables {
         match host.put_table(&table.as_table()) {
             Ok(id) => State::Put(id),
             Err(error) => {
-                self.refused += u64::from(error.kind() == ErrorKind::Full);
+                let full = error.kind() == ErrorKind::Full;
+                self.refused += u64::from(full);
+                self.is_short |= full;
                 self.last_error = Some(error.to_string());
                 State::None
             }
@@ -131,7 +135,7 @@ impl Tables {
 
     /// Files whose table found no room are tried again.
     pub(crate) fn try_again(&mut self, files: &Files) {
-        if std::mem::take(&mut self.refused) == 0 {
+        if !std::mem::take(&mut self.is_short) {
             return;
         }
         let none: Vec<FileIndex> = self

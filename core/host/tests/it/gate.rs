@@ -1,0 +1,25 @@
+//! Whether the tests can run here, and one at a time: each engine samples the whole process.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Waits for its turn. `None`, after a line that no capture hides, where the engine cannot run;
+/// with `SONDAGE_REQUIRE_EBPF=1` that is a failure.
+pub(crate) fn enter(test: &str) -> Option<MutexGuard<'static, ()>> {
+    let missing = super::probe();
+    if missing.is_empty() {
+        return Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    let reasons: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    let reasons = reasons.join("\n    ");
+    assert!(
+        std::env::var_os("SONDAGE_REQUIRE_EBPF").is_none_or(|value| value != "1"),
+        "SONDAGE_REQUIRE_EBPF=1, but {test} cannot run:\n    {reasons}"
+    );
+    // Not `eprintln`: the test harness would swallow it.
+    let line = format!("\n*** SKIPPED {test}: eBPF is not available here\n    {reasons}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    None
+}

@@ -1,0 +1,14 @@
+//! The machine as a whole: what is sampled of programs that come, change and go, and what is left
+//! behind. Needs root and eBPF; the skip is announced elsewhere.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod ceiling;
+mod changes;
+mod gate;
+mod lifecycle;
+mod namespaces;
+mod sharing;
+mod stacks;
+mod target;
+
+use sondage_host::missing as probe;

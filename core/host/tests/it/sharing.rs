@@ -1,0 +1,42 @@
+//! Unwind tables that processes share.
+
+use crate::gate;
+use crate::stacks::{of, options, share, watch, work_for};
+use crate::target::{Scratch, Target};
+use std::time::Duration;
+
+const PROCESSES: usize = 24;
+
+#[test]
+fn processes_of_one_program_share_its_table_and_it_goes_with_the_last() {
+    let test = "processes_of_one_program_share_its_table_and_it_goes_with_the_last";
+    let Some(_turn) = gate::enter(test) else { return };
+    let scratch = Scratch::new();
+    // It has its libraries in itself: what it has of tables is its own.
+    let program = scratch.build("alone", &["target.c"], &["-static", "-Wno-all"]);
+    let mut machine = watch(options());
+    let mut first = vec![Target::run(&program, &["run"])];
+    work_for(&mut machine, Duration::from_secs(1));
+    machine.flush();
+    let before = machine.stats();
+    first.extend((1..PROCESSES).map(|_| Target::run(&program, &["run"])));
+    work_for(&mut machine, Duration::from_secs(3));
+    let profile = machine.flush();
+    let with_all = machine.stats();
+    let whole = |stack: &crate::stacks::Stack| stack.is_whole_with(&["spin", "before", "main"]);
+    for target in &first {
+        let stacks = of(&profile, target.pid());
+        let (all, part) = share(&stacks, whole);
+        assert!(all >= 5 && part > 0.6, "{part} of {all}: {stacks:#?}");
+    }
+    // Others may begin on this machine meanwhile, each with few files.
+    let most = before.tables + PROCESSES / 3;
+    assert!(with_all.tables <= most, "{before:?}, then {with_all:?}");
+    assert!(with_all.processes >= before.processes + PROCESSES - 4, "{with_all:?}");
+    drop(first);
+    work_for(&mut machine, Duration::from_millis(300));
+    machine.flush();
+    let after = machine.stats();
+    assert!(after.tables < with_all.tables, "{with_all:?}, then {after:?}");
+    assert!(after.processes + PROCESSES - 8 <= with_all.processes, "{with_all:?}, then {after:?}");
+}

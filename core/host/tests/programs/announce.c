@@ -1,0 +1,6 @@
+#include <stdio.h>
+
+void announce(void) {
+    puts("started");
+    fflush(stdout);
+}
