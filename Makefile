@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-host demo-node demo-python demo-jvm test lint lint-deploy wheel npm jar storm storm-jvm storm-node storm-python page backends test-backends
+.PHONY: demo demo-host demo-node demo-python demo-jvm test lint lint-deploy wheel npm jar storm storm-host storm-jvm storm-node storm-python page backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
 	$(CARGO) build --release -p rust-service
@@ -46,6 +46,9 @@ jar: ## The agent for Java, target/jvm/sondage.jar
 
 storm: ## The proofs at the sizes that are published: 19 minutes on an idle machine
 	SONDAGE_STORM=full $(CARGO) test --release -p sondage --all-features --test proofs -- --nocapture --test-threads=1
+
+storm-host: ## Watching the machine begun, ended and killed 1,000 times each, as root: 6 minutes
+	SONDAGE_STORM=full $(CARGO) test -p sondage-host --test it -- lifecycle --nocapture
 
 storm-python: ## The same for Python, on each version: 20 minutes
 	SONDAGE_STORM=full bindings/python/check tests.test_proofs
