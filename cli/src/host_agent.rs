@@ -13,8 +13,8 @@ use sondage_host::{HostAgent, MachineStats, Settings};
 use crate::args;
 use crate::error::Error;
 use crate::format::Format;
-use crate::interrupt::Interrupt;
 use crate::output;
+use crate::signals::Signals;
 
 /// Exit code where the kernel or the rights of the process do not allow it.
 const UNAVAILABLE: u8 = 3;
@@ -27,7 +27,7 @@ pub(crate) fn run(options: &args::HostAgent) -> Result<u8, Error> {
         return check(&settings);
     }
     // Before any thread begins, so that each has it blocked.
-    let interrupt = Interrupt::take()?;
+    let interrupt = Signals::take_ending()?;
     let mut agent = HostAgent::start(&settings, Proc::default()).map_err(of_settings)?;
     agent.warnings.iter().for_each(|warning| output::say(warning));
     if output::is_watched() {

@@ -32,13 +32,13 @@ mod host_agent;
 #[path = "host_agent_off.rs"]
 mod host_agent;
 mod inject;
-mod interrupt;
 mod library;
 mod output;
 mod outside;
 mod push;
 mod record;
 mod report;
+mod signals;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

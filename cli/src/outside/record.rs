@@ -12,8 +12,8 @@ use crate::deliver::Push;
 use crate::error::Error;
 use crate::file;
 use crate::format::Format;
-use crate::interrupt::Interrupt;
 use crate::output;
+use crate::signals::Signals;
 
 /// Functions in the printed table.
 const TOP: usize = 10;
@@ -33,7 +33,7 @@ pub(crate) fn run(options: &args::Record, pid: u32) -> Result<u8, Error> {
     let process = super::open(pid)?;
     let program = super::program(pid);
     let mut recorder = Recorder::new(process, options.hz, false);
-    let interrupt = Interrupt::take()?;
+    let interrupt = Signals::take_ending()?;
     if output::is_watched() && options.duration.is_none() {
         output::say("recording; Ctrl-C ends it");
     }

@@ -8,8 +8,8 @@ use sondage_remote::Recorder;
 use super::record::table;
 use crate::args;
 use crate::error::Error;
-use crate::interrupt::Interrupt;
 use crate::output;
+use crate::signals::Signals;
 
 /// Moves to the upper left corner of a terminal and clears what is there.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
@@ -18,7 +18,7 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 pub(crate) fn run(options: &args::Top) -> Result<u8, Error> {
     let process = super::open(options.pid)?;
     let mut recorder = Recorder::new(process, options.hz, false);
-    let interrupt = Interrupt::take()?;
+    let interrupt = Signals::take_ending()?;
     let program = super::program(options.pid);
     let on_terminal = std::io::stdout().is_terminal() && !options.once;
     let begun = Instant::now();

@@ -1,17 +1,14 @@
-//! The recorded program, and the signals that concern it and us.
+//! The recorded program, and what signals mean for it and us.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{self, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
@@ -19,15 +16,13 @@ use super::injected::Injected;
 use super::session::Session;
 use crate::error::Error;
 use crate::output;
+use crate::signals::Signals;
 
 /// What is looked at even if no signal tells of it.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Signals that end a program by default and that we outlive.
 const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
-
-/// `si_code` of a signal that was queued with a value.
-const SI_QUEUE: i32 = -1;
 
 /// The running program.
 #[derive(Debug)]
@@ -68,7 +63,7 @@ impl Child {
             Error { code, ..Error::of_file(Path::new(program), error) }
         })?;
         // Afterwards, since the program would inherit what is blocked here.
-        match Signals::take() {
+        match Signals::take(ENDING.into_iter().chain([Signal::SIGCHLD])) {
             Ok(signals) => Ok(Self { process, signals, interrupts: 0, cpu_before }),
             Err(error) => {
                 let _ = process.kill();
@@ -127,52 +122,6 @@ impl Child {
             }
         }
         None
-    }
-}
-
-/// Signals as readable events. The mask is given back when dropped.
-#[derive(Debug)]
-struct Signals {
-    events: SignalFd,
-    mask_before: SigSet,
-}
-
-impl Signals {
-    fn take() -> Result<Self, Error> {
-        let failed = |errno| Error::new(format!("cannot wait for signals: {errno}"));
-        let mut ours = SigSet::empty();
-        ENDING.into_iter().chain([Signal::SIGCHLD]).for_each(|signal| ours.add(signal));
-        let mask_before = SigSet::thread_get_mask().map_err(failed)?;
-        ours.thread_block().map_err(failed)?;
-        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        let events = SignalFd::with_flags(&ours, flags).map_err(failed)?;
-        Ok(Self { events, mask_before })
-    }
-
-    fn wait(&self, longest: Duration) -> Result<(), Error> {
-        // One more, so that what is left of a millisecond is not waited for in a loop.
-        let millis = u16::try_from(longest.as_millis() + 1).unwrap_or(u16::MAX);
-        let mut events = [PollFd::new(self.events.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut events, PollTimeout::from(millis)) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(errno) => Err(Error::new(format!("cannot wait for signals: {errno}"))),
-        }
-    }
-
-    /// The next signal, and whether a process sent it.
-    fn next(&self) -> Option<(Signal, bool)> {
-        let event = self.events.read_signal().ok()??;
-        let signal = Signal::try_from(i32::try_from(event.ssi_signo).ok()?).ok()?;
-        // A thread that does not block it has handed it over, with the code that it came with.
-        let handed_over = event.ssi_code == SI_QUEUE && event.ssi_pid == process::id();
-        let code = if handed_over { event.ssi_int } else { event.ssi_code };
-        Some((signal, code <= 0))
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        let _ = self.mask_before.thread_set_mask();
     }
 }
 

@@ -236,15 +236,8 @@ impl Machine {
         let processes = &mut self.processes;
         self.stops.charge(now, |stop, waited| add_waited(processes, stop, waited));
         let mut all = Profile::new(Vec::new());
-        for mut process in std::mem::take(&mut self.gone) {
-            let profile = process.finish(&mut self.files, &mut self.symbols, &mut self.programs);
-            if let Some(profile) = profile {
-                self.keys.add(process.labels());
-                all.merge(&profile);
-            }
-        }
-        for process in self.processes.values_mut() {
-            let Self { files, symbols, programs, describe, .. } = self;
+        let Self { files, symbols, programs, describe, .. } = self;
+        for process in self.gone.iter_mut().chain(self.processes.values_mut()) {
             let profile = process.finish(files, symbols, programs);
             if let Some(profile) = &profile {
                 self.keys.add(process.labels());
@@ -254,6 +247,7 @@ impl Machine {
                 process.describe_again(describe, files, programs);
             }
         }
+        self.gone.clear();
         self.forget();
         let start = std::mem::replace(&mut self.start, SystemTime::now());
         all.meta.duration = start.elapsed().unwrap_or_default();

@@ -2,7 +2,7 @@
 //! runs in it.
 
 use sondage::context::ProcessContext;
-use sondage_remote::RemoteMemory;
+use sondage_remote::{RemoteMemory, inner_number};
 use sondage_sampler::MARKER_PREFIX;
 
 /// A process that says nothing is asked so often: one that just began may say it a moment later.
@@ -77,12 +77,8 @@ fn agent_of(line: &str) -> Option<u32> {
 /// Whether a process calls itself by this number, in its own pid namespace or in this one. Another
 /// one's mark was inherited over a fork.
 fn is_number_of(number: u32, pid: u32) -> bool {
-    let inner = || {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-        numbers.split_ascii_whitespace().next_back()?.parse().ok()
-    };
-    number == pid || inner() == Some(number)
+    let inner = || inner_number(pid, pid.cast_signed());
+    number == pid || inner() == number.cast_signed()
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use sondage_ebpf::{
 };
 use sondage_remote::{PythonInfo, RemoteCodes, RemoteMemory};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Labels that came before their sample, by thread and time.
 #[derive(Debug, Default)]
@@ -128,7 +127,7 @@ impl Runtimes {
         let memory = RemoteMemory::new(pid);
         let info = mappings
             .files()
-            .filter(|file| may_hold_python(file))
+            .filter(|file| PythonInfo::may_be_in(file))
             .find_map(|file| PythonInfo::of_file(mappings, file, &memory).ok().flatten());
         let python = info.map(|info| Python { info, memory, codes: RemoteCodes::new() });
         let mut found = Self { go, python, context: None };
@@ -222,12 +221,6 @@ pub(crate) fn labels_of_context(words: &[u64], keys: &[String]) -> (Vec<(String,
         }
     }
     (pairs, unknown)
-}
-
-/// Interpreters are in files of these names; a program that embeds one has it in itself.
-fn may_hold_python(file: &Arc<KnownFile>) -> bool {
-    let name = file.module.path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with("libpython3") || name.starts_with("python3")
 }
 
 #[cfg(test)]

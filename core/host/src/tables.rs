@@ -43,7 +43,7 @@ impl Tables {
     pub(crate) fn of(&mut self, file: &Arc<KnownFile>) -> Option<TableId> {
         let queue = &mut self.queue;
         let state = self.states.entry(file.index).or_insert_with(|| {
-            if file.segments.is_empty() && file.module.bytes.is_none() {
+            if !file.may_have_table() {
                 State::None
             } else if file.eh_frame > EAGER_EH_FRAME {
                 State::Dear

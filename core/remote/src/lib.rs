@@ -33,5 +33,6 @@ pub use python::PythonInfo;
 pub use python::RemoteCodes;
 pub use recorder::Recorder;
 pub use recorder::StopTimes;
+pub use status::inner_number;
 pub use stop::Stopped;
 pub use stop::Tracer;

@@ -23,6 +23,12 @@ pub(crate) struct Python {
 }
 
 impl PythonInfo {
+    /// Whether a file has the name of an interpreter's. A program that embeds one has it in itself.
+    pub fn may_be_in(file: &KnownFile) -> bool {
+        let name = file.module.path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("libpython3") || name.starts_with("python3")
+    }
+
     /// The interpreter in a file that a process has mapped; `None` if it holds none.
     ///
     /// # Errors

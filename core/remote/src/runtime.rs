@@ -2,7 +2,7 @@
 
 use crate::hotspot::HotSpot;
 use crate::memory::RemoteMemory;
-use crate::python::Python;
+use crate::python::{Python, PythonInfo};
 use crate::v8::V8;
 use sondage::OutsideRuntimes;
 use sondage::resolve::{KnownFile, Mappings, symbols_matching};
@@ -48,7 +48,7 @@ impl Attached {
         for file in mappings.files() {
             let path = &file.module.path;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with("libpython3") || name.starts_with("python3") {
+            if PythonInfo::may_be_in(file) {
                 match Python::find(mappings, file, memory) {
                     Ok(Some(python)) => attached.python = Some(python),
                     Ok(None) => {}

@@ -45,7 +45,7 @@ pub(crate) fn threads(pid: u32) -> BTreeSet<i32> {
 }
 
 /// A thread's number in the innermost namespace that it is in.
-pub(crate) fn inner_number(pid: u32, tid: i32) -> i32 {
+pub fn inner_number(pid: u32, tid: i32) -> i32 {
     let numbers = of_thread(pid, tid).map(|status| status.numbers("NSpid:")).unwrap_or_default();
     numbers.last().and_then(|number| i32::try_from(*number).ok()).unwrap_or(tid)
 }

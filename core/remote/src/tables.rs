@@ -15,7 +15,7 @@ pub(crate) struct Tables {
 impl Tables {
     /// Builds those that are missing: some 10 ms a megabyte of `.eh_frame`.
     pub(crate) fn build(&mut self, mappings: &Mappings) {
-        for file in mappings.files().filter(|file| file.eh_frame > 0) {
+        for file in mappings.files().filter(|file| file.may_have_table()) {
             if self.built.contains_key(&file.index) {
                 continue;
             }

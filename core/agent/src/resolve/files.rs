@@ -4,10 +4,10 @@ use super::elf::Segment;
 use super::error::ResolveError;
 use super::image::Image;
 use super::maps::MapLine;
+use super::module_file::ModuleFile;
 use super::own_memory::read_memory;
 use super::reach::Reach;
 use super::source::FileIdentity;
-use super::symbols::ModuleFile;
 use super::tables::MAX_EH_FRAME;
 use std::collections::HashMap;
 use std::fs::File;
@@ -55,6 +55,12 @@ impl KnownFile {
     /// As [`Image::open`], and when it cannot be reached any more.
     pub fn open(&self) -> Result<Image, ResolveError> {
         self.module.open()
+    }
+
+    /// Whether there is something to make an unwind table of: an ELF file, which Go's tables may be in
+    /// without an `.eh_frame`, or the vDSO.
+    pub fn may_have_table(&self) -> bool {
+        !self.segments.is_empty() || self.module.bytes.is_some()
     }
 
     /// Where a line of `/proc/PID/maps` that maps this file begins in the file's own address space;

@@ -10,6 +10,7 @@
 )]
 
 use crate::child::{PATIENCE, isolated};
+use crate::gate;
 use crate::notified::Filter;
 use crate::sys;
 use crate::workload::burn;
@@ -18,7 +19,6 @@ use sondage::context::ProcessContext;
 use sondage::profile::Profile;
 use sondage::{Agent, Config, Stats};
 use std::ffi::{c_int, c_void};
-use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -26,21 +26,6 @@ use std::time::Duration;
 
 const HZ: u32 = 100;
 const INTERVAL: u64 = 10_000_000;
-
-/// Whether eBPF can be had; says so, past any capture, where it cannot. With
-/// `SONDAGE_REQUIRE_EBPF=1` that is a failure.
-fn has_ebpf(test: &str) -> bool {
-    let missing: Vec<String> = sondage_ebpf::probe().iter().map(ToString::to_string).collect();
-    if missing.is_empty() {
-        return true;
-    }
-    let reasons = missing.join("\n    ");
-    let required = std::env::var_os("SONDAGE_REQUIRE_EBPF").is_some_and(|value| value == "1");
-    assert!(!required, "SONDAGE_REQUIRE_EBPF=1, but {test} cannot run:\n    {reasons}");
-    let line = format!("\n*** SKIPPED {test}: eBPF is not available here\n    {reasons}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    false
-}
 
 fn config() -> Config {
     Config {
@@ -198,7 +183,7 @@ impl Busy {
 #[test]
 fn without_queued_signals_ebpf_takes_the_samples_until_there_are_some() {
     isolated(PATIENCE, || {
-        if !has_ebpf("fallback: RLIMIT_SIGPENDING") {
+        if !gate::has_ebpf("fallback: RLIMIT_SIGPENDING") {
             return;
         }
         limit_pending(0);
@@ -228,7 +213,7 @@ fn without_queued_signals_ebpf_takes_the_samples_until_there_are_some() {
 #[test]
 fn where_a_filter_refuses_timers_ebpf_takes_the_samples_until_it_allows_them() {
     isolated(PATIENCE, || {
-        if !has_ebpf("fallback: seccomp") {
+        if !gate::has_ebpf("fallback: seccomp") {
             return;
         }
         let filter = Filter::of(libc::SYS_timer_create);
@@ -262,7 +247,7 @@ fn candidates() -> Vec<c_int> {
 #[test]
 fn where_the_host_takes_every_signal_ebpf_takes_the_samples_until_one_is_free() {
     isolated(PATIENCE, || {
-        if !has_ebpf("fallback: signals taken") {
+        if !gate::has_ebpf("fallback: signals taken") {
             return;
         }
         let mut watched = Watched::start(config());
@@ -284,7 +269,7 @@ fn where_the_host_takes_every_signal_ebpf_takes_the_samples_until_one_is_free() 
 #[test]
 fn where_signals_are_forbidden_ebpf_takes_the_samples_until_they_are_allowed() {
     isolated(PATIENCE, || {
-        if !has_ebpf("fallback: policy") {
+        if !gate::has_ebpf("fallback: policy") {
             return;
         }
         let before = sys::dispositions();
@@ -308,7 +293,7 @@ fn where_signals_are_forbidden_ebpf_takes_the_samples_until_they_are_allowed() {
 #[test]
 fn where_threads_block_signals_ebpf_takes_the_samples_until_they_do_not() {
     isolated(PATIENCE, || {
-        if !has_ebpf("fallback: blocked signals") {
+        if !gate::has_ebpf("fallback: blocked signals") {
             return;
         }
         let mut watched = Watched::start(config());
@@ -361,7 +346,7 @@ fn where_threads_block_signals_ebpf_takes_the_samples_until_they_do_not() {
 #[test]
 fn an_engine_that_is_asked_for_stays_and_changes_its_rate() {
     isolated(PATIENCE, || {
-        if !has_ebpf("fallback: asked for") {
+        if !gate::has_ebpf("fallback: asked for") {
             return;
         }
         let mut watched = Watched::start(Config { engine: EnginePolicy::Ebpf, ..config() });

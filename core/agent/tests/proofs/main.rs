@@ -18,6 +18,10 @@ mod endings;
 mod engines;
 #[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
 mod fallback;
+#[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
+#[allow(dead_code, reason = "scenarios have processes of their own and need no turns")]
+#[path = "../../../ebpf/tests/it/gate.rs"]
+mod gate;
 #[cfg(target_arch = "x86_64")]
 mod handler;
 #[cfg(target_arch = "x86_64")]
@@ -52,3 +56,6 @@ mod terminated;
 #[cfg(all(target_arch = "x86_64", feature = "grpc"))]
 mod tracer;
 mod workload;
+
+#[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
+use sondage_ebpf::probe;

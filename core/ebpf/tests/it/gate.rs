@@ -8,9 +8,15 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Waits for its turn. `None`, after a line that no capture hides, where the engine cannot run;
 /// with `SONDAGE_REQUIRE_EBPF=1` that is a failure.
 pub(crate) fn enter(test: &str) -> Option<MutexGuard<'static, ()>> {
+    has_ebpf(test).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Whether the engine can run; says so, past any capture, where it cannot. With
+/// `SONDAGE_REQUIRE_EBPF=1` that is a failure.
+pub(crate) fn has_ebpf(test: &str) -> bool {
     let missing = super::probe();
     if missing.is_empty() {
-        return Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+        return true;
     }
     let reasons: Vec<String> = missing.iter().map(ToString::to_string).collect();
     let reasons = reasons.join("\n    ");
@@ -21,5 +27,5 @@ pub(crate) fn enter(test: &str) -> Option<MutexGuard<'static, ()>> {
     // Not `eprintln`: the test harness would swallow it.
     let line = format!("\n*** SKIPPED {test}: eBPF is not available here\n    {reasons}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-    None
+    false
 }

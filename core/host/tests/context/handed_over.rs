@@ -1,10 +1,10 @@
 //! A process with Sondage inside: one that may use neither timers nor eBPF is found under its own
 //! name, and one that samples itself is left out.
 
-use crate::watch::{Program, Watched, has_ebpf, samples};
+use crate::gate;
+use crate::watch::{Program, Watched, samples};
 use sondage::{Agent, Config};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The process in question; run by the tests below.
@@ -30,9 +30,6 @@ fn a_process_with_sondage_inside() {
     }
 }
 
-/// One test at a time: each counts such processes on the whole machine.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 /// Starts it, with this before.
 fn start(prepare: &str) -> Program {
     let test = "handed_over::a_process_with_sondage_inside";
@@ -44,10 +41,8 @@ fn start(prepare: &str) -> Program {
 
 #[test]
 fn one_that_can_take_no_samples_is_seen_under_its_name_until_it_can() {
-    if !has_ebpf("context: handed over") {
-        return;
-    }
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // One at a time: each of these counts such processes on the whole machine.
+    let Some(_turn) = gate::enter("context: handed over") else { return };
     // Without queued signals there are no timers, and without rights no eBPF.
     let without = "setpriv --bounding-set=-bpf,-perfmon,-sys_admin";
     let program = start(&format!("ulimit -S -i 0; exec {without}"));
@@ -75,10 +70,7 @@ fn one_that_can_take_no_samples_is_seen_under_its_name_until_it_can() {
 
 #[test]
 fn one_that_samples_itself_is_not_counted_twice() {
-    if !has_ebpf("context: samples itself") {
-        return;
-    }
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(_turn) = gate::enter("context: samples itself") else { return };
     let program = start("exec");
     std::thread::sleep(Duration::from_secs(1));
     let mut watched = Watched::start(program.0.id(), false);

@@ -1,6 +1,7 @@
 //! Programs that publish contexts, with the variable where the three ways of finding it lead.
 
-use crate::watch::{Program, Sample, Watched, has_ebpf, samples};
+use crate::gate::has_ebpf;
+use crate::watch::{Program, Sample, Watched, samples};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;

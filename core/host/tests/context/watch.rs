@@ -1,27 +1,11 @@
 //! One process, watched by a machine.
 
 use sondage::profile::{Line, Profile};
-use sondage_host::{Identities, Machine, MachineOptions, MachineStats, Recipe, missing};
+use sondage_host::{Identities, Machine, MachineOptions, MachineStats, Recipe};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::num::NonZeroU32;
 use std::process::Child;
 use std::time::{Duration, Instant};
-
-/// Whether eBPF can be had; says so, past any capture, where it cannot. With
-/// `SONDAGE_REQUIRE_EBPF=1` that is a failure.
-pub(crate) fn has_ebpf(test: &str) -> bool {
-    let missing: Vec<String> = missing().iter().map(ToString::to_string).collect();
-    if missing.is_empty() {
-        return true;
-    }
-    let reasons = missing.join("\n    ");
-    let required = std::env::var_os("SONDAGE_REQUIRE_EBPF").is_some_and(|value| value == "1");
-    assert!(!required, "SONDAGE_REQUIRE_EBPF=1, but {test} cannot run:\n    {reasons}");
-    let line = format!("\n*** SKIPPED {test}: eBPF is not available here\n    {reasons}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-    false
-}
 
 /// Ends a program with the test.
 pub(crate) struct Program(pub(crate) Child);

@@ -4,6 +4,7 @@
 
 mod ceiling;
 mod changes;
+#[path = "../../../ebpf/tests/it/gate.rs"]
 mod gate;
 mod lifecycle;
 mod namespaces;
