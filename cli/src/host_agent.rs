@@ -84,11 +84,8 @@ fn write(profile: &Profile, path: &Path, format: Format) -> Result<(), Error> {
 fn summary(stats: &MachineStats) -> String {
     let complete = 100.0 * stats.complete as f64 / stats.samples.max(1) as f64;
     let lost = stats.losses.ring_full + stats.losses.modules_changed;
-    let known = stats.samples.saturating_sub(stats.of_unknown).max(1);
-    let of_known = 100.0 * stats.complete as f64 / known as f64;
     format!(
-        "{} samples, {complete:.1} % with whole stacks ({of_known:.1} % but for those of processes not \
-         known yet), {lost} lost; {} unwind tables in {} MiB",
+        "{} samples, {complete:.1} % with whole stacks, {lost} lost; {} unwind tables in {} MiB",
         stats.samples,
         stats.tables,
         stats.table_bytes >> 20

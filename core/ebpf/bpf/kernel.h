@@ -35,6 +35,8 @@ typedef long long s64;
 #define BPF_F_MMAPABLE (1 << 10)
 #define BPF_RB_NO_WAKEUP (1 << 0)
 #define BPF_RB_FORCE_WAKEUP (1 << 1)
+#define BPF_RB_AVAIL_DATA 0
+#define BPF_RB_RING_SIZE 1
 #define BPF_ANY 0
 
 struct bpf_pidns_info {
@@ -58,6 +60,7 @@ static long (*const bpf_get_ns_current_pid_tgid)(u64 device, u64 inode, struct b
 static long (*const bpf_ringbuf_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
 static void *(*const bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
 static void (*const bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
+static u64 (*const bpf_ringbuf_query)(void *ring, u64 what) = (void *)134;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static long (*const bpf_task_pt_regs)(struct task_struct *task) = (void *)175;
 static long (*const bpf_loop)(u32 rounds, void *step, void *context, u64 flags) = (void *)181;

@@ -3,7 +3,8 @@
  * What the programs share with the Rust side.
  *
  * Samples: core/sampler/src/sample.rs (FORMAT_VERSION 3). Unwind tables: core/sampler/src/table.rs.
- * Map layouts: core/ebpf/src/tables.rs, processes.rs and counters.rs; records: records.rs.
+ * Map layouts: core/ebpf/src/tables.rs, processes.rs and counters.rs; records: records.rs,
+ * stack_copy.rs.
  */
 #ifndef SONDAGE_SAMPLE_H
 #define SONDAGE_SAMPLE_H
@@ -34,7 +35,8 @@ enum end {
 /* What a record tells. */
 enum kind {
 	KIND_SAMPLE = 0, /* the thread runs */
-	KIND_UNKNOWN_PROCESS = 1, /* it runs, and nobody has said what its code is: the leaf alone */
+	KIND_UNKNOWN_PROCESS = 1, /* it runs, and nobody has said what its code is: the leaf, and a copy
+				     of the stack (stack_copy.h) after the sample */
 	KIND_BLOCKED = 2, /* it stops running here; KIND_RESUMED follows */
 	KIND_RESUMED = 3, /* it runs again; `header` is how long it did not, in nanoseconds */
 	KIND_EXEC = 4, /* the process runs another program from here on */
@@ -58,12 +60,19 @@ enum kind {
 /* Words of ids that may follow the frames: span, both halves of the trace. */
 #define MAX_ID_WORDS 3
 
+/* A stack is copied in parts of so many bytes, so that none lies on two pages. */
+#define COPY_PART 512
+#define COPY_PARTS 16
+
+/* Words of a copy: stack pointer, frame pointer, and the stack. */
+#define MAX_COPY_WORDS (2 + COPY_PARTS * COPY_PART / 8)
+
 /* One record of the ring: a prefix, then the words of a `RawSample`, if it has one. */
 struct record {
 	RECORD_PREFIX_FIELDS
 	u64 header; /* frames | end << 16 | source << 24 | weight << 32 */
 	u64 labels;
-	u64 frames[MAX_FRAMES + MAX_ID_WORDS];
+	u64 frames[MAX_FRAMES + MAX_ID_WORDS + MAX_COPY_WORDS];
 };
 
 /* Bytes of a record before the words and before the frames, and the words between. */
@@ -177,7 +186,7 @@ enum counter {
 	COUNT_MODULES_CHANGED = 2, /* lost: the list of mappings was replaced during the walk */
 	COUNT_NO_USER_STACK = 3, /* in the ring without user frames: a thread of the kernel's */
 	COUNT_IN_KERNEL = 4, /* in the ring: the kernel was running on the thread's behalf */
-	COUNT_UNKNOWN_PROCESS = 5, /* in the ring with its leaf alone */
+	COUNT_UNKNOWN_PROCESS = 5, /* in the ring with its leaf and a copy of its stack */
 	COUNT_THREADS_FULL = 6, /* lost: waiting of a thread that found no room in `threads` */
 	COUNTERS = 8,
 };

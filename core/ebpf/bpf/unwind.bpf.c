@@ -368,7 +368,7 @@ INLINE int finish(struct walk *walk)
 INLINE int put(struct walk *walk, enum kind kind, u32 words, u64 flags)
 {
 	struct record *record = &walk->record;
-	if (words > HEADER_WORDS + MAX_FRAMES + MAX_ID_WORDS)
+	if (words > HEADER_WORDS + MAX_FRAMES + MAX_ID_WORDS + MAX_COPY_WORDS)
 		return 0;
 	record->kind = kind;
 	record->words = words;
@@ -381,6 +381,7 @@ INLINE int put(struct walk *walk, enum kind kind, u32 words, u64 flags)
 }
 
 #include "context.h"
+#include "stack_copy.h"
 
 /* Puts a sample into the ring. The reader comes by the clock: waking it would cost more. */
 INLINE int submit(struct walk *walk, enum kind kind, u64 flags)
@@ -389,10 +390,12 @@ INLINE int submit(struct walk *walk, enum kind kind, u64 flags)
 	if (frames > MAX_FRAMES)
 		return 0;
 	walk->record.header = (u64)frames | (u64)walk->end << 16 | (u64)SOURCE_EBPF << 24 | 1ull << 32;
-	u32 ids = add_labels(&walk->record, frames);
+	u32 words = frames + add_labels(&walk->record, frames);
 	if (walk->process.runtimes & RUNTIME_CONTEXT)
-		ids = add_context(walk, kind, frames);
-	return put(walk, kind, HEADER_WORDS + frames + ids, flags);
+		words = frames + add_context(walk, kind, frames);
+	if (kind == KIND_UNKNOWN_PROCESS)
+		words += add_stack_copy(walk, words);
+	return put(walk, kind, HEADER_WORDS + words, flags);
 }
 
 #include "runtimes.h"

@@ -22,7 +22,7 @@ pub struct Counters {
     /// Threads of the kernel's, also those that it runs for a process (io_uring workers): they have
     /// no stack in user space.
     pub without_user_stack: u64,
-    /// Of processes of which no mappings were known: the leaf alone. Not in `samples`.
+    /// Of processes of which no mappings were known: the leaf, and a copy of the stack. Not in `samples`.
     pub unknown_process: u64,
     /// The kernel was running on behalf of the thread. Counts lost samples too.
     pub in_kernel: u64,

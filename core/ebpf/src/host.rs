@@ -7,9 +7,10 @@ use crate::options::HostOptions;
 use crate::processes::{Mapping, Runtimes};
 use crate::records::Record;
 use crate::running::{Footprint, Running, available};
+use crate::stack_copy::StackCopy;
 use crate::tables::TableId;
 use aya::Btf;
-use sondage_sampler::Table;
+use sondage_sampler::{End, Table};
 use std::fmt;
 use std::time::Duration;
 
@@ -78,6 +79,13 @@ impl Host {
     pub fn set_process(&mut self, pid: u32, mappings: &[Mapping]) -> Result<(), Error> {
         let Running { processes, tables, maps, .. } = &mut self.running;
         processes.set(pid, mappings, tables, maps)
+    }
+
+    /// Walks the stack of a process with these mappings, sorted by address, and appends its frames,
+    /// leaf first. Tells why the walk ended.
+    pub fn walk(&self, copy: &StackCopy, mappings: &[Mapping], frames: &mut Vec<u64>) -> End {
+        let Running { tables, maps, .. } = &self.running;
+        copy.walk(mappings, |table| tables.read(table, maps), frames)
     }
 
     /// Says which runtimes a process has whose structures are read; in force with its next list.

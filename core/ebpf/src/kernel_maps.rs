@@ -58,6 +58,9 @@ pub(crate) trait Maps {
     /// Writes into a chunk, from the word `first` on.
     fn write_chunk(&mut self, number: u32, first: u32, words: &[u32]) -> Result<(), Error>;
 
+    /// Reads `count` words of a chunk, from the word `first` on; `None` where they are not there.
+    fn read_chunk(&self, number: u32, first: u32, count: u32) -> Option<Vec<u32>>;
+
     /// Writes into the mappings of all processes, from the word `first` on.
     fn write_mappings(&mut self, first: u32, words: &[u32]);
 
@@ -124,6 +127,11 @@ impl Maps for KernelMaps {
             .map_err(|error| Error::kernel("cannot write unwind tables", error))
     }
 
+    fn read_chunk(&self, number: u32, first: u32, count: u32) -> Option<Vec<u32>> {
+        let map = self.made.get(&number)?;
+        SharedWords::read(map.fd().as_fd(), first as usize, count as usize).ok()
+    }
+
     fn write_mappings(&mut self, first: u32, words: &[u32]) {
         self.mappings.store(first as usize, words);
     }
@@ -175,6 +183,11 @@ impl Maps for FakeMaps {
         let chunk = self.chunks.get_mut(&number).unwrap();
         chunk[first as usize..][..words.len()].copy_from_slice(words);
         Ok(())
+    }
+
+    fn read_chunk(&self, number: u32, first: u32, count: u32) -> Option<Vec<u32>> {
+        let first = first as usize;
+        Some(self.chunks.get(&number)?.get(first..first + count as usize)?.to_vec())
     }
 
     fn write_mappings(&mut self, first: u32, words: &[u32]) {

@@ -49,6 +49,7 @@ mod records;
 #[cfg(test)]
 mod replay_tests;
 mod running;
+mod stack_copy;
 mod sys;
 mod tables;
 
@@ -76,4 +77,5 @@ pub use python::python_frames;
 pub use records::Record;
 pub use records::RecordKind;
 pub use running::Footprint;
+pub use stack_copy::StackCopy;
 pub use tables::TableId;

@@ -69,7 +69,7 @@ impl Object {
 }
 
 /// `MAX_FRAMES` in `bpf/sample.h`.
-const MAX_FRAMES: u32 = 512;
+pub(crate) const MAX_FRAMES: u32 = 512;
 
 /// The kernel takes powers of two that are whole pages.
 fn ring_size(bytes: u32) -> u32 {
@@ -139,6 +139,7 @@ mod tests {
     use super::*;
     use crate::kernel_maps::{CHUNK_WORDS, MAX_CHUNKS};
     use crate::processes::MAX_PROCESS_MAPPINGS;
+    use crate::stack_copy::PART;
     use sondage_sampler::{End, FORMAT_VERSION, Rule, Source};
 
     const HEADER: &str = include_str!("../bpf/sample.h");
@@ -161,6 +162,7 @@ mod tests {
         assert_eq!(1 << (number("MAPPING_ROUNDS") - 1), mappings);
         assert_eq!(2 << number("CHUNK_PAIRS_SHIFT"), CHUNK_WORDS as usize);
         assert_eq!(number("MAX_CHUNKS"), MAX_CHUNKS as usize);
+        assert_eq!(number("COPY_PART"), PART as usize);
         assert_eq!(number("SOURCE_EBPF"), Source::Ebpf as usize);
         let ends = [
             ("END_ROOT", End::Root),

@@ -10,7 +10,8 @@ const PREFIX: usize = 56;
 pub enum RecordKind {
     /// The thread runs.
     Sample,
-    /// The thread runs, and nobody has said what its process' code is: its leaf is all there is.
+    /// The thread runs, and nobody has said what its process' code is: the sample has its leaf alone,
+    /// and behind it there may be a [`StackCopy`](crate::StackCopy).
     UnknownProcess,
     /// The thread stops running here.
     Blocked {

@@ -49,11 +49,14 @@ impl SharedWords {
         Ok(Self { base, words })
     }
 
+    fn all(&self) -> &[AtomicU32] {
+        // SAFETY: the mapping covers them, is page-aligned, and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.words) }
+    }
+
     /// Writes from the word `first` on; what would lie beyond the end is left out.
     pub(crate) fn store(&self, first: usize, words: &[u32]) {
-        // SAFETY: the mapping covers them, is page-aligned, and lives as long as `self`.
-        let all = unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.words) };
-        for (slot, word) in all.iter().skip(first).zip(words) {
+        for (slot, word) in self.all().iter().skip(first).zip(words) {
             slot.store(*word, Relaxed);
         }
     }
@@ -64,10 +67,20 @@ impl SharedWords {
     /// # Errors
     /// The kernel's, for example where the map is smaller.
     pub(crate) fn write(fd: BorrowedFd<'_>, first: usize, words: &[u32]) -> io::Result<()> {
-        let start = first / WORDS_PER_PAGE * WORDS_PER_PAGE;
-        let mapped = Self::map_from(fd, start, first - start + words.len())?;
-        mapped.store(first - start, words);
+        let before = first % WORDS_PER_PAGE;
+        let mapped = Self::map_from(fd, first - before, before + words.len())?;
+        mapped.store(before, words);
         Ok(())
+    }
+
+    /// Reads from a map, as [`write`](Self::write) writes.
+    ///
+    /// # Errors
+    /// The kernel's, for example where the map is smaller.
+    pub(crate) fn read(fd: BorrowedFd<'_>, first: usize, count: usize) -> io::Result<Vec<u32>> {
+        let before = first % WORDS_PER_PAGE;
+        let mapped = Self::map_from(fd, first - before, before + count)?;
+        Ok(mapped.all().iter().skip(before).map(|word| word.load(Relaxed)).collect())
     }
 }
 

@@ -36,6 +36,22 @@ struct Extent {
     blocks: u32,
 }
 
+/// A table that was read back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TableCopy {
+    base: u64,
+    pages: Vec<u32>,
+    rows: Vec<u32>,
+    rules: Vec<Rule>,
+}
+
+impl TableCopy {
+    pub(crate) fn as_table(&self) -> Table<'_> {
+        let Self { base, pages, rows, rules } = self;
+        Table { base: *base, pages, rows, rules }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     content: [u64; 2],
@@ -119,6 +135,30 @@ impl Tables {
     /// Where a table lies.
     pub(crate) fn placed(&self, id: TableId) -> Option<Placed> {
         Some(self.entries.get(&id)?.placed)
+    }
+
+    /// Reads a table back from where the programs see it.
+    pub(crate) fn read(&self, id: TableId, maps: &impl Maps) -> Option<TableCopy> {
+        let Entry { extents, placed, .. } = self.entries.get(&id)?;
+        let mut segments = Vec::with_capacity(extents.len());
+        for Extent { chunk, first, blocks } in extents {
+            let (first, count) = (first * BLOCK_WORDS, blocks * BLOCK_WORDS);
+            segments.push((chunk * CHUNK_WORDS + first, maps.read_chunk(*chunk, first, count)?));
+        }
+        let mut copy = TableCopy { base: placed.base, pages: vec![0], ..TableCopy::default() };
+        let (pages, rules) = segments.first()?.1.split_at_checked(2 * placed.pages as usize)?;
+        for page in pages.chunks_exact(2) {
+            let &[word, count] = page else { continue };
+            let rows = segments.iter().find_map(|(start, words)| {
+                let from = word.checked_sub(*start)? as usize;
+                words.get(from..from + count as usize)
+            });
+            copy.rows.extend_from_slice(rows?);
+            copy.pages.push(copy.rows.len() as u32);
+        }
+        let rules = rules.chunks_exact(2).take(placed.rules as usize);
+        copy.rules = rules.filter_map(|words| Some(rule_of(words.try_into().ok()?))).collect();
+        Some(copy)
     }
 
     /// Counts one user more.
@@ -263,6 +303,12 @@ fn rule_words(rule: Rule) -> [u32; 2] {
     let [fp_low, fp_high] = rule.fp.to_le_bytes();
     let [ra] = rule.ra.to_le_bytes();
     [u32::from_le_bytes([rule.cfa, ra, fp_low, fp_high]), rule.offset.cast_unsigned()]
+}
+
+fn rule_of([how, offset]: [u32; 2]) -> Rule {
+    let [cfa, ra, fp_low, fp_high] = how.to_le_bytes();
+    let fp = i16::from_le_bytes([fp_low, fp_high]);
+    Rule { cfa, ra: i8::from_le_bytes([ra]), fp, offset: offset.cast_signed() }
 }
 
 #[cfg(test)]

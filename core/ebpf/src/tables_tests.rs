@@ -64,8 +64,13 @@ fn a_large_table_spans_chunks_and_its_pages_do_not() {
             assert_eq!(find(&maps, placed, address), Some(expected), "{address:x}");
         }
     }
+    let copy = tables.read(id, &maps).unwrap();
+    let read = copy.as_table();
+    assert_eq!((read.base, read.pages, read.rows), (table.base, table.pages, table.rows));
+    assert_eq!(read.rules, table.rules);
     tables.release(id, &mut maps);
     assert_eq!(maps.chunks.len(), 0);
+    assert!(tables.read(id, &maps).is_none());
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub(crate) type Built = (FileIndex, Result<Option<OwnedTable>, ResolveError>);
 /// Files that it is given at once: what comes later may be smaller.
 const MOST: usize = 8;
 
-/// Builds one table at a time. It rests after each for as long as that took: half of a processor at
+/// Builds one table at a time, of two that there may be. It rests after each for as long as that took: half of a processor at
 /// most, and only while there is something to build.
 #[derive(Debug)]
 pub(crate) struct Builder {

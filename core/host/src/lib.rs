@@ -30,6 +30,7 @@ mod tables;
 mod template;
 mod text;
 mod thread_local;
+mod unwalked;
 mod waiting;
 mod yaml;
 

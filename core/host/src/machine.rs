@@ -5,6 +5,7 @@ use crate::process::{Describe, Process};
 use crate::runtimes::{LabelSets, Programs, labels_of_go};
 use crate::series::SeriesKeys;
 use crate::tables::Tables;
+use crate::unwalked::Unwalked;
 use crate::waiting::{Stop, Stops};
 use sondage::OutsideSample;
 use sondage::context::ProcessContext;
@@ -40,11 +41,9 @@ pub struct MachineOptions {
 pub struct MachineStats {
     /// Samples of running threads.
     pub samples: u64,
-    /// Of those, stacks that reach their root.
+    /// Of those, stacks that reach their root. Those of processes that were not known yet count when
+    /// they have been walked.
     pub complete: u64,
-    /// Samples of processes whose code was not known yet, most often the first of one: of their stacks
-    /// there is the innermost frame only.
-    pub of_unknown: u64,
     /// Processes that are known now.
     pub processes: usize,
     /// Of those, processes that are left out because a Sondage of their own samples them.
@@ -140,15 +139,25 @@ impl Machine {
             self.take(&Record { words, ..record });
         }
         let built = self.tables.build(&mut self.host);
+        if !built.is_empty() {
+            let all = self.gone.iter_mut().chain(self.processes.values_mut());
+            all.for_each(|process| process.has_new_tables(&built));
+        }
         for process in self.processes.values_mut() {
-            if !built.is_empty() {
-                process.has_new_tables(&built);
-            }
             if let Err(error) = process.publish(&mut self.tables, &mut self.host) {
                 self.stats.last_error = Some(error.to_string());
             }
         }
+        self.walk_kept(false);
         taken
+    }
+
+    /// Walks the stacks that were copied before the code of their process was known.
+    fn walk_kept(&mut self, last: bool) {
+        let Self { host, files, tables, stats, .. } = self;
+        for process in self.gone.iter_mut().chain(self.processes.values_mut()) {
+            stats.complete += process.walk_kept(last, host, files, tables);
+        }
     }
 
     fn take(&mut self, record: &Record<'_>) {
@@ -185,7 +194,6 @@ impl Machine {
         let Some((sample, _)) = RawSample::read(record.words) else { return };
         let thread = name_of(&record.comm);
         self.stats.samples += 1;
-        self.stats.of_unknown += u64::from(record.kind == RecordKind::UnknownProcess);
         self.stats.complete += u64::from(sample.end == sondage_sampler::End::Root);
         let process = self.processes.entry(record.pid).or_insert_with(|| {
             let word = OwnWord::of(record.pid);
@@ -198,13 +206,14 @@ impl Machine {
             Process::learn(known, (word, labels), columns, &mut self.files, &mut self.programs)
         });
         let set = self.label_sets.take(record.tid, record.time);
-        let sample = OutsideSample {
-            words: sample.frames,
-            end: sample.end,
-            weight: sample.weight,
-            labels: Labels { set, ..sample.labels },
-            thread: &thread,
-        };
+        let labels = Labels { set, ..sample.labels };
+        if let Some(unwalked) = Unwalked::of(record, labels, &thread)
+            && process.keep(unwalked)
+        {
+            return;
+        }
+        let RawSample { frames: words, end, weight, .. } = sample;
+        let sample = OutsideSample { words, end, weight, labels, thread: &thread };
         process.add(&sample, &mut self.files, &mut self.tables);
     }
 
@@ -232,6 +241,7 @@ impl Machine {
     /// of samples.
     pub fn flush(&mut self) -> Profile {
         self.work();
+        self.walk_kept(true);
         let now = monotonic();
         let processes = &mut self.processes;
         self.stops.charge(now, |stop, waited| add_waited(processes, stop, waited));

@@ -3,22 +3,30 @@
 use crate::own_word::OwnWord;
 use crate::runtimes::{Programs, Runtimes, labels_of_context};
 use crate::tables::Tables;
+use crate::unwalked::Unwalked;
 use sondage::context::ProcessContext;
 use sondage::profile::Profile;
-use sondage::resolve::{FileIndex, Files, Mappings, Symbols};
+use sondage::resolve::{FileIndex, Files, KnownFile, Mappings, Module, Symbols};
 use sondage::{OutsideProcess, OutsideRuntimes, OutsideSample};
 use sondage_ebpf::{Error, Host, Mapping};
 use sondage_sampler::End;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Mappings that the programs can know of one process.
 const MAX_MAPPINGS: usize = 2048;
 
-/// Between two looks at a process' mappings because code was met of which nothing is known; it
-/// doubles each time that nothing new was found, up to the other.
+/// Until a process' mappings are looked at again because code was met of which nothing is known. It was
+/// perhaps sampled before its libraries were there.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+
+/// The same when something new has been found; it doubles each time that nothing was, up to the other.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const LOOK_SELDOM: Duration = Duration::from_secs(30);
+
+/// Samples of one process that may wait for its unwind tables: 8 KiB each.
+const MAX_UNWALKED: usize = 32;
 
 /// Tells the labels of a process: from its number, the name of a thread, and its process context.
 pub(crate) type Describe =
@@ -35,6 +43,9 @@ pub(crate) struct Process {
     mappings: Mappings,
     runtimes: Runtimes,
     stacks: OutsideProcess,
+    unwalked: Vec<Unwalked>,
+    /// One of those may be walked further than when that was tried last.
+    walkable: bool,
     interval: Duration,
     wall: bool,
     /// Its list of mappings has changed since it was published.
@@ -74,12 +85,14 @@ impl Process {
             word,
             mappings,
             stacks: stacks(interval, wall, &runtimes),
+            unwalked: Vec::new(),
+            walkable: false,
             runtimes,
             interval,
             wall,
             changed: true,
-            next_look: now + LOOK_AGAIN,
-            pause: LOOK_AGAIN,
+            next_look: now + FIRST_LOOK,
+            pause: FIRST_LOOK,
             next_word: now,
             word_pause: LOOK_AGAIN,
             samples: 0,
@@ -93,20 +106,91 @@ impl Process {
         if !std::mem::take(&mut self.changed) || self.ended {
             return Ok(());
         }
-        let modules = self.mappings.iter().take(MAX_MAPPINGS);
-        let mut mappings = Vec::new();
-        for module in modules {
-            let table = self.mappings.known(module.file).and_then(|file| tables.of(file));
-            let (range, bias) = (module.range.clone(), module.bias);
-            mappings.push(Mapping { range, bias, table });
-        }
+        let mappings = self.list(tables);
         host.set_runtimes(self.pid, self.runtimes.for_programs())?;
         host.set_process(self.pid, &mappings)
     }
 
+    /// Its mappings, with the tables that there are. What is missing is built.
+    fn list(&self, tables: &mut Tables) -> Vec<Mapping> {
+        let modules = self.mappings.iter().take(MAX_MAPPINGS);
+        let with_table = |module: &Module| {
+            let table = self.mappings.known(module.file).and_then(|file| tables.of(file));
+            Mapping { range: module.range.clone(), bias: module.bias, table }
+        };
+        modules.map(with_table).collect()
+    }
+
     /// Has its mappings published again if it has one of these files.
     pub(crate) fn has_new_tables(&mut self, built: &HashSet<FileIndex>) {
-        self.changed |= self.mappings.files().any(|file| built.contains(&file.index));
+        if self.mappings.files().any(|file| built.contains(&file.index)) {
+            self.changed = true;
+            self.walkable = true;
+        }
+    }
+
+    /// Keeps a sample until its stack can be walked. False where that gains nothing, or too many are
+    /// kept.
+    pub(crate) fn keep(&mut self, sample: Unwalked) -> bool {
+        let keep = self.labels.is_some() && !self.ended && self.unwalked.len() < MAX_UNWALKED;
+        if keep {
+            self.unwalked.push(sample);
+            self.walkable = true;
+        }
+        keep
+    }
+
+    /// Walks the stacks of kept samples: those whose code has all the tables that it will get, or, if it
+    /// is the last time, all. Returns how many reach their root.
+    pub(crate) fn walk_kept(
+        &mut self,
+        last: bool,
+        host: &Host,
+        files: &mut Files,
+        tables: &mut Tables,
+    ) -> u64 {
+        let mut complete = 0;
+        if self.unwalked.is_empty() || !(std::mem::take(&mut self.walkable) || last) {
+            return complete;
+        }
+        let mappings = self.list(tables);
+        for sample in std::mem::take(&mut self.unwalked) {
+            let mut words = sample.kernel.clone();
+            let end = host.walk(&sample.copy, &mappings, &mut words);
+            if !last && self.lacks_table(&words, end, tables) {
+                self.unwalked.push(sample);
+                continue;
+            }
+            complete += u64::from(end == End::Root);
+            let Unwalked { weight, labels, thread, .. } = &sample;
+            let (weight, labels) = (*weight, *labels);
+            self.add(&OutsideSample { words: &words, end, weight, labels, thread }, files, tables);
+        }
+        complete
+    }
+
+    /// Whether a table is being built of a file that these frames are in. Where the walk ended early, one
+    /// is now.
+    fn lacks_table(&self, words: &[u64], end: End, tables: &mut Tables) -> bool {
+        let native = words.iter().filter(|word| is_native(word));
+        let mut last = None;
+        let mut lacks = false;
+        for address in native {
+            last = self.file_at(*address);
+            lacks |= last.is_some_and(|file| tables.is_queued(file));
+        }
+        match last {
+            Some(file) if end != End::Root => {
+                tables.want(file);
+                lacks | tables.is_queued(file)
+            }
+            _ => lacks,
+        }
+    }
+
+    /// The file with the code that returns to this address.
+    fn file_at(&self, address: u64) -> Option<&Arc<KnownFile>> {
+        self.mappings.known(self.mappings.find(address.saturating_sub(1))?.file)
     }
 
     /// Adds a sample, and looks for new code or for a table where its walk ended early.
@@ -140,14 +224,9 @@ impl Process {
         if sample.end == End::Root {
             return;
         }
-        let native = |word: &&u64| **word >> 56 == 0;
-        let Some(last) = sample.words.iter().rev().find(native) else { return };
-        match self.mappings.find(last.saturating_sub(1)) {
-            Some(module) => {
-                if let Some(file) = self.mappings.known(module.file) {
-                    tables.want(file);
-                }
-            }
+        let Some(last) = sample.words.iter().rev().find(|word| is_native(word)) else { return };
+        match self.file_at(*last) {
+            Some(file) => tables.want(file),
             None if sample.end == End::UnknownCode => self.look_for_code(files),
             None => {}
         }
@@ -258,6 +337,11 @@ impl Process {
     pub(crate) fn labels(&self) -> &[(String, String)] {
         self.labels.as_deref().unwrap_or_default()
     }
+}
+
+/// Whether a word of a sample is an address in user space.
+fn is_native(word: &u64) -> bool {
+    word >> 56 == 0
 }
 
 fn stacks(interval: Duration, wall: bool, runtimes: &Runtimes) -> OutsideProcess {

@@ -24,12 +24,39 @@ enum State {
     None,
 }
 
+/// Files that wait for a builder of theirs.
+#[derive(Debug, Default)]
+struct Lane {
+    queue: Vec<Arc<KnownFile>>,
+    builder: Option<Builder>,
+}
+
+impl Lane {
+    /// Gives the builder as much as it takes, the smallest first.
+    fn give(&mut self) -> std::io::Result<()> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        let builder = match &mut self.builder {
+            Some(builder) => builder,
+            none => none.insert(Builder::start()?),
+        };
+        self.queue.sort_by_key(|file| std::cmp::Reverse(file.eh_frame));
+        while builder.has_room()
+            && let Some(smallest) = self.queue.pop()
+        {
+            builder.build(smallest);
+        }
+        Ok(())
+    }
+}
+
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     states: HashMap<FileIndex, State>,
-    queue: Vec<Arc<KnownFile>>,
-    builder: Option<Builder>,
+    /// Of tables that are built soon, and of those that take long, which the others do not wait for.
+    lanes: [Lane; 2],
     /// How often a table found no room, since the start.
     pub(crate) refused: u64,
     /// One has found none since they were last tried again.
@@ -41,14 +68,14 @@ pub(crate) struct Tables {
 impl Tables {
     /// The table of a file, where the programs see one. One that is not known yet is built later.
     pub(crate) fn of(&mut self, file: &Arc<KnownFile>) -> Option<TableId> {
-        let queue = &mut self.queue;
+        let lanes = &mut self.lanes;
         let state = self.states.entry(file.index).or_insert_with(|| {
             if !file.may_have_table() {
                 State::None
-            } else if file.eh_frame > EAGER_EH_FRAME {
+            } else if takes_long(file) {
                 State::Dear
             } else {
-                queue.push(file.clone());
+                queue(lanes, file);
                 State::Queued
             }
         });
@@ -62,15 +89,21 @@ impl Tables {
     pub(crate) fn want(&mut self, file: &Arc<KnownFile>) {
         if self.states.get(&file.index) == Some(&State::Dear) {
             self.states.insert(file.index, State::Queued);
-            self.queue.push(file.clone());
+            queue(&mut self.lanes, file);
         }
     }
 
-    /// Takes the tables that have been built since the last time and has the next one built, the
-    /// smallest first. Tells which files have one now.
+    /// Whether the table of a file waits to be built.
+    pub(crate) fn is_queued(&self, file: &KnownFile) -> bool {
+        self.states.get(&file.index) == Some(&State::Queued)
+    }
+
+    /// Takes the tables that have been built since the last time and has the next ones built. Tells
+    /// which files have one now.
     pub(crate) fn build(&mut self, host: &mut Host) -> HashSet<FileIndex> {
         let mut built = HashSet::new();
-        while let Some((index, table)) = self.builder.as_mut().and_then(Builder::take) {
+        let finished = |lane: &mut Lane| lane.builder.as_mut().and_then(Builder::take);
+        while let Some((index, table)) = self.lanes.iter_mut().find_map(finished) {
             // One that nobody has any more is not needed.
             if self.states.contains_key(&index) {
                 let state = self.put(table, host);
@@ -80,27 +113,12 @@ impl Tables {
                 }
             }
         }
-        self.give();
+        for lane in &mut self.lanes {
+            if let Err(error) = lane.give() {
+                self.last_error = Some(format!("no thread for unwind tables: {error}"));
+            }
+        }
         built
-    }
-
-    /// Gives the builder as much as it takes.
-    fn give(&mut self) {
-        if self.queue.is_empty() {
-            return;
-        }
-        if self.builder.is_none() {
-            let failed = |error: &std::io::Error| format!("no thread for unwind tables: {error}");
-            let started = Builder::start();
-            self.builder = started.inspect_err(|it| self.last_error = Some(failed(it))).ok();
-        }
-        let Some(builder) = &mut self.builder else { return };
-        self.queue.sort_by_key(|file| std::cmp::Reverse(file.eh_frame));
-        while builder.has_room()
-            && let Some(smallest) = self.queue.pop()
-        {
-            builder.build(smallest);
-        }
     }
 
     fn put(&mut self, table: Result<Option<OwnedTable>, ResolveError>, host: &mut Host) -> State {
@@ -146,7 +164,17 @@ impl Tables {
             .collect();
         for file in none.into_iter().filter_map(|index| files.get(index)) {
             self.states.insert(file.index, State::Queued);
-            self.queue.push(file.clone());
+            queue(&mut self.lanes, file);
         }
     }
+}
+
+fn takes_long(file: &KnownFile) -> bool {
+    file.eh_frame > EAGER_EH_FRAME
+}
+
+fn queue(lanes: &mut [Lane; 2], file: &Arc<KnownFile>) {
+    let [soon, late] = lanes;
+    let lane = if takes_long(file) { late } else { soon };
+    lane.queue.push(file.clone());
 }

@@ -2,6 +2,7 @@
 //! behind. Needs root and eBPF; the skip is announced elsewhere.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+mod brief;
 mod ceiling;
 mod changes;
 #[path = "../../../ebpf/tests/it/gate.rs"]

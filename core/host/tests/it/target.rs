@@ -75,6 +75,11 @@ impl Target {
         signal(self.pid(), "USR1");
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it has ended by itself.
     pub(crate) fn wait(&mut self) {
         self.child.wait().unwrap();
