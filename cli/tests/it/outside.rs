@@ -140,6 +140,36 @@ fn shares_of_a_program_without_frame_pointers_are_right_and_stops_are_told() {
 }
 
 #[test]
+fn code_that_a_runtime_made_has_names_and_lines_by_its_jitdump_and_names_by_its_perf_map() {
+    let scratch = Scratch::new("outside-jit");
+    let program = built::program(&scratch, "jit.c", &["-fomit-frame-pointer"]);
+    let mut target = Target::start(Command::new(program).arg(scratch.path("")));
+    let map = format!("/tmp/perf-{}.map", target.pid());
+    for (name, line) in [("jitted", 11), ("jitted_again", 21)] {
+        let (json, _) = target.record(&scratch, "2");
+        assert_shares(&json, [name, "mapped_only"]);
+        let jitted = total(&json, name) + total(&json, "mapped_only");
+        assert!(total(&json, "main") > 0.99 * jitted, "{json}");
+        let dump = loop {
+            let dump = target.dump();
+            if functions(&dump["threads"][0]).contains(&name) {
+                break dump;
+            }
+        };
+        let frame = &dump["threads"][0]["frames"][0];
+        assert_eq!((&frame["file"], &frame["line"]), (&"made.src".into(), &line.into()), "{dump}");
+        assert_eq!(frame["module"], "[anonymous]", "{dump}");
+        let top = sondage().args(["top", "--once", "-d", "0.5", &target.pid()]).output().unwrap();
+        assert!(said(&top).contains(name), "{}", said(&top));
+        target.signal("USR1");
+        let mut told = String::new();
+        target.output.read_line(&mut told).unwrap();
+        assert_eq!(told, "told\n");
+    }
+    std::fs::remove_file(map).unwrap();
+}
+
+#[test]
 fn python_is_read_from_outside_with_names_and_lines() {
     let pythons = ["python3", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13"];
     let mut seen = 0;

@@ -122,14 +122,16 @@ impl Frames {
         for ((file, detail), mut frames) in by_file {
             frames.sort_unstable();
             let addresses: Vec<u64> = frames.iter().map(|(address, _)| *address).collect();
+            let has_symbols = modules.known(file).is_some_and(|file| file.may_have_table());
             let file = modules.file(file);
-            if is_anonymous(&file.path) {
-                for ((_, number), name) in frames.iter().zip(perf_map_names(modules, &addresses)) {
-                    lines[*number] = name.iter().map(|name| named_line(profile, name)).collect();
-                }
-                continue;
+            // Runtimes make code in memory without a file, and in files that are nothing but memory.
+            let mut resolved = match has_symbols {
+                true => Vec::new(),
+                false => symbols.jitted(modules, &addresses),
+            };
+            if !is_anonymous(&file.path) && resolved.iter().all(|it| it.frames.is_empty()) {
+                resolved = symbols.resolve_as(file, &addresses, detail);
             }
-            let resolved = symbols.resolve_as(file, &addresses, detail);
             for ((_, number), resolved) in frames.iter().zip(&resolved) {
                 lines[*number] = lines_of(profile, resolved);
             }
@@ -159,18 +161,6 @@ fn lines_of(profile: &mut Profile, resolved: &Resolved) -> Vec<Line> {
         lines.push(Line { function, line: frame.line.unwrap_or(0) });
     }
     lines
-}
-
-/// Names that a just-in-time compiler wrote down for its code, if it did.
-fn perf_map_names(modules: &Mappings, addresses: &[u64]) -> Vec<Option<String>> {
-    let names = modules.perf_map().and_then(|map| map.names_at(addresses));
-    names.map_or_else(|_| vec![None; addresses.len()], |names| names.names)
-}
-
-fn named_line(profile: &mut Profile, name: &str) -> Line {
-    let name = profile.string(name);
-    let function = Function { name, system_name: name, ..Function::default() };
-    Line { function: profile.function(function), line: 0 }
 }
 
 /// Interpreted code has no mapping: it is no part of a binary.

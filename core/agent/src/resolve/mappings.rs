@@ -5,6 +5,7 @@ use super::files::FileIndex;
 use super::files::Files;
 use super::files::KnownFile;
 use super::files::Process;
+use super::jitdump::Marker;
 use super::maps::MapLine;
 use super::module_file::ModuleFile;
 use super::perf_map::PerfMap;
@@ -19,6 +20,9 @@ const MAX_MAPPINGS: usize = 65_536;
 
 /// Different files of one other process: what uses up the room of all is a process by itself.
 const MAX_FILES_EACH: usize = 1024;
+
+/// Dumps of code made at run time that are read: one of each runtime in the process.
+const MAX_MARKERS: usize = 4;
 
 /// One executable mapping.
 #[derive(Clone, Debug)]
@@ -53,6 +57,7 @@ pub struct Mappings {
     files: HashMap<FileIndex, Arc<KnownFile>>,
     wanted: HashSet<FileIndex>,
     main_stack: Range<u64>,
+    markers: Vec<Marker>,
     revision: u64,
     /// The version of a copy of Sondage that runs in the process: in our own, another one.
     pub other_agent: Option<String>,
@@ -83,13 +88,19 @@ impl Mappings {
         let text = std::fs::read(path)?;
         let text = String::from_utf8_lossy(&text);
         let mut list = Vec::new();
+        self.markers.clear();
         for line in text.lines().filter_map(MapLine::parse) {
             if line.name == "[stack]" {
                 self.main_stack = line.range.clone();
             } else if let Some(agent) = line.name.strip_prefix(MARKER_PREFIX) {
                 self.other_agent = self.version_if_here(agent);
             }
-            if line.executable
+            if let Some(marker) = Marker::of(&line) {
+                // Mapped to be found: nothing runs there.
+                if self.markers.len() < MAX_MARKERS {
+                    self.markers.push(marker);
+                }
+            } else if line.executable
                 && list.len() < MAX_MAPPINGS
                 && let Some(module) = self.module(&line, files)
             {
@@ -171,6 +182,11 @@ impl Mappings {
             None => PerfMap::open(),
             Some(process) => PerfMap::open_of(process.pid),
         }
+    }
+
+    /// The dumps of code that runtimes in the process write, and its number.
+    pub(super) fn dumps(&self) -> (u32, &[Marker]) {
+        (self.process.map_or_else(std::process::id, |process| process.pid), &self.markers)
     }
 
     fn module(&mut self, line: &MapLine<'_>, files: &mut Files) -> Option<Module> {

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use super::clock::Clock;
 use super::error::ResolveError;
-use super::error::ResolveErrorKind;
 use super::names;
+use super::owner::Owner;
 use super::reach::open_under_root;
 use super::source::Source;
 
@@ -39,8 +39,8 @@ impl PerfMap {
     /// Opens the map of this process.
     ///
     /// # Errors
-    /// [`Missing`](ResolveErrorKind::Missing) where there is none,
-    /// [`Unreadable`](ResolveErrorKind::Unreadable) for anything but a regular file that belongs
+    /// [`Missing`](super::ResolveErrorKind::Missing) where there is none,
+    /// [`Unreadable`](super::ResolveErrorKind::Unreadable) for anything but a regular file that belongs
     /// to this process' effective user: in `/tmp` anyone can put one there. A symbolic link is
     /// not followed.
     pub fn open() -> Result<Self, ResolveError> {
@@ -59,25 +59,16 @@ impl PerfMap {
     /// As [`open`](Self::open), with that process' effective user; no part of the way may be a
     /// symbolic link.
     pub fn open_of(pid: u32) -> Result<Self, ResolveError> {
-        let status = status_of(&pid.to_string())?;
-        let own = field(&status, "NSpid:", |fields| fields.last().cloned()).unwrap_or(pid);
-        let path = PathBuf::from(format!("/tmp/perf-{own}.map"));
+        let owner = Owner::of(&pid.to_string())?;
+        let path = PathBuf::from(format!("/tmp/perf-{}.map", owner.own_number.unwrap_or(pid)));
         let (source, _) = open_under_root(pid, &path)?;
-        Self::owned(source, effective_user(&status)?, &path)
+        owner.check(&source, &path)?;
+        Ok(Self { source, limit: MAX_BYTES })
     }
 
     fn open_at(path: &Path) -> Result<Self, ResolveError> {
         let (source, _) = Source::open_with(path, libc::O_NOFOLLOW)?;
-        Self::owned(source, effective_user(&status_of("self")?)?, path)
-    }
-
-    fn owned(source: Source, user: u32, path: &Path) -> Result<Self, ResolveError> {
-        if source.owner() != Some(user) {
-            return Err(ResolveError::new(
-                ResolveErrorKind::Unreadable,
-                format!("{} does not belong to the process' user", path.display()),
-            ));
-        }
+        Owner::of("self")?.check(&source, path)?;
         Ok(Self { source, limit: MAX_BYTES })
     }
 
@@ -169,26 +160,9 @@ fn parse(line: &[u8]) -> Option<(u64, u64, &[u8])> {
     (size > 0 && !name.is_empty()).then_some((start, size, name))
 }
 
-/// What `/proc/PID/status` says, without a system call that would need `unsafe`.
-fn status_of(pid: &str) -> Result<String, ResolveError> {
-    let path = format!("/proc/{pid}/status");
-    std::fs::read_to_string(&path).map_err(|e| ResolveError::io(&format!("cannot read {path}"), &e))
-}
-
-fn effective_user(status: &str) -> Result<u32, ResolveError> {
-    field(status, "Uid:", |fields| fields.get(1).cloned())
-        .ok_or_else(|| ResolveError::malformed("/proc/PID/status has no Uid line"))
-}
-
-/// One of the numbers of a line.
-fn field(status: &str, name: &str, choose: fn(&[u32]) -> Option<u32>) -> Option<u32> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    let numbers: Vec<u32> = line.split_whitespace().map_while(|it| it.parse().ok()).collect();
-    choose(&numbers)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::error::ResolveErrorKind;
     use super::*;
     use proptest::prelude::*;
 
@@ -247,7 +221,7 @@ mod tests {
         let link = path.with_extension("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let of_link = PerfMap::open_at(&link).unwrap_err();
-        let foreign = if effective_user(&status_of("self").unwrap()).unwrap() == 0 {
+        let foreign = if Owner::of("self").unwrap().user == 0 {
             std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
             path.clone()
         } else {

@@ -16,7 +16,9 @@ use super::error::ResolveErrorKind;
 use super::go;
 use super::go::GoFrame;
 use super::image::Image;
+use super::jitdump::Dumps;
 use super::kernel::KernelSymbols;
+use super::mappings::Mappings;
 use super::module_file::ModuleFile;
 use super::names;
 use super::paged::Pages;
@@ -71,6 +73,16 @@ pub struct Resolved {
     /// Innermost inlined function first, the function that was really called last; empty when
     /// nothing is known.
     pub frames: Arc<[SymbolFrame]>,
+}
+
+impl Resolved {
+    /// A function by the name that a runtime wrote down for it.
+    pub(super) fn written_down(name: Arc<str>, place: Option<(Arc<str>, Option<u32>)>) -> Self {
+        let (file, line) = place.map_or((None, None), |(file, line)| (Some(file), line));
+        let system_name = name.clone();
+        let frame = SymbolFrame { name, system_name, file, line, start_line: None };
+        Self { frames: Arc::from([frame]) }
+    }
 }
 
 /// How much is asked for.
@@ -141,6 +153,7 @@ pub struct Symbols {
     budget: Budget,
     cache: Cache,
     kernel: KernelSymbols,
+    dumps: Dumps,
     counters: SymbolCounters,
 }
 
@@ -152,6 +165,7 @@ impl Symbols {
             budget,
             cache,
             kernel: KernelSymbols::default(),
+            dumps: Dumps::default(),
             counters: SymbolCounters::default(),
         }
     }
@@ -160,6 +174,26 @@ impl Symbols {
     /// `None` where the kernel keeps that to itself.
     pub(crate) fn kernel(&mut self, address: u64) -> Option<(Arc<str>, Arc<str>)> {
         self.kernel.name(address)
+    }
+
+    /// Resolves addresses of code that a runtime made, by what it writes down: a jitdump, which may
+    /// have lines, else a perf map.
+    pub(crate) fn jitted(&mut self, mappings: &Mappings, addresses: &[u64]) -> Vec<Resolved> {
+        let (mut found, error) = self.dumps.resolve(mappings, addresses);
+        if let Some(error) = error {
+            self.counters.errors += 1;
+            self.counters.last_error = Some(error.to_string());
+        }
+        if found.iter().any(|resolved| resolved.frames.is_empty())
+            && let Ok(map) = mappings.perf_map().and_then(|map| map.names_at(addresses))
+        {
+            for (resolved, name) in found.iter_mut().zip(map.names) {
+                if let Some(name) = name.filter(|_| resolved.frames.is_empty()) {
+                    *resolved = Resolved::written_down(name.into(), None);
+                }
+            }
+        }
+        found
     }
 
     /// Resolves `addresses` (in the module's own address space: what its symbol table says, not

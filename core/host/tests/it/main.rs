@@ -7,6 +7,7 @@ mod ceiling;
 mod changes;
 #[path = "../../../ebpf/tests/it/gate.rs"]
 mod gate;
+mod jitted;
 mod lifecycle;
 mod namespaces;
 mod sharing;
