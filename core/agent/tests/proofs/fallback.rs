@@ -27,7 +27,7 @@ use std::time::Duration;
 const HZ: u32 = 100;
 const INTERVAL: u64 = 10_000_000;
 
-fn config() -> Config {
+pub fn config() -> Config {
     Config {
         hz: HZ,
         service_name: "shop".to_owned(),

@@ -35,6 +35,8 @@ mod notified;
 mod oracle;
 mod outliving;
 mod received;
+#[cfg(all(target_arch = "x86_64", feature = "ebpf"))]
+mod same_shares;
 #[allow(dead_code, reason = "a part of what it can do is used here")]
 #[path = "../it/server.rs"]
 mod server;
