@@ -134,7 +134,8 @@ fn shares_of_a_program_without_frame_pointers_are_right_and_stops_are_told() {
     let target = Target::c(&scratch, &[]);
     let (json, said) = target.record(&scratch, "2");
     assert_shares(&json, ["heavy", "light"]);
-    assert!(total(&json, "main") >= total(&json, "heavy") + total(&json, "light"), "{json}");
+    let calls = total(&json, "heavy") + total(&json, "light");
+    assert!(total(&json, "main") > calls - 0.001, "{json}");
     assert!(said.contains("a thread was stopped for"), "{said}");
     assert_eq!(total(&json, "waiter"), 0.0, "a thread that waits is left alone: {json}");
 }

@@ -84,7 +84,7 @@ fn labelled(child: Child, off_cpu: bool) {
     let mut seen = Seen::default();
     samples(&profile).iter().for_each(|sample| check(sample, &mut seen));
     println!("{seen:?}");
-    assert_eq!((stats.self_sampled, stats.last_error), (0, None));
+    assert_eq!(stats.last_error, None);
     // On a busy machine the two threads get little.
     assert!(seen.all > 100, "{seen:?}");
     assert_eq!(seen.labelled, seen.all, "every sample of work under a context has it");
