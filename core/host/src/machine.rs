@@ -176,7 +176,7 @@ impl Machine {
                     add_waited(&mut self.processes, &stop, waited);
                 }
             }
-            RecordKind::Exec => self.take_exec(record.pid),
+            RecordKind::Exec => self.take_exec(record.pid, record.time),
             RecordKind::GoLabels => {
                 self.label_sets.put(record.tid, record.time, &labels_of_go(record.words));
             }
@@ -218,9 +218,9 @@ impl Machine {
     }
 
     /// The programs have forgotten the process already; its next sample is that of a new one.
-    fn take_exec(&mut self, pid: u32) {
+    fn take_exec(&mut self, pid: u32, time: u64) {
         if let Some(mut process) = self.processes.remove(&pid) {
-            process.ended = true;
+            process.replaced(time);
             self.gone.push(process);
             self.host.forget_process(pid);
         }
@@ -358,7 +358,7 @@ fn name_of(comm: &[u8; 16]) -> String {
 }
 
 /// `CLOCK_MONOTONIC`, which the kernel stamps records with.
-fn monotonic() -> u64 {
+pub(crate) fn monotonic() -> u64 {
     let Ok(uptime) = sondage_sampler::Clock::Monotonic.now() else { return 0 };
     u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX)
 }

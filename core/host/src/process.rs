@@ -1,5 +1,6 @@
 //! One process of the machine: its code, its labels and its stacks.
 
+use crate::machine::monotonic;
 use crate::own_word::OwnWord;
 use crate::runtimes::{Programs, Runtimes, labels_of_context};
 use crate::tables::Tables;
@@ -50,6 +51,8 @@ pub(crate) struct Process {
     wall: bool,
     /// Its list of mappings has changed since it was published.
     changed: bool,
+    /// When its mappings were read last, on the clock of records.
+    looked: u64,
     /// When its mappings may be looked at again, and how long it will be until then the next time.
     next_look: Instant,
     pause: Duration,
@@ -74,6 +77,7 @@ impl Process {
         let now = Instant::now();
         let mut mappings = Mappings::of(pid);
         let ended = mappings.refresh(files).is_err();
+        let looked = monotonic();
         let runtimes = match labels {
             Some(_) => Runtimes::find(pid, &mappings, &word, programs),
             None => Runtimes::default(),
@@ -91,6 +95,7 @@ impl Process {
             interval,
             wall,
             changed: true,
+            looked,
             next_look: now + FIRST_LOOK,
             pause: FIRST_LOOK,
             next_word: now,
@@ -240,15 +245,30 @@ impl Process {
         }
         // What was sampled before is read by the list of that time.
         self.stacks.settle(&mut self.mappings, self.runtimes.codes());
-        match self.mappings.refresh(files) {
-            Ok(true) => {
-                self.changed = true;
-                self.pause = LOOK_AGAIN;
-            }
-            Ok(false) => self.pause = (self.pause * 2).min(LOOK_SELDOM),
-            Err(_) => self.ended = true,
-        }
+        self.pause = match self.refresh(files) {
+            true => LOOK_AGAIN,
+            false => (self.pause * 2).min(LOOK_SELDOM),
+        };
         self.next_look = now + self.pause;
+    }
+
+    /// Reads the mappings again. Returns whether they have changed.
+    fn refresh(&mut self, files: &mut Files) -> bool {
+        let refreshed = self.mappings.refresh(files);
+        self.looked = monotonic();
+        self.ended |= refreshed.is_err();
+        let changed = refreshed.unwrap_or(false);
+        self.changed |= changed;
+        changed
+    }
+
+    /// It runs another program since then. What was sampled before is not named by mappings that were read
+    /// later: they may be the other one's.
+    pub(crate) fn replaced(&mut self, time: u64) {
+        self.ended = true;
+        if self.looked > time {
+            self.mappings = Mappings::of(self.pid);
+        }
     }
 
     /// How long it was not sampled.
@@ -274,10 +294,7 @@ impl Process {
         self.runtimes.turn();
         self.mappings.forget_unmapped();
         if !self.ended {
-            match self.mappings.refresh(files) {
-                Ok(changed) => self.changed |= changed,
-                Err(_) => self.ended = true,
-            }
+            self.refresh(files);
         }
         if self.runtimes.is_unfinished() {
             self.find_runtimes(programs);
@@ -305,7 +322,7 @@ impl Process {
             self.labels = describe(self.pid, &self.name, self.word.context());
         }
         if before.is_none() && self.labels.is_some() {
-            self.ended |= self.mappings.refresh(files).is_err();
+            self.refresh(files);
             self.find_runtimes(programs);
         } else if self.labels.is_some() {
             let Self { pid, mappings, word, .. } = self;
