@@ -42,7 +42,7 @@ class Sondage:
         self.process.send_signal(signal.SIGINT)
         said = self.process.communicate(timeout=60)[1]
         assert self.process.returncode == 0, said
-        found = re.search(r"([\d.]+) % but for those", said)
+        found = re.search(r"([\d.]+) % with whole stacks", said)
         return f"{found[1]} %" if found else said
 
 

@@ -2,11 +2,13 @@
 //! what rights it keeps.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::gate;
+use crate::outside::is_root;
 use crate::read::said;
 use crate::scratch::Scratch;
 
@@ -26,23 +28,13 @@ fn host_agent() -> Command {
     command
 }
 
-/// Whether eBPF can be tried here: as root, with what the engine needs. Says so where it cannot;
-/// with `SONDAGE_REQUIRE_EBPF=1` that is a failure.
+/// Whether the test can run here; says so where it cannot.
 fn allowed(test: &str) -> bool {
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let check = host_agent().args(["--set", "push=file:/nowhere", "--check"]).output().unwrap();
-    if is_root && check.status.success() {
-        return true;
+    if !is_root() {
+        gate::skip(test, "it needs root");
+        return false;
     }
-    assert!(
-        std::env::var_os("SONDAGE_REQUIRE_EBPF").is_none_or(|value| value != "1"),
-        "SONDAGE_REQUIRE_EBPF=1, but {test} cannot run: {}",
-        said(&check)
-    );
-    let line = format!("\n*** SKIPPED {test}: needs root and eBPF\n    {}\n", said(&check));
-    // Not `eprintln`: the test harness would swallow it.
-    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
-    false
+    gate::has_ebpf(test)
 }
 
 /// The command where every user may run it, and a folder where nobody may write.

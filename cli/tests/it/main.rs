@@ -5,6 +5,11 @@ mod binding;
 mod built;
 mod ctl;
 mod doctor;
+#[cfg(feature = "host-agent")]
+#[allow(dead_code, reason = "these tests need no turns")]
+#[path = "../../../core/ebpf/tests/it/gate.rs"]
+mod gate;
+#[cfg(feature = "host-agent")]
 mod host_agent;
 mod hostile;
 mod java;
@@ -13,3 +18,6 @@ mod push;
 mod read;
 mod record;
 mod scratch;
+
+#[cfg(feature = "host-agent")]
+use sondage_host::missing as probe;

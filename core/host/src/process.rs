@@ -177,20 +177,13 @@ impl Process {
     /// Whether a table is being built of a file that these frames are in. Where the walk ended early, one
     /// is now.
     fn lacks_table(&self, words: &[u64], end: End, tables: &mut Tables) -> bool {
+        if end != End::Root
+            && let Some(file) = last_native(words).and_then(|address| self.file_at(address))
+        {
+            tables.want(file);
+        }
         let native = words.iter().filter(|word| is_native(word));
-        let mut last = None;
-        let mut lacks = false;
-        for address in native {
-            last = self.file_at(*address);
-            lacks |= last.is_some_and(|file| tables.is_queued(file));
-        }
-        match last {
-            Some(file) if end != End::Root => {
-                tables.want(file);
-                lacks | tables.is_queued(file)
-            }
-            _ => lacks,
-        }
+        native.filter_map(|address| self.file_at(*address)).any(|file| tables.is_queued(file))
     }
 
     /// The file with the code that returns to this address.
@@ -229,8 +222,8 @@ impl Process {
         if sample.end == End::Root {
             return;
         }
-        let Some(last) = sample.words.iter().rev().find(|word| is_native(word)) else { return };
-        match self.file_at(*last) {
+        let Some(last) = last_native(sample.words) else { return };
+        match self.file_at(last) {
             Some(file) => tables.want(file),
             None if sample.end == End::UnknownCode => self.look_for_code(files),
             None => {}
@@ -359,6 +352,11 @@ impl Process {
 /// Whether a word of a sample is an address in user space.
 fn is_native(word: &u64) -> bool {
     word >> 56 == 0
+}
+
+/// The outermost frame in user space.
+fn last_native(words: &[u64]) -> Option<u64> {
+    words.iter().rev().find(|word| is_native(word)).copied()
 }
 
 fn stacks(interval: Duration, wall: bool, runtimes: &Runtimes) -> OutsideProcess {

@@ -19,13 +19,17 @@ pub(crate) fn has_ebpf(test: &str) -> bool {
         return true;
     }
     let reasons: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    let reasons = reasons.join("\n    ");
+    skip(test, &format!("eBPF is not available here\n    {}", reasons.join("\n    ")));
+    false
+}
+
+/// Says, past any capture, why a test does not run. With `SONDAGE_REQUIRE_EBPF=1` that is a failure.
+pub(crate) fn skip(test: &str, reason: &str) {
     assert!(
         std::env::var_os("SONDAGE_REQUIRE_EBPF").is_none_or(|value| value != "1"),
-        "SONDAGE_REQUIRE_EBPF=1, but {test} cannot run:\n    {reasons}"
+        "SONDAGE_REQUIRE_EBPF=1, but {test} cannot run: {reason}"
     );
     // Not `eprintln`: the test harness would swallow it.
-    let line = format!("\n*** SKIPPED {test}: eBPF is not available here\n    {reasons}\n");
+    let line = format!("\n*** SKIPPED {test}: {reason}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-    false
 }
