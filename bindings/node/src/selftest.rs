@@ -120,7 +120,7 @@ fn layout(changed: Option<String>, value: Option<i64>) -> Option<Layout> {
         let number = layout.each().into_iter().find(|(known, _)| *known == name);
         number.into_iter().for_each(|(_, number)| number.set(value));
     }
-    Some(layout)
+    layout.check().is_ok().then_some(layout)
 }
 
 /// The numbers of the layout, by name.

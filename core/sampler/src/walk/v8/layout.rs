@@ -228,7 +228,27 @@ impl Layout {
         layout.take_code(&constants, version)?;
         layout.take_strings(&constants)?;
         layout.take_types(&constants)?;
+        layout.check()?;
         Ok(layout)
+    }
+
+    /// Whether the fields of a code object are apart. The self-test alone may not tell: one's lowest
+    /// bits, read as the other's, are right by chance in one process of twelve.
+    ///
+    /// # Errors
+    /// [`Unsupported::Unreasonable`] if they are not.
+    pub fn check(&self) -> Result<(), Unsupported> {
+        let mut fields = [
+            (self.code_deoptimization, 8),
+            (self.code_positions, 8),
+            (self.code_instruction_start, 8),
+            (self.code_flags, 4),
+            (self.code_instruction_size, 4),
+        ];
+        fields.sort_unstable();
+        let apart =
+            fields.is_sorted_by(|&(first, size), &(next, _)| next >= first.saturating_add(size));
+        if apart { Ok(()) } else { Err(Unsupported::Unreasonable("class_Code__flags__uint32_t")) }
     }
 
     fn take_frames(&mut self, constants: &Constants<'_>) -> Result<(), Unsupported> {
