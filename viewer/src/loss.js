@@ -27,7 +27,7 @@ const SOURCES = {
 function measured(profile) {
   const { period } = profile;
   const index = period ? profile.types.findIndex((t) => t.type === period.type && t.unit === period.unit) : -1;
-  return index < 0 ? null : { total: sumOf(profile.values[index]), name: typeName(period.type) };
+  return index < 0 ? null : { total: sumOf(profile, index), name: typeName(period.type) };
 }
 
 /**

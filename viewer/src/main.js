@@ -12,6 +12,7 @@ import { readProfile, sumOf } from "./profile.js";
 import { escapeRegex } from "./search.js";
 import { decodeState, encodeState } from "./state.js";
 import { Table } from "./table.js";
+import { unpackProfile } from "./unpack.js";
 import { computeFigures, computeMatches, computeSelection, needsTree, zoomNode, zoomOf } from "./view.js";
 
 const root = document.documentElement;
@@ -129,7 +130,7 @@ class Page {
     const { tree, sections, hot, weights } = this.figures;
     this.graph.setTree(tree, zoomNode(tree, state.zoom));
     this.table.setSections(sections, state.groupBy);
-    const whole = sumOf(profile.values[state.type]);
+    const whole = sumOf(profile, state.type);
     byId("total").textContent = formatValue(tree.total[0], this.figures.unit);
     byId("facts").textContent = describeTotal(profile, state.type, { shown: tree.total[0], whole });
     byId("hot-line").hidden = hot === null;
@@ -350,9 +351,9 @@ class Page {
   }
 }
 
-function start() {
+async function start() {
   try {
-    const profile = readProfile(byId("profile").textContent);
+    const profile = readProfile(await unpackProfile(byId("profile").textContent));
     byId("page").hidden = false;
     new Page(profile);
   } catch (error) {

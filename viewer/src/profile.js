@@ -5,7 +5,7 @@ import { packageOf } from "./name.js";
 /** Frames that stand for weight without a stack. */
 export const PLACEHOLDERS = new Set(["[unsampled]", "[missed]", "[dropped]", "[overflow]"]);
 
-/** Reads the embedded JSON. Throws an Error whose message is fit for the reader. */
+/** Reads the profile's JSON. Throws an Error whose message is fit for the reader. */
 export function readProfile(text) {
   if (text.trim().length < 20) throw new Error("This page carries no profile.");
   let raw;
@@ -15,8 +15,8 @@ export function readProfile(text) {
     throw new Error("The profile in this page is damaged: " + error.message);
   }
   if (raw === null || typeof raw !== "object") throw new Error("The profile in this page is not an object.");
-  if (raw.v !== 1) throw new Error(`This page reads profile format 1, but the data has format ${raw.v}.`);
-  for (const part of ["types", "sources", "strings", "frames", "nodes", "labelSets", "samples", "lost"]) {
+  if (raw.v !== 2) throw new Error(`This page reads profile format 2, but the data has format ${raw.v}.`);
+  for (const part of ["types", "sources", "strings", "frames", "nodes", "labelSets", "samples", "parts", "lost"]) {
     if (!Array.isArray(raw[part])) throw new Error(`The profile in this page has no ${part}.`);
   }
   if (raw.types.length === 0) throw new Error("The profile in this page has no profile type.");
@@ -28,20 +28,53 @@ function fromRaw(raw) {
   const nodes = readNodes(raw, functions);
   const types = raw.types.map((t) => ({ type: String(t.type), unit: String(t.unit) }));
   return {
-    title: String(raw.title ?? ""),
+    ...readSide(raw),
     types,
     defaultType: chooseType(types, raw.period),
-    startMs: typeof raw.start_ms === "number" ? raw.start_ms : null,
-    durationNs: Number(raw.duration_ns) || 0,
-    labels: Object.entries(raw.labels ?? {}).map(([k, v]) => [k, String(v)]),
     sources: raw.sources.map(String),
     labelSets: raw.labelSets.map((set) => set.map(([k, v]) => [String(k), String(v)])),
-    lost: raw.lost.map(([cause, value]) => [String(cause), Number(value) || 0]),
     period: raw.period ?? null,
     functions,
     nodes,
+    base: raw.base ? readSide(raw.base) : null,
+    ...readParts(raw),
     ...readSamples(raw, nodes.of),
   };
+}
+
+/** What is known of one side of a comparison as a whole; the shown side is the profile itself. */
+function readSide(raw) {
+  return {
+    title: String(raw.title ?? ""),
+    startMs: typeof raw.start_ms === "number" ? raw.start_ms : null,
+    durationNs: Number(raw.duration_ns) || 0,
+    labels: Object.entries(raw.labels ?? {}).map(([k, v]) => [k, String(v)]),
+    lost: (raw.lost ?? []).map(([cause, value]) => [String(cause), Number(value) || 0]),
+  };
+}
+
+/**
+ * The profiles the data is made of, those of the base first: `parts`, how many of them are the
+ * base (`baseParts`), the part of each sample and the first sample of the shown side (`shownFrom`).
+ * A part that does not tell its start begins where the one before ended.
+ */
+function readParts(raw) {
+  const parts = [];
+  const samplePart = new Int32Array(raw.samples.length);
+  const baseParts = raw.base ? check(raw.base.parts, raw.parts.length + 1, "part") : 0;
+  let rows = 0;
+  let shownFrom = 0;
+  raw.parts.forEach(([start, duration, count], part) => {
+    if (part === baseParts) shownFrom = rows;
+    samplePart.fill(part, rows, rows + check(count, raw.samples.length - rows + 1, "sample"));
+    rows += count;
+    const before = part === 0 || part === baseParts ? 0 : parts[part - 1].endMs;
+    const startMs = typeof start === "number" ? start : before;
+    const durationNs = Number(duration) || 0;
+    parts.push({ startMs, endMs: startMs + durationNs / 1e6, durationNs, known: typeof start === "number" });
+  });
+  if (rows !== raw.samples.length) throw new Error(`The parts of the profile in this page hold ${rows} samples, but there are ${raw.samples.length}.`);
+  return { parts, baseParts, samplePart, shownFrom: baseParts === parts.length ? rows : shownFrom };
 }
 
 /** What is shown first: what the period counts, else anything that says more than "samples". */
@@ -151,9 +184,11 @@ function readSamples(raw, of) {
   return { sampleNode, sampleLabels, values };
 }
 
-/** The sum of one type over all samples. */
-export function sumOf(values) {
+/** The sum of one type over the samples of the shown side, or of the base. */
+export function sumOf(profile, type, base = false) {
+  const values = profile.values[type];
+  const end = base ? profile.shownFrom : values.length;
   let total = 0;
-  for (const value of values) if (value > 0) total += value;
+  for (let i = base ? 0 : profile.shownFrom; i < end; i += 1) if (values[i] > 0) total += values[i];
   return total;
 }

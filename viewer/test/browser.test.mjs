@@ -287,7 +287,7 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
 
   test("damaged_and_missing_data_give_a_message_instead_of_a_blank_page", async () => {
     const broken = await open("broken");
-    assert.equal(await text(broken, "#failure"), "This page reads profile format 1, but the data has format 9.");
+    assert.equal(await text(broken, "#failure"), "This page reads profile format 2, but the data has format 9.");
     const bare = await open("bare");
     assert.equal(await text(bare, "#failure"), "This page carries no profile.");
     await quiet(bare);

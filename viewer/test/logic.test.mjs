@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { groupLabels, passLabels, weighLabels } from "../src/label.js";
 import { layoutTree } from "../src/layout.js";
 import { readProfile, sumOf } from "../src/profile.js";
@@ -7,6 +8,7 @@ import { compileQuery, matchFunctions, matchedTotal } from "../src/search.js";
 import { decodeState, encodeState, initialState } from "../src/state.js";
 import { sortRows, topSections } from "../src/top.js";
 import { buildTree, findNode } from "../src/tree.js";
+import { unpackProfile } from "../src/unpack.js";
 import { HOSTILE_NAMES, hostile, large, ProfileBuilder, realistic, seeded } from "./profiles.mjs";
 
 const read = (data) => readProfile(JSON.stringify(data));
@@ -49,7 +51,7 @@ function random(seed) {
     const labels = next() < 0.3 ? {} : { route: "r" + Math.floor(next() * 4), ...(next() < 0.5 ? { user: "u" + Math.floor(next() * 3) } : {}) };
     builder.add(stack, labels, [1 + Math.floor(next() * 1000), 1]);
   }
-  return builder.data;
+  return builder.finish();
 }
 
 test("self_and_total_equal_a_walk_of_every_stack_even_with_recursion", () => {
@@ -59,7 +61,7 @@ test("self_and_total_equal_a_walk_of_every_stack_even_with_recursion", () => {
       const tree = build(profile, { type });
       const [section] = topSections(profile, tree);
       checkRows(profile, section.rows, bruteForce(data, { type }));
-      assert.equal(tree.total[0], sumOf(profile.values[type]));
+      assert.equal(tree.total[0], sumOf(profile, type));
       assert.equal(section.rows.reduce((sum, row) => sum + row.self, 0), tree.total[0]);
     }
   }
@@ -79,7 +81,7 @@ test("each_group_holds_exactly_its_samples_and_groups_add_up", () => {
   const tree = build(profile, { by: "route" });
   const sections = topSections(profile, tree);
   assert.equal(sections.length, 5);
-  assert.equal(sections.reduce((sum, { total }) => sum + total, 0), sumOf(profile.values[0]));
+  assert.equal(sections.reduce((sum, { total }) => sum + total, 0), sumOf(profile, 0));
   for (const { value, rows, node } of sections) {
     checkRows(profile, rows, bruteForce(data, { keep: (_, labels) => (labels.route ?? null) === value }));
     assert.equal(tree.parent[node], 0);
@@ -100,7 +102,7 @@ test("lines_of_one_function_are_one_node_and_the_heaviest_line_is_shown", () => 
   const builder = new ProfileBuilder([{ type: "cpu", unit: "nanoseconds" }]);
   builder.add([{ name: "main" }, { name: "work", line: 10 }], {}, [5]);
   builder.add([{ name: "main" }, { name: "work", line: 12 }], {}, [9]);
-  const profile = read(builder.data);
+  const profile = read(builder.finish());
   const tree = build(profile);
   assert.equal(tree.count, 3);
   assert.equal(profile.functions.line[tree.hot[2]], 12);
@@ -154,7 +156,7 @@ test("labels_are_weighed_with_a_row_for_samples_without_them", () => {
   assert.deepEqual(weights.map(({ key }) => key), ["method", "route"]);
   const route = weights[1].values;
   assert.equal(route.at(-1).value, null);
-  assert.equal(route.reduce((sum, { total }) => sum + total, 0), sumOf(profile.values[0]));
+  assert.equal(route.reduce((sum, { total }) => sum + total, 0), sumOf(profile, 0));
 });
 
 test("visible_rectangles_tile_their_parents_and_their_number_follows_the_pixels", () => {
@@ -203,13 +205,16 @@ test("an_address_of_another_profile_or_with_typos_is_ignored", () => {
 test("damaged_data_gives_a_message_and_never_a_wrong_picture", () => {
   const cases = [
     ["__SONDAGE_DATA__", /carries no profile/],
-    ["{\"v\":1,\"title\":\"x\", oops }", /damaged/],
-    ["[1,2,3,4,5,6,7,8,9,10,11]", /format 1/],
-    [JSON.stringify({ ...realistic(), v: 2 }), /reads profile format 1, but the data has format 2/],
+    ["{\"v\":2,\"title\":\"x\", oops }", /damaged/],
+    ["[1,2,3,4,5,6,7,8,9,10,11]", /format 2/],
+    [JSON.stringify({ ...realistic(), v: 1 }), /reads profile format 2, but the data has format 1/],
     [JSON.stringify({ ...realistic(), samples: undefined }), /has no samples/],
+    [JSON.stringify({ ...realistic(), parts: [[null, 1, 1]] }), /hold 1 samples, but there are \d+/],
+    [JSON.stringify({ ...realistic(), parts: [[null, 1, 1e9]] }), /a sample that it does not hold/],
+    [JSON.stringify({ ...realistic(), base: { parts: 9 } }), /a part that it does not hold/],
     [JSON.stringify({ ...realistic(), types: [] }), /no profile type/],
-    [JSON.stringify({ ...realistic(), samples: [[1e9, 0, 1, 1]] }), /a node that it does not hold \(1000000000\)/],
-    [JSON.stringify({ ...realistic(), samples: [[0, 77, 1, 1]] }), /a label set/],
+    [JSON.stringify({ ...realistic(), parts: [[null, 0, 1]], samples: [[1e9, 0, 1, 1]] }), /a node that it does not hold \(1000000000\)/],
+    [JSON.stringify({ ...realistic(), parts: [[null, 0, 1]], samples: [[0, 77, 1, 1]] }), /a label set/],
     [JSON.stringify({ ...realistic(), nodes: [[0, 0]] }), /a parent node/],
     [JSON.stringify({ ...realistic(), nodes: [[-1, 1.5]] }), /a frame/],
     [JSON.stringify({ ...realistic(), frames: [[0, 0, 9999, 0, 0]] }), /a string/],
@@ -217,8 +222,35 @@ test("damaged_data_gives_a_message_and_never_a_wrong_picture", () => {
   for (const [text, message] of cases) assert.throws(() => readProfile(text), message);
 });
 
+test("packed_data_is_told_apart_and_read_like_plain_data", async () => {
+  const text = JSON.stringify(realistic());
+  assert.equal(await unpackProfile("\n" + text), text);
+  assert.equal(await unpackProfile(gzipSync(text).toString("base64") + "\n"), text);
+  await assert.rejects(unpackProfile("__SONDAGE_DATA__"), /carries no profile/);
+  await assert.rejects(unpackProfile("this is neither of them!"), /damaged/);
+  await assert.rejects(unpackProfile(gzipSync(text).subarray(0, 900).toString("base64")), /damaged/);
+});
+
+test("each_sample_knows_its_part_and_the_sides_have_their_own_sums", () => {
+  const builder = new ProfileBuilder([{ type: "cpu", unit: "nanoseconds" }]);
+  const put = (name, value) => builder.add([{ name }], {}, [value]);
+  builder.part(1000, 5e9);
+  put("a", 3);
+  put("b", 4);
+  builder.part(7000, 5e9);
+  builder.part(null, 2e9);
+  put("a", 10);
+  const data = builder.finish({ base: { parts: 1, title: "before", start_ms: 1000, duration_ns: 5e9, labels: { host: "x" }, lost: [["missed", 1]] } });
+  const profile = read(data);
+  assert.deepEqual([...profile.samplePart], [0, 0, 2]);
+  assert.deepEqual([profile.baseParts, profile.shownFrom], [1, 2]);
+  assert.deepEqual([sumOf(profile, 0), sumOf(profile, 0, true)], [10, 7]);
+  assert.deepEqual(profile.parts.map(({ startMs, endMs }) => [startMs, endMs]), [[1000, 6000], [7000, 12_000], [12_000, 14_000]]);
+  assert.deepEqual(profile.base, { title: "before", startMs: 1000, durationNs: 5e9, labels: [["host", "x"]], lost: [["missed", 1]] });
+});
+
 test("a_profile_without_samples_is_empty_and_not_an_error", () => {
-  const profile = read({ ...realistic(), samples: [], lost: [] });
+  const profile = read({ ...realistic(), samples: [], parts: [], lost: [] });
   const tree = build(profile);
   assert.equal(tree.count, 1);
   assert.deepEqual(topSections(profile, tree)[0].rows, []);
@@ -230,6 +262,7 @@ test("a_stack_100000_frames_deep_does_not_overflow_ours", () => {
   data.frames = [[0, 0, 0, 0, 0]];
   data.nodes = Array.from({ length: 100_000 }, (_, i) => [i - 1, 0]);
   data.samples = [[99_999, 0, 7, 1]];
+  data.parts = [[null, 0, 1]];
   const profile = read(data);
   const [section] = topSections(profile, build(profile));
   assert.deepEqual(section.rows, [{ fn: 0, self: 7, total: 7 }]);

@@ -1,5 +1,7 @@
 // Profiles for the tests: a realistic one, a hostile one and a large one. All are deterministic.
 
+import { gzipSync } from "node:zlib";
+
 /** A small seeded generator of numbers in [0, 1). */
 export function seeded(seed) {
   let state = seed >>> 0;
@@ -9,12 +11,13 @@ export function seeded(seed) {
   };
 }
 
-/** Builds profile data in the page's format from stacks given root first. */
+/** Builds profile data in the page's format from stacks given root first. Samples go into the
+ *  part that `part` began last; without one, `finish` makes a single part of all. */
 export class ProfileBuilder {
   constructor(types) {
     this.data = {
-      v: 1, title: "", types, start_ms: null, duration_ns: 0, labels: {}, sources: ["timer"],
-      strings: [""], frames: [], nodes: [], labelSets: [[]], samples: [], lost: [], period: null,
+      v: 2, title: "", types, start_ms: null, duration_ns: 0, labels: {}, sources: ["timer"],
+      strings: [""], frames: [], nodes: [], labelSets: [[]], samples: [], parts: [], base: null, lost: [], period: null,
     };
     this.ids = new Map();
     this.sampleIds = new Map();
@@ -48,6 +51,26 @@ export class ProfileBuilder {
     if (!this.sampleIds.has(key)) this.sampleIds.set(key, this.data.samples.push([node, set, ...values.map(() => 0)]) - 1);
     const sample = this.data.samples[this.sampleIds.get(key)];
     values.forEach((value, i) => (sample[i + 2] += value));
+  }
+
+  /** Begins another part; what was added before it is closed. */
+  part(startMs, durationNs) {
+    this.closePart();
+    this.sampleIds.clear();
+    this.data.parts.push([startMs, durationNs, 0]);
+  }
+
+  closePart() {
+    const { parts, samples } = this.data;
+    if (parts.length > 0) parts.at(-1)[2] = samples.length - parts.slice(0, -1).reduce((sum, [, , rows]) => sum + rows, 0);
+  }
+
+  /** The data, with what is known of the whole. */
+  finish(facts = {}) {
+    Object.assign(this.data, facts);
+    if (this.data.parts.length === 0) this.data.parts.push([this.data.start_ms, this.data.duration_ns, 0]);
+    this.closePart();
+    return this.data;
   }
 }
 
@@ -118,7 +141,7 @@ export function realistic() {
   put([{ name: "[vdso]", module: "[vdso]" }], {}, 9);
   put([{ name: "[unsampled]" }], {}, 31);
   put([{ name: "[dropped]" }], {}, 6);
-  Object.assign(builder.data, {
+  return builder.finish({
     title: "orders-service",
     start_ms: 1_760_000_000_000,
     duration_ns: 10_000_000_000,
@@ -126,7 +149,6 @@ export function realistic() {
     lost: [["unsampled", 31 * PERIOD], ["dropped", 6 * PERIOD], ["truncated", 4 * PERIOD]],
     period: { type: "cpu", unit: "nanoseconds", value: PERIOD },
   });
-  return builder.data;
 }
 
 /** Names that try to be markup, code or terminal commands. Each would set window.owned. */
@@ -165,14 +187,13 @@ export function hostile() {
     const frame = { name, file: name, module: name, line: i };
     builder.add([{ name: "main" }, frame], { [name]: name, route: name }, [(i + 1) * 1e9, i + 1]);
   });
-  Object.assign(builder.data, {
+  return builder.finish({
     title: HOSTILE_NAMES[0],
     labels: { [HOSTILE_NAMES[1]]: HOSTILE_NAMES[2] },
     sources: ["timer", HOSTILE_NAMES[1]],
     lost: [["unsampled", 1e9], [HOSTILE_NAMES[1], 5e9], ["__proto__", 1e9]],
     period: { type: "cpu", unit: "nanoseconds", value: 1e9 },
   });
-  return builder.data;
 }
 
 /** A tree of about `nodes` nodes with call-graph-like fan-out and 5 modules. */
@@ -186,13 +207,15 @@ export function large(nodes) {
     for (let at = 1; at < depth; at += 1) stack.push(frames[Math.floor(random() ** (at < 8 ? 9 : 2.2) * 4000)]);
     builder.add(stack, { route: `/r${Math.floor(random() * 40)}` }, [1e6 * (1 + Math.floor(random() ** 4 * 300)), 1]);
   }
-  Object.assign(builder.data, { title: "large", duration_ns: 60e9, period: { type: "cpu", unit: "nanoseconds", value: 1e6 } });
-  return builder.data;
+  return builder.finish({ title: "large", duration_ns: 60e9, period: { type: "cpu", unit: "nanoseconds", value: 1e6 } });
 }
 
-/** Puts data into the page the way the agent does: JSON escaped for a script element. */
+/** Puts data into the page the way the agent does: base64 of gzip when it is large, else JSON
+ *  escaped for a script element. */
 export function embed(page, data) {
+  const whole = JSON.stringify(data);
+  if (whole.length > 64 * 1024) return page.replace("__SONDAGE_DATA__", () => gzipSync(whole).toString("base64"));
   const escapes = { "<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029" };
-  const json = JSON.stringify(data).replace(/[<>&\u2028\u2029]/g, (char) => escapes[char]);
+  const json = whole.replace(/[<>&\u2028\u2029]/g, (char) => escapes[char]);
   return page.replace("__SONDAGE_DATA__", () => json);
 }

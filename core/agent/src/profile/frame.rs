@@ -59,14 +59,6 @@ impl Frame {
         }
     }
 
-    /// The name as a string of the profile, if it is one.
-    pub(super) fn name_id(&self) -> Option<StringId> {
-        match self.name {
-            Name::Known(id) => Some(id),
-            Name::Address(_) => None,
-        }
-    }
-
     /// The frames of a location: the function that was really called first, then what is inlined
     /// into it, innermost last.
     fn of(profile: &Profile, location: &Location) -> Vec<Self> {

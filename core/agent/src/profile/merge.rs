@@ -98,7 +98,7 @@ impl Profile {
         }
     }
 
-    fn merge_meta(&mut self, other: &Meta) {
+    pub(super) fn merge_meta(&mut self, other: &Meta) {
         let meta = &mut self.meta;
         meta.duration = covered(meta, other);
         meta.start_unix_nanos = match (meta.start_unix_nanos, other.start_unix_nanos) {

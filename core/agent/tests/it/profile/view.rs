@@ -13,7 +13,7 @@ use super::shop::shop;
 fn the_format_is_the_one_the_page_was_written_for() {
     let view: Value = serde_json::from_str(&view::encode(&shop())).unwrap();
     let expected = json!({
-        "v": 1,
+        "v": 2,
         "title": "shop",
         "types": [{"type": "samples", "unit": "count"}, {"type": "cpu", "unit": "nanoseconds"}],
         "start_ms": 1_700_000_000_000u64,
@@ -30,10 +30,49 @@ fn the_format_is_the_one_the_page_was_written_for() {
         "labelSets": [[["route", "/cart"]], [["route", "/pay"], ["tenant", "t1"]], []],
         "samples": [[2, 0, 1, 10_000_000], [4, 0, 1, 10_000_000], [7, 0, 2, 20_000_000],
             [8, 1, 1, 10_000_000], [9, 2, 1, 10_000_000]],
+        "parts": [[1_700_000_000_000u64, 10_000_000_000u64, 5]],
+        "base": null,
         "lost": [["unsampled", 10_000_000]],
         "period": {"type": "cpu", "unit": "nanoseconds", "value": 10_000_000},
     });
     assert_eq!(view, expected);
+}
+
+/// A profile of one function at a second, with a process-wide label.
+fn small(name: &str, second: u64, pod: &str, column: &str) -> Profile {
+    let mut profile = Profile::new(vec![ValueType::new(column, "count")]);
+    let location = profile.named_location(name);
+    let stack = profile.stack(&[location]);
+    let labels = profile.label_set([("route", "/cart")]);
+    profile.add(stack, labels, &[i64::try_from(second).unwrap()]);
+    profile.meta.start_unix_nanos = Some(second * 1_000_000_000);
+    profile.meta.duration = std::time::Duration::from_secs(1);
+    profile.meta.labels = vec![("service_name".into(), "shop".into()), ("pod".into(), pod.into())];
+    profile
+}
+
+#[test]
+fn parts_stand_in_order_of_time_and_those_of_the_base_come_first() {
+    let (late, early) = (small("f", 7, "b", "cpu"), small("f", 5, "a", "cpu"));
+    let base = small("g", 9, "c", "wall");
+    let view = view::encode_all(&[&late, &early], &[&base]);
+    let view: Value = serde_json::from_str(&view).unwrap();
+    assert_eq!(
+        view["parts"],
+        json!([[9_000, 1_000_000_000, 1], [5_000, 1_000_000_000, 1], [7_000, 1_000_000_000, 1]])
+    );
+    assert_eq!(view["types"][0]["type"], "wall");
+    assert_eq!(view["samples"], json!([[0, 0, 9, 0], [1, 1, 0, 5], [1, 2, 0, 7]]));
+    assert_eq!((&view["start_ms"], &view["duration_ns"]), (&json!(5_000), &json!(2_000_000_000)));
+    // What a whole side has in common is a fact about it, what tells its parts apart is not.
+    assert_eq!(view["labels"], json!({"service_name": "shop"}));
+    let route = json!(["route", "/cart"]);
+    assert_eq!(view["labelSets"], json!([[route], [["pod", "a"], route], [["pod", "b"], route]]));
+    assert_eq!(
+        view["base"],
+        json!({"parts": 1, "title": "shop", "start_ms": 9_000,
+        "duration_ns": 1_000_000_000, "labels": {"service_name": "shop", "pod": "c"}, "lost": []})
+    );
 }
 
 #[test]
