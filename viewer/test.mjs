@@ -5,6 +5,7 @@
 
 import "./test/format.test.mjs";
 import "./test/colour.test.mjs";
+import "./test/compare.test.mjs";
 import "./test/logic.test.mjs";
 import "./test/build.test.mjs";
 import "./test/browser.test.mjs";

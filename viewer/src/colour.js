@@ -1,4 +1,4 @@
-// Colours by module or package: the same names give the same colours in every page of a profile.
+// Colours by module, package, language or change: the same names give the same colours in every page of a profile.
 
 import { moduleName } from "./name.js";
 
@@ -15,6 +15,11 @@ const PALETTES = {
   ],
 };
 const NEUTRAL = { light: [0.89, 0.008, 90], dark: [0.36, 0.008, 260] };
+// More than the base and less: orange and blue keep apart for every kind of sight.
+const CHANGE = {
+  light: { more: [0.76, 0.13, 57], less: [0.78, 0.09, 240] },
+  dark: { more: [0.5, 0.115, 50], less: [0.47, 0.1, 250] },
+};
 const TEXT = { light: "#1c1a17", dark: "#f8f6f2" };
 
 /** How many groups get a colour of their own; the others share the neutral one. */
@@ -52,15 +57,17 @@ export function hashText(text) {
 export function makePalette(theme) {
   const steps = theme === "dark" ? [-0.03, -0.01, 0.005] : [-0.022, 0, 0.022];
   const shades = ([l, c, h]) => steps.map((step) => css([l + step, c, h]));
-  return { colours: PALETTES[theme].map(shades), neutral: shades(NEUTRAL[theme]), text: TEXT[theme] };
+  const change = Object.entries(CHANGE[theme]).map(([kind, colour]) => [kind, shades(colour)]);
+  return { colours: PALETTES[theme].map(shades), neutral: shades(NEUTRAL[theme]), text: TEXT[theme], ...Object.fromEntries(change) };
 }
 
 /**
  * Gives each function a slot (a palette index, -1 for neutral) and a shade.
+ * `by` is "module", "package", "language", or "change", which is told by figures and not by names.
  * The heaviest groups choose first: their name's hash picks a slot, the next free one if taken.
  */
 export function assignColours(profile, by) {
-  const names = by === "package" ? profile.functions.pkg : profile.functions.module;
+  const names = coloursOf(profile.functions, by);
   const weights = new Map();
   selfWeights(profile).forEach((weight, fn) => {
     if (names[fn] !== "") weights.set(names[fn], (weights.get(names[fn]) ?? 0) + weight);
@@ -77,10 +84,24 @@ export function assignColours(profile, by) {
     slots.set(name, slot);
   }
   return {
+    by,
+    byChange: by === "change",
     slot: Int8Array.from(names, (name) => slots.get(name) ?? -1),
     shade: Uint8Array.from(profile.functions.name, (name) => hashText(name) % 3),
     legend: ranked.map(([name]) => ({ name, slot: slots.get(name) })),
   };
+}
+
+/** What the colours stand for, of each function; nothing when they stand for change. */
+export function coloursOf({ module, pkg, language }, by) {
+  return { module, package: pkg, language }[by] ?? module.map(() => "");
+}
+
+/** The shades of an outcome of a comparison, and which of them: stronger for larger changes. */
+export function changeShades(palette, { changed, part }) {
+  if (!changed) return [palette.neutral, 1];
+  const size = Math.abs(part);
+  return [part > 0 ? palette.more : palette.less, size > 0.1 ? 0 : size > 0.02 ? 1 : 2];
 }
 
 /** Packages named like their module: a program's own code gets a colour however little it weighs. */

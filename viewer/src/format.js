@@ -70,6 +70,20 @@ export function formatShare(part, whole) {
   return (percent >= 99.95 ? "100" : percent.toFixed(1)) + NBSP + "%";
 }
 
+/** Formats an amount per second: 12.3 ms/s, 4.50/s. */
+export function formatRate(value, unit) {
+  const plain = unit === "count" || unit === "";
+  const amount = plain && value > 0 && value < 99.95 ? value.toPrecision(3) : formatValue(value, unit);
+  return (value < 0.0005 ? "0" : amount) + "/s";
+}
+
+/** Formats a change with its sign: points of share (+3.1 pt), or an amount per second. */
+export function formatChange(change, measure, unit) {
+  const size = Math.abs(change);
+  const amount = measure === "rate" ? formatRate(size, unit) : (100 * size).toFixed(1) + NBSP + "pt";
+  return (/^0(\.0)?(\D|$)/.test(amount) ? "" : change > 0 ? "+" : "−") + amount;
+}
+
 /** The plain name of a profile type: "CPU time" for cpu, the name itself when unknown. */
 export function typeName(type) {
   return Object.hasOwn(TYPE_NAMES, type) ? TYPE_NAMES[type] : type;

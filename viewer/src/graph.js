@@ -1,7 +1,7 @@
 // The call graph on its canvas: painting, zoom, pointer and keys.
 
+import { changeShades } from "./colour.js";
 import { layoutTree } from "./layout.js";
-import { formatShare } from "./format.js";
 import { showValue } from "./label.js";
 import { fitName, printable } from "./name.js";
 
@@ -34,9 +34,11 @@ export class Graph {
     new ResizeObserver(() => this.fit()).observe(scroller);
   }
 
-  /** Shows another tree, zoomed to `zoom`, without animation. */
-  setTree(tree, zoom) {
+  /** Shows another tree, zoomed to `zoom`, without animation. `figures` tells of a node its
+   *  `text`, which stands at the end of its bar, and its `change`, an outcome of a comparison. */
+  setTree(tree, zoom, figures) {
     this.tree = tree;
+    this.figures = figures;
     this.hover = -1;
     this.cursor = zoom;
     this.setZoom(zoom, false);
@@ -46,7 +48,7 @@ export class Graph {
   setZoom(node, animate = true) {
     const { tree } = this;
     this.zoom = node;
-    const target = { from: tree.start[node], to: tree.start[node] + tree.total[node] };
+    const target = { from: tree.start[node], to: tree.start[node] + tree.span[node] };
     const still = !animate || matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.motion = still ? null : { origin: { ...this.view }, target, began: performance.now() };
     if (still) this.view = target;
@@ -142,13 +144,11 @@ export class Graph {
   }
 
   paintNode(node, depth, x, width) {
-    const { context, palette, assignment, ink } = this;
+    const { context, palette, ink } = this;
     const y = this.yOf(depth);
     const fn = node < 0 ? -1 : this.tree.fn[node];
     const dim = this.isDim(node, fn);
-    const slot = fn < 0 ? -1 : assignment.slot[fn];
-    const shades = slot < 0 ? palette.neutral : palette.colours[slot];
-    context.fillStyle = node < 0 ? ink.filler : dim ? ink.dim : shades[fn < 0 ? 1 : assignment.shade[fn]];
+    context.fillStyle = node < 0 ? ink.filler : dim ? ink.dim : this.fillOf(node, fn);
     const inner = width > 2.5 ? width - 1 : width;
     context.fillRect(x, y, inner, ROW - 1);
     if (node < 0) return;
@@ -158,6 +158,17 @@ export class Graph {
     }
     this.rects.push({ node, depth, x, y, width: inner });
     this.paintText(node, x, y, inner, dim ? ink.dimText : palette.text);
+  }
+
+  fillOf(node, fn) {
+    const { palette, assignment } = this;
+    if (assignment.byChange) {
+      const [shades, shade] = node === 0 ? [palette.neutral, 1] : changeShades(palette, this.figures.change(node));
+      return shades[shade];
+    }
+    if (fn < 0) return palette.neutral[1];
+    const slot = assignment.slot[fn];
+    return (slot < 0 ? palette.neutral : palette.colours[slot])[assignment.shade[fn]];
   }
 
   /** While something is searched for, or pointed at in the table, all else steps back. */
@@ -176,11 +187,10 @@ export class Graph {
     context.fillStyle = colour;
     // Wide characters may need more than one cell: let the canvas squeeze rather than overflow.
     context.fillText(name, x + PAD, y + ROW / 2, width - 2 * PAD);
-    if (room - name.length < 10 || node === 0) return;
-    const share = formatShare(this.tree.total[node], this.tree.total[0]);
+    if (room - name.length < 12 || node === 0) return;
     context.globalAlpha = 0.62;
     context.textAlign = "right";
-    context.fillText(share, x + width - PAD, y + ROW / 2);
+    context.fillText(this.figures.text(node), x + width - PAD, y + ROW / 2);
     context.textAlign = "left";
     context.globalAlpha = 1;
   }
@@ -202,7 +212,7 @@ export class Graph {
   /** What a node is called: a function, a label value, or everything. */
   nameOf(node) {
     const { tree } = this;
-    if (node === 0) return "all";
+    if (node === 0 && tree.fn[0] < 0) return "all";
     if (tree.fn[node] >= 0) return this.profile.functions.name[tree.fn[node]];
     return showValue(tree.groups.key, tree.groups.values[tree.group[node]]);
   }
@@ -251,7 +261,7 @@ export class Graph {
 
   /** Puts the keyboard's cursor on a node, when there is one (and, going down, it is a child). */
   moveTo(node, parent = -1) {
-    if (node === undefined || node < 0 || (parent >= 0 && this.tree.parent[node] !== parent)) return;
+    if (node === undefined || node < 0 || !(this.tree.span[node] > 0) || (parent >= 0 && this.tree.parent[node] !== parent)) return;
     this.cursor = node;
     this.reveal(node, false);
     this.redraw();

@@ -33,7 +33,7 @@ export function weighLabels(profile, type) {
   const values = profile.values[type];
   let all = 0;
   for (let i = 0; i < values.length; i += 1) {
-    if (!(values[i] > 0)) continue;
+    if (!(values[i] > 0) || i < profile.shownFrom) continue;
     perSet[profile.sampleLabels[i]] += values[i];
     all += values[i];
   }
@@ -60,7 +60,8 @@ export function showValue(key, value) {
   return value === null ? `(no ${key})` : value === "" ? "(empty)" : value;
 }
 
-function valueOf(set, key) {
+/** The value of a key in a label set, null when it has none. */
+export function valueOf(set, key) {
   for (const [k, v] of set) if (k === key) return v;
   return null;
 }

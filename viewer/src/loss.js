@@ -1,6 +1,7 @@
 // What the profile does not know, in plain words.
 
 import { formatDuration, formatShare, formatValue, typeName } from "./format.js";
+import { formatTime } from "./period.js";
 import { sumOf } from "./profile.js";
 
 const WITHOUT_STACK = {
@@ -24,21 +25,21 @@ const SOURCES = {
 };
 
 /** What the losses are a share of: the type that the period counts, else the sum in its unit. */
-function measured(profile) {
+function measured(profile, base) {
   const { period } = profile;
   const index = period ? profile.types.findIndex((t) => t.type === period.type && t.unit === period.unit) : -1;
-  return index < 0 ? null : { total: sumOf(profile, index), name: typeName(period.type) };
+  return index < 0 ? null : { total: sumOf(profile, index, base), name: typeName(period.type) };
 }
 
 /**
  * Describes the losses: {level, headline}. `level` is "none", "some" or "much" (5 % of
- * the weight or more without a stack).
+ * the weight or more without a stack). `base` asks for the base of a comparison.
  */
-export function describeLoss(profile) {
-  const whole = measured(profile);
+export function describeLoss(profile, base = false) {
+  const whole = measured(profile, base);
   const unit = profile.period?.unit ?? "";
   const amount = (value) => (whole ? formatShare(value, whole.total) : formatValue(value, unit));
-  const lost = profile.lost.filter(([, value]) => value > 0);
+  const lost = (base ? profile.base : profile).lost.filter(([, value]) => value > 0);
   const bare = lost.filter(([cause]) => !Object.hasOwn(WITH_STACK, cause));
   const kept = lost.filter(([cause]) => Object.hasOwn(WITH_STACK, cause));
   if (lost.length === 0) return { level: "none", headline: "Nothing was lost: every sample has its stack and its labels." };
@@ -69,15 +70,15 @@ export function describeSources(profile) {
 }
 
 /** What stands beside the total: type, share of the whole when filtered, period, start. */
-export function describeTotal(profile, type, { shown, whole }) {
+export function describeTotal(profile, type, { shown, whole, seconds = profile.durationNs / 1e9, startMs = profile.startMs }) {
   const { type: kind, unit } = profile.types[type];
   const facts = [typeName(kind)];
   if (shown < whole * (1 - 1e-9)) facts.push(`(${formatShare(shown, whole)} of ${formatValue(whole, unit)})`);
-  if (profile.durationNs > 0) {
-    const cores = kind === "cpu" && unit === "nanoseconds" ? `, ${(shown / profile.durationNs).toFixed(2)} cores` : "";
-    facts.push(`over ${formatDuration(profile.durationNs)}${cores}`);
+  if (seconds > 0) {
+    const cores = kind === "cpu" && unit === "nanoseconds" ? `, ${(shown / (seconds * 1e9)).toFixed(2)} cores` : "";
+    facts.push(`over ${formatDuration(seconds * 1e9)}${cores}`);
   }
-  const start = new Date(profile.startMs ?? NaN);
-  if (!Number.isNaN(start.getTime())) facts.push("· " + start.toISOString().slice(0, 19).replace("T", " ") + " UTC");
+  const start = formatTime(startMs);
+  if (start !== "") facts.push(`· ${start} UTC`);
   return facts.join(" ");
 }

@@ -1,15 +1,18 @@
 // The page: one state, changed through `change`, shown by `show`.
 
-import { assignColours, defaultColouring, makePalette } from "./colour.js";
+import { assignColours, changeShades, coloursOf, defaultColouring, makePalette } from "./colour.js";
+import { renderComparison } from "./comparison.js";
+import { barText, describeNode } from "./describe.js";
 import { byId, element } from "./dom.js";
 import { moveInMenu, renderChips, renderKeys } from "./filters.js";
 import { formatCount, formatShare, formatValue, typeName } from "./format.js";
 import { Graph } from "./graph.js";
 import { showValue } from "./label.js";
 import { describeLoss, describeSources, describeTotal } from "./loss.js";
-import { movableSeparator, renderCrumbs, renderHelp, renderLegend, renderSelection, showTooltip } from "./panels.js";
+import { movableSeparator, renderChangeLegend, renderCrumbs, renderHelp, renderLegend, renderSelection, showTooltip } from "./panels.js";
 import { readProfile, sumOf } from "./profile.js";
 import { escapeRegex } from "./search.js";
+import { isComparing } from "./sides.js";
 import { decodeState, encodeState } from "./state.js";
 import { Table } from "./table.js";
 import { unpackProfile } from "./unpack.js";
@@ -31,7 +34,7 @@ class Page {
       zoom: (node) => this.zoomTo(node, true),
       cursor: (node) => this.announce(node),
     });
-    this.table = new Table(byId("table"), profile, {
+    this.table = new Table({ table: byId("table"), scroller: byId("table-scroll") }, profile, {
       pick: (fn) => this.pick(fn),
       preview: (fn) => this.preview(fn),
       sort: (column) => this.sortBy(column),
@@ -54,6 +57,10 @@ class Page {
     const loss = describeLoss(profile);
     byId("loss").className = loss.level;
     byId("loss-text").textContent = loss.headline;
+    const baseLoss = profile.base ? describeLoss(profile, true) : loss;
+    byId("base-loss").hidden = baseLoss === loss;
+    byId("base-loss").className = baseLoss.level;
+    byId("base-loss-text").textContent = "Base: " + baseLoss.headline;
     byId("sources").textContent = describeSources(profile);
   }
 
@@ -66,6 +73,9 @@ class Page {
     byId("type").addEventListener("change", (event) => this.change({ type: Number(event.target.value) }, true));
     byId("group").addEventListener("change", (event) => this.change({ groupBy: event.target.value, zoom: null }, true));
     byId("colouring").addEventListener("change", (event) => this.change({ colouring: event.target.value }));
+    byId("measure").addEventListener("change", (event) => this.change({ measure: event.target.value }, true));
+    byId("width").addEventListener("change", (event) => this.change({ width: event.target.value }, true));
+    byId("compare-end").addEventListener("click", () => this.change({ against: null, pair: null }, true));
     byId("flip").addEventListener("click", () => this.change({ flipped: !this.state.flipped }));
     byId("theme").addEventListener("click", () => this.toggleTheme());
     byId("help-open").addEventListener("click", () => byId("help").showModal());
@@ -110,7 +120,7 @@ class Page {
     else if (changed("zoom")) this.graph.setZoom(zoomNode(this.figures.tree, state.zoom));
     if (rebuilt || changed("query")) this.showMatches();
     if (changed("theme")) this.setTheme();
-    if (changed("colouring", "theme")) this.showColours();
+    if (changed("colouring", "theme") || this.assignment.by !== this.colouring()) this.showColours();
     if (rebuilt || changed("colouring", "theme")) this.showLegend();
     if (changed("flipped")) this.graph.setFlipped(state.flipped);
     if (rebuilt || changed("query", "sort", "colouring", "theme")) this.showTable();
@@ -118,21 +128,31 @@ class Page {
     if (rebuilt || changed("zoom", "selected")) this.showPath();
     if (rebuilt || changed("selected", "query")) this.mark(-1);
     byId("flip").setAttribute("aria-pressed", String(state.flipped));
-    byId("colouring").value = state.colouring || this.autoColouring;
+    byId("colouring").value = this.colouring();
     if (document.activeElement !== byId("search")) byId("search").value = state.query;
     byId("group").value = state.groupBy;
     byId("type").value = String(state.type);
   }
 
+  /** What colours stand for: the reader's choice, else change while comparing, else what suits. */
+  colouring() {
+    const comparing = isComparing(this.profile, this.state);
+    const chosen = this.state.colouring === "change" && !comparing ? "" : this.state.colouring;
+    return chosen || (comparing ? "change" : this.autoColouring);
+  }
+
   showFigures() {
     const { state, profile } = this;
     this.figures = computeFigures(profile, state);
-    const { tree, sections, hot, weights } = this.figures;
-    this.graph.setTree(tree, zoomNode(tree, state.zoom));
+    const { tree, sections, hot, weights, sides, comparison } = this.figures;
+    this.graph.setTree(tree, zoomNode(tree, state.zoom), this.figuresOf(tree));
     this.table.setSections(sections, state.groupBy);
     const whole = sumOf(profile, state.type);
+    const startMs = state.period && profile.parts[state.period[0]].known ? profile.parts[state.period[0]].startMs : profile.startMs;
     byId("total").textContent = formatValue(tree.total[0], this.figures.unit);
-    byId("facts").textContent = describeTotal(profile, state.type, { shown: tree.total[0], whole });
+    byId("facts").textContent = describeTotal(profile, state.type, { shown: tree.total[0], whole, seconds: sides.seconds, startMs });
+    renderComparison(profile, { state, sides, comparison }, (fn) => this.pickAndZoom(fn));
+    byId("by-change").hidden = comparison === null;
     byId("hot-line").hidden = hot === null;
     if (hot) {
       byId("hot").replaceChildren(element("bdi", {}, profile.functions.name[hot.fn]));
@@ -140,10 +160,21 @@ class Page {
     }
     renderHelp(this.example());
     const toggle = (key, value) => this.toggleFilter(key, value);
-    renderKeys(byId("label-keys"), byId("menu"), { weights, filters: state.filters, toggle });
+    const compare = profile.base ? null : (pair) => this.change({ pair, against: null }, true);
+    renderKeys(byId("label-keys"), byId("menu"), { weights, filters: state.filters, toggle, compare });
     byId("group").replaceChildren(element("option", { value: "" }, "nothing"), ...weights.map(({ key }) => element("option", { value: key }, key)));
     byId("group-field").hidden = weights.length === 0;
     renderChips(byId("chips"), this.chips());
+  }
+
+  /** What the graph asks of a tree's nodes. */
+  figuresOf(tree) {
+    const { unit, comparison } = this.figures;
+    const about = { tree, unit, comparison, width: this.state.width };
+    return {
+      text: (node) => barText(about, this.assignment.byChange, node),
+      change: (node) => comparison.test(tree.baseTotal[node], tree.total[node]),
+    };
   }
 
   example() {
@@ -182,13 +213,22 @@ class Page {
       sort: state.sort,
       matched: this.matches?.marked ?? null,
       selected: state.selected,
-      swatch: (fn) => {
-        const slot = this.assignment.slot[fn];
-        return slot < 0 ? this.palette.neutral[1] : this.palette.colours[slot][1];
-      },
+      swatch: (row) => this.swatch(row),
+      comparison: figures.comparison,
+      seconds: figures.sides.seconds,
     });
     byId("table-title").textContent = state.groupBy === "" ? "Top functions" : "Top functions by " + state.groupBy;
     byId("row-count").textContent = formatCount(count) + (this.matches ? " matching" : "");
+  }
+
+  /** The colour beside a row of the table: that of the function's bars. */
+  swatch({ fn, totalChange }) {
+    if (this.assignment.byChange) {
+      const [shades, shade] = changeShades(this.palette, totalChange);
+      return shades[shade];
+    }
+    const slot = this.assignment.slot[fn];
+    return (slot < 0 ? this.palette.neutral : this.palette.colours[slot])[1];
   }
 
   showPath() {
@@ -233,7 +273,9 @@ class Page {
     this.zoomToPlace();
   }
 
+  /** A function that only one side has gets a place when both give the widths. */
   zoomToPlace() {
+    if (this.selection.nodes.length === 0 && this.figures.comparison) this.change({ width: "both" });
     const { nodes } = this.selection;
     if (nodes.length === 0) return;
     const fn = this.state.selected;
@@ -256,21 +298,8 @@ class Page {
 
   /** The lines of the tooltip, and what a screen reader hears, for a node. */
   describe(node) {
-    const { tree, unit } = this.figures;
-    const { functions } = this.profile;
-    const fn = tree.fn[node];
-    const figures = (value) => `${formatValue(value, unit)}, ${formatShare(value, tree.total[0])}`;
-    const up = tree.parent[node];
-    const ofCaller = up > 0 ? `, ${formatShare(tree.total[node], tree.total[up])} of its caller` : "";
-    const lines = [["name", this.graph.nameOf(node)], ["figures", `total ${figures(tree.total[node])}${ofCaller}`]];
-    if (fn < 0) return lines;
-    lines.push(["figures", `self ${figures(tree.self[node])}`]);
-    const frame = tree.hot[node];
-    const line = frame < 0 ? 0 : functions.line[frame];
-    lines.push(["quiet", functions.file[fn] + (line > 0 && functions.file[fn] !== "" ? ":" + line : "")]);
-    lines.push(["quiet", functions.module[fn]]);
-    if (frame >= 0 && functions.inlined[frame]) lines.push(["quiet", "inlined"]);
-    return lines;
+    const { tree, unit, comparison } = this.figures;
+    return describeNode(this.profile, { tree, name: this.graph.nameOf(node), unit, comparison }, node);
   }
 
   tell(node, event) {
@@ -278,7 +307,7 @@ class Page {
   }
 
   announce(node) {
-    byId("live").textContent = this.describe(node).slice(0, 3).map(([, text]) => text).join(", ") + `, depth ${this.figures.tree.depth[node]}`;
+    byId("live").textContent = this.describe(node).slice(0, this.figures.comparison ? 5 : 3).map(([, text]) => text).join(", ") + `, depth ${this.figures.tree.depth[node]}`;
   }
 
   toggleTheme() {
@@ -293,13 +322,14 @@ class Page {
     const style = getComputedStyle(root);
     const ink = Object.fromEntries(["filler", "dim", "dim-text", "hatch", "accent", "strong", "graph-font"].map((name) => [name, style.getPropertyValue("--" + name).trim()]));
     this.palette = makePalette(root.dataset.theme);
-    this.assignment = assignColours(this.profile, this.state.colouring || this.autoColouring);
+    this.assignment = assignColours(this.profile, this.colouring());
     this.graph.setColours(this.palette, this.assignment, { ...ink, dimText: ink["dim-text"], font: ink["graph-font"] });
   }
 
   showLegend() {
-    const by = this.state.colouring || this.autoColouring;
-    const names = by === "package" ? this.profile.functions.pkg : this.profile.functions.module;
+    const by = this.colouring();
+    const names = coloursOf(this.profile.functions, by);
+    if (by === "change") return renderChangeLegend(byId("legend"), this.palette);
     renderLegend(byId("legend"), {
       legend: this.assignment.legend,
       others: this.assignment.slot.includes(-1),

@@ -49,13 +49,23 @@ export function renderSelection(holder, facts, { zoomNext, focus, clear }) {
       button("Clear", clear, "Clear the selection (Esc)")));
 }
 
+function makeSwatch(colour) {
+  const swatch = element("i", { class: "swatch", "aria-hidden": "true" });
+  swatch.style.background = colour;
+  return swatch;
+}
+
+/** What the colours of a comparison stand for. */
+export function renderChangeLegend(holder, { more, less, neutral }) {
+  const entry = (colour, text) => element("span", {}, makeSwatch(colour), text);
+  holder.replaceChildren(
+    entry(more[1], "▲ more than in the base"),
+    entry(less[1], "▼ less"),
+    entry(neutral[1], "no change beyond chance, or under half a point"));
+}
+
 /** What each colour stands for, with its self share; a click searches for it. */
 export function renderLegend(holder, { legend, others, palette, prefix, weights, search }) {
-  const makeSwatch = (colour) => {
-    const swatch = element("i", { class: "swatch", "aria-hidden": "true" });
-    swatch.style.background = colour;
-    return swatch;
-  };
   const entries = legend.map(({ name, slot }) => {
     const swatch = makeSwatch(palette.colours[slot][1]);
     const label = prefix === "module:" ? moduleName(name) : name;

@@ -1,5 +1,6 @@
 // The profile as typed arrays: read once from the page's JSON, never changed afterwards.
 
+import { languageOf } from "./language.js";
 import { packageOf } from "./name.js";
 
 /** Frames that stand for weight without a stack. */
@@ -92,7 +93,7 @@ function check(index, length, what) {
 
 /** Frames of one function differ in line and inlining; the views merge them into the function. */
 function readFunctions(raw) {
-  const table = { name: [], file: [], module: [], pkg: [], placeholder: [] };
+  const table = { name: [], file: [], module: [], pkg: [], language: [], placeholder: [] };
   const frameFunction = new Int32Array(raw.frames.length);
   const seen = new Map();
   const text = (index) => String(raw.strings[check(index, raw.strings.length, "string")]);
@@ -106,6 +107,7 @@ function readFunctions(raw) {
       table.file.push(text(file));
       table.module.push(text(module));
       table.pkg.push(packageOf(table.name[id], table.module[id]));
+      table.language.push(languageOf({ name: table.name[id], file: table.file[id], module: table.module[id] }));
       table.placeholder.push(PLACEHOLDERS.has(table.name[id]) && table.module[id] === "");
     }
     frameFunction[frame] = id;

@@ -1,6 +1,6 @@
 // Search: a pattern over function names, or over modules and files with a prefix.
 
-const FIELDS = { "module:": "module", "file:": "file", "package:": "pkg" };
+const FIELDS = { "module:": "module", "file:": "file", "package:": "pkg", "language:": "language" };
 
 /**
  * Compiles what the reader typed. Null when nothing is typed. Lower-case patterns ignore case.
@@ -38,7 +38,7 @@ export function matchedTotal(tree, marked) {
   return total;
 }
 
-/** Nodes of marked functions that have no marked ancestor, heaviest first, at most `limit`. */
+/** Nodes of marked functions that have no marked ancestor, widest first, at most `limit`. */
 export function matchedNodes(tree, marked, limit) {
   const covered = new Uint8Array(tree.count);
   const found = [];
@@ -46,9 +46,9 @@ export function matchedNodes(tree, marked, limit) {
     covered[node] = covered[tree.parent[node]];
     if (covered[node] || tree.fn[node] < 0 || !marked[tree.fn[node]]) continue;
     covered[node] = 1;
-    found.push(node);
+    if (tree.span[node] > 0) found.push(node);
   }
-  return found.sort((a, b) => tree.total[b] - tree.total[a]).slice(0, limit);
+  return found.sort((a, b) => tree.span[b] - tree.span[a]).slice(0, limit);
 }
 
 /** Makes a text match only itself. */

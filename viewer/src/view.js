@@ -1,27 +1,67 @@
 // From the reader's choices to figures: what must be computed again when something changes.
 
-import { groupLabels, passLabels, weighLabels } from "./label.js";
+import { compareRows, countSamples, makeTest } from "./compare.js";
+import { groupLabels, weighLabels } from "./label.js";
 import { compileQuery, matchFunctions, matchedNodes, matchedTotal } from "./search.js";
+import { BASE, sidesOf, SHOWN, sumSide } from "./sides.js";
 import { hottest, topSections } from "./top.js";
-import { buildTree, findNode } from "./tree.js";
+import { buildTree, findNode, nodesThrough } from "./tree.js";
 
 const MATCHES = 1000;
+const TREE_CHOICES = ["type", "groupBy", "focus", "filters", "only", "hide", "period", "against", "pair", "measure", "width"];
 
 /** True when two states need different trees. */
 export function needsTree(a, b) {
-  return a.type !== b.type || a.groupBy !== b.groupBy || a.focus !== b.focus || a.filters !== b.filters;
+  return TREE_CHOICES.some((name) => a[name] !== b[name]);
 }
 
-/** Tree, table sections and label weights for a state. */
+/** Tree, table sections, comparison (or null) and label weights for a state. */
 export function computeFigures(profile, state) {
+  const sides = sidesOf(profile, state);
+  const comparing = sides.baseRange !== null;
+  const measure = state.measure === "rate" && sides.seconds > 0 && sides.baseSeconds > 0 ? "rate" : "share";
+  const keep = keptNodes(profile, state);
+  const hidden = matchAny(profile, state.hide);
   const tree = buildTree(profile, {
     type: state.type,
-    pass: passLabels(profile, state.filters),
+    sides,
     groups: groupLabels(profile, state.groupBy),
-    focus: state.focus,
+    keep,
+    hidden,
+    width: comparing ? state.width : "shown",
+    scaleOf: (total, baseTotal) => (measure === "rate" ? sides.seconds / sides.baseSeconds : baseTotal > 0 && total > 0 ? total / baseTotal : 1),
   });
   const sections = topSections(profile, tree);
-  return { tree, sections, hot: hottest(profile, sections), weights: weighLabels(profile, state.type), unit: profile.types[state.type].unit };
+  const comparison = comparing ? compareSides(profile, state.type, { sides, keep, tree, sections, measure }) : null;
+  return { tree, sections, sides, comparison, hot: hottest(profile, sections), weights: weighLabels(profile, state.type), unit: profile.types[state.type].unit };
+}
+
+/** Marks the profile's nodes whose stack has the focused function and a match of every pattern
+ *  that the reader wants to see only; null for all. */
+function keptNodes(profile, { focus, only }) {
+  const marks = only.map((text) => matchAny(profile, [text])).filter((marked) => marked !== null);
+  if (focus >= 0) marks.push(Uint8Array.from(profile.functions.name, (_, fn) => (fn === focus ? 1 : 0)));
+  const [first, ...others] = marks.map((marked) => nodesThrough(profile.nodes, marked));
+  for (const other of others) first.forEach((kept, node) => (first[node] = kept & other[node]));
+  return first ?? null;
+}
+
+/** Marks the functions that match one of the patterns; null without a pattern. */
+function matchAny({ functions }, patterns) {
+  const queries = patterns.map(compileQuery).filter((query) => query !== null);
+  if (queries.length === 0) return null;
+  const marks = queries.map((query) => matchFunctions(functions, query));
+  return marks[0].map((_, fn) => (marks.some((marked) => marked[fn]) ? 1 : 0));
+}
+
+/** What is compared with what, and the outcome for each function; rows of `sections` get their
+ *  changes. `test(base, shown)` tests a node of the tree: as many as are drawn are tested. */
+function compareSides(profile, type, { sides, keep, tree, sections, measure }) {
+  const side = (bit, total, seconds) => ({ total, seconds, samples: countSamples(profile, type, sumSide(profile, sides, bit, keep)) });
+  const shown = side(SHOWN, tree.total[0], sides.seconds);
+  const base = side(BASE, tree.baseTotal[0], sides.baseSeconds);
+  const comparison = { measure, base, shown };
+  return { ...comparison, ...compareRows(sections, comparison), test: makeTest(comparison, tree.count - 1) };
 }
 
 /** Which functions a query marks, their share of the tree and where they are. Null without one. */
@@ -34,25 +74,25 @@ export function computeMatches(profile, tree, text) {
 
 /** Self and total of one function over all sections, and its places, widest first. */
 export function computeSelection(profile, { tree, sections }, fn) {
-  const sums = { self: 0, total: 0 };
+  const sums = { self: 0, total: 0, baseSelf: 0, baseTotal: 0 };
   for (const section of sections) {
     const row = section.rows.find((candidate) => candidate.fn === fn);
-    sums.self += row?.self ?? 0;
-    sums.total += row?.total ?? 0;
+    for (const name of Object.keys(sums)) sums[name] += row?.[name] ?? 0;
   }
   const marked = new Uint8Array(profile.functions.count);
   marked[fn] = 1;
   return { ...sums, nodes: matchedNodes(tree, marked, MATCHES) };
 }
 
-/** The node a stored zoom means in this tree; the root when it is not there. */
+/** The node a stored zoom means in this tree; the root when it is not there or has no width. */
 export function zoomNode(tree, zoom) {
-  return zoom === null ? 0 : findNode(tree, zoom.base, zoom.value);
+  const node = zoom === null ? 0 : findNode(tree, zoom.node, zoom.value);
+  return tree.span[node] > 0 ? node : 0;
 }
 
 /** A node as a zoom to store: null for the root. */
 export function zoomOf(tree, node) {
   if (node <= 0) return null;
-  const base = tree.base[node];
-  return tree.groups.key === "" ? { base } : { base, value: tree.groups.values[tree.group[node]] };
+  const origin = tree.origin[node];
+  return tree.groups.key === "" ? { node: origin } : { node: origin, value: tree.groups.values[tree.group[node]] };
 }

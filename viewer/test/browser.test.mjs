@@ -9,7 +9,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { buildPage } from "../build.mjs";
 import { Browser, findChromium } from "./chromium.mjs";
-import { embed, HOSTILE_NAMES, hostile, large, realistic } from "./profiles.mjs";
+import { compared, embed, HOSTILE_NAMES, hostile, large, realistic } from "./profiles.mjs";
 
 const path = findChromium();
 const required = process.env.SONDAGE_REQUIRE_CHROMIUM === "1";
@@ -24,6 +24,7 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
   const pages = {
     realistic: embed(buildPage(), realistic()),
     hostile: embed(buildPage(), hostile()),
+    compared: embed(buildPage(), compared()),
     large: embed(buildPage(), large(100_000)),
     broken: embed(buildPage(), { ...realistic(), v: 9 }),
     bare: buildPage(),
@@ -45,6 +46,19 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
   const open = (name, hash = "", media = {}) => browser.open(pathToFileURL(join(folder, name + ".html")).href + hash, media);
   const text = async (tab, selector) => plain(await tab.evaluate(`document.querySelector(${JSON.stringify(selector)})?.textContent ?? "(nothing there)"`));
   const texts = (tab, selector) => tab.evaluate(`[...document.querySelectorAll(${JSON.stringify(selector)})].map((e) => e.textContent)`);
+  /** The cells of every row of the table, brought into sight one screen after the other. */
+  const allRows = (tab) => tab.evaluate(`(async () => {
+    const scroller = document.getElementById("table-scroll");
+    const rows = new Map();
+    for (let top = 0; ; top += scroller.clientHeight / 2) {
+      scroller.scrollTop = top;
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      for (const row of document.querySelectorAll("tr[data-fn]")) rows.set(Number(row.ariaRowIndex ?? row.getAttribute("aria-rowindex")), [row.querySelector(".name").textContent, ...[...row.cells].slice(1).map((cell) => cell.textContent.replaceAll("\\u00a0", " "))]);
+      if (scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 1) break;
+    }
+    scroller.scrollTop = 0;
+    return [...rows].sort((a, b) => a[0] - b[0]).map(([, cells]) => cells);
+  })()`);
   const hash = (tab) => tab.evaluate("location.hash");
   /** A point inside a row of the graph, at a fraction of its width. */
   const pointAt = (tab, row, fraction) => tab.evaluate(`(() => {
@@ -57,6 +71,11 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     const ratio = canvas.width / canvas.clientWidth;
     return [...canvas.getContext("2d").getImageData(canvas.width * ${fraction}, (${row} * ${ROW} + 2) * ratio, 1, 1).data.slice(0, 3)].join();
   })()`);
+  /** Chooses an option the way a reader's choice arrives. */
+  const choose = async (tab, id, value) => {
+    await tab.evaluate(`(() => { const s = document.getElementById("${id}"); s.value = ${JSON.stringify(value)}; s.dispatchEvent(new Event("change")); })()`);
+    await tab.settle();
+  };
   const clickOn = async (tab, selector) => {
     const [x, y] = await tab.evaluate(`(() => {
       const target = document.querySelector(${JSON.stringify(selector)});
@@ -84,7 +103,7 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     const data = realistic();
     const total = data.samples.reduce((sum, sample) => sum + sample[2], 0);
     assert.equal(await text(tab, "#total"), (total / 1e9).toFixed(1) + " s");
-    const rows = await tab.evaluate(`[...document.querySelectorAll("tr[data-fn]")].map((row) => [...row.cells].map((cell) => cell.textContent.replaceAll("\\u00a0", " ")))`);
+    const rows = await allRows(tab);
     const self = new Map();
     for (const [node, , value] of data.samples) {
       const name = data.strings[data.frames[data.nodes[node][1]][0]];
@@ -193,7 +212,7 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
 
   test("a_row_selects_zooms_and_focuses_its_function", async () => {
     const tab = await open("realistic");
-    await clickOn(tab, "tr[data-fn]:nth-child(4) button");
+    await clickOn(tab, "tr[aria-rowindex='5'] button");
     assert.equal(await text(tab, "#selection .name"), "__memmove_avx_unaligned_erms");
     assert.match(await text(tab, "#selection"), /Zoom \(2 places\)/);
     await clickOn(tab, "tr.selected button");
@@ -204,6 +223,54 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     for (let i = 0; i < 3; i += 1) await tab.press("Escape");
     assert.deepEqual(await texts(tab, "#chips bdi"), []);
     await quiet(tab);
+  });
+
+  test("a_comparison_shows_changes_keeps_what_vanished_and_greys_chance", async () => {
+    const tab = await open("compared");
+    assert.equal(await text(tab, "#shown-side"), "orders-service, 2025-10-16 07:33:20 to 07:33:40 UTC");
+    assert.equal(await text(tab, "#base-side"), "orders-service, 2025-10-09 08:53:20 to 08:53:30 UTC");
+    assert.equal(await text(tab, "#outcome"), "2 of 4 functions changed more than chance explains (2,000 samples against 1,000).");
+    assert.equal(await text(tab, "#vanished"), "Vanished: old_cache");
+    const cells = Object.fromEntries((await allRows(tab)).map(([name, ...others]) => [name, others]));
+    assert.deepEqual(cells.parse, ["40.0 %", "▲ +20.0 pt", "40.0 %", "▲ +20.0 pt"]);
+    assert.deepEqual(cells.old_cache, ["0 %", "▼ −20.0 pt", "0 %", "▼ −20.0 pt"]);
+    assert.deepEqual(cells.render, ["60.0 %", "0.0 pt", "60.0 %", "0.0 pt"]);
+    assert.match(await tab.evaluate("document.querySelector('td.unchanged').title"), /no change beyond chance/);
+    await keep(tab, "compare");
+    await clickOn(tab, "thead th:nth-child(3) button");
+    assert.equal((await allRows(tab))[0][0], "parse");
+    assert.equal(await tab.evaluate("document.querySelector('thead th:nth-child(3)').getAttribute('aria-sort')"), "descending");
+    await clickOn(tab, "#vanished button");
+    assert.equal(await text(tab, "#crumbs [aria-current]"), "old_cache");
+    assert.match(await hash(tab), /sort=-self-change.*|width=both/);
+    await tab.press("0");
+    // 20 of 120 units are the vanished frame's, at the right end.
+    const [more, gone, same] = [await fillAt(tab, 2, 0.6), await fillAt(tab, 2, 0.9), await fillAt(tab, 2, 0.2)];
+    assert.equal(new Set([more, gone, same]).size, 3, [more, gone, same].join(" "));
+    await choose(tab, "measure", "rate");
+    assert.deepEqual(Object.fromEntries((await allRows(tab)).map(([name, ...others]) => [name, others])).parse, ["400 ms/s", "▲ +200 ms/s", "400 ms/s", "▲ +200 ms/s"]);
+    const again = await open("compared", await hash(tab));
+    assert.equal(await again.evaluate("document.getElementById('width').value"), "both");
+    assert.equal(await again.evaluate("document.getElementById('measure').value"), "rate");
+    await quiet(tab);
+  });
+
+  test("two_values_of_a_label_are_compared_from_its_menu", async () => {
+    const tab = await open("realistic");
+    await clickOn(tab, "#label-keys button:nth-of-type(2)");
+    await clickOn(tab, "#menu .apart");
+    await tab.evaluate("document.querySelector('#menu select').value = '1'");
+    await tab.evaluate("document.querySelectorAll('#menu select')[1].value = '2'");
+    await clickOn(tab, "#menu .apart");
+    assert.equal(await text(tab, "#base-side"), "route: /api/orders");
+    assert.equal(await text(tab, "#shown-side"), "route: /api/orders/{id}");
+    assert.equal(await tab.evaluate("document.getElementById('colouring').value"), "change");
+    assert.match(await hash(tab), /pair=route&shown=%2Fapi%2Forders%2F%7Bid%7D&base=%2Fapi%2Forders/);
+    const again = await open("realistic", await hash(tab));
+    assert.equal(await text(again, "#base-side"), "route: /api/orders");
+    await clickOn(again, "#compare-end");
+    assert.equal(await again.evaluate("document.getElementById('comparing').hidden"), true);
+    await quiet(again);
   });
 
   test("everything_works_from_the_keyboard", async () => {
@@ -254,7 +321,7 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     const tab = await open("hostile");
     const want = [...HOSTILE_NAMES, "main"].map((name) => name.toWellFormed?.() ?? name.replace("\ud800", "\ufffd"));
     const clean = (list) => list.map((name) => name.replace("\ud800", "\ufffd")).sort();
-    assert.deepEqual(clean(await texts(tab, "tr[data-fn] .name")), want.sort());
+    assert.deepEqual(clean((await allRows(tab)).map(([name]) => name)), want.sort());
     assert.equal(await text(tab, "#title"), HOSTILE_NAMES[0]);
     assert.equal(await tab.evaluate("document.querySelectorAll('img, svg, base, iframe, object').length"), 0);
     assert.equal(await tab.evaluate("document.scripts.length"), 2);
@@ -302,7 +369,7 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     });
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     const tab = await browser.open(`http://127.0.0.1:${server.address().port}/`);
-    assert.equal((await texts(tab, "tr[data-fn]")).length, 42);
+    assert.equal((await allRows(tab)).length, 42);
     assert.deepEqual(tab.requests.length, 1, tab.requests.join());
     assert.deepEqual(seen.filter((url) => url !== "/favicon.ico"), ["/"]);
     await quiet(tab);

@@ -56,10 +56,27 @@ test("every_pair_of_colours_stays_apart_for_every_kind_of_sight", () => {
   }
 });
 
+test("more_and_less_and_no_change_stay_apart_in_every_shade_for_every_kind_of_sight", () => {
+  for (const theme of ["light", "dark"]) {
+    const { more, less, neutral } = makePalette(theme);
+    for (const sight of Object.keys(SIGHTS)) {
+      for (const [one, other] of [[more, less], [more, neutral], [less, neutral]]) {
+        for (const x of one) {
+          for (const y of other) {
+            const [a, b] = [seen(x, sight), seen(y, sight)];
+            const distance = Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
+            assert.ok(distance >= 0.06, `${theme} ${sight}: ${x} and ${y} are ${distance.toFixed(3)} apart`);
+          }
+        }
+      }
+    }
+  }
+});
+
 test("text_on_every_shade_has_a_contrast_of_at_least_4_5", () => {
   for (const theme of ["light", "dark"]) {
     const palette = makePalette(theme);
-    for (const shade of [...palette.colours.flat(), ...palette.neutral]) {
+    for (const shade of [...palette.colours.flat(), ...palette.neutral, ...palette.more, ...palette.less]) {
       assert.ok(contrast(shade, palette.text) >= 4.5, `${theme} ${shade}: ${contrast(shade, palette.text).toFixed(2)}`);
     }
   }

@@ -1,20 +1,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { groupLabels, passLabels, weighLabels } from "../src/label.js";
+import { weighLabels } from "../src/label.js";
 import { layoutTree } from "../src/layout.js";
 import { readProfile, sumOf } from "../src/profile.js";
 import { compileQuery, matchFunctions, matchedTotal } from "../src/search.js";
 import { decodeState, encodeState, initialState } from "../src/state.js";
 import { sortRows, topSections } from "../src/top.js";
-import { buildTree, findNode } from "../src/tree.js";
+import { findNode } from "../src/tree.js";
 import { unpackProfile } from "../src/unpack.js";
+import { computeFigures } from "../src/view.js";
 import { HOSTILE_NAMES, hostile, large, ProfileBuilder, realistic, seeded } from "./profiles.mjs";
 
 const read = (data) => readProfile(JSON.stringify(data));
 
-function build(profile, { type = 0, filters = [], by = "", focus = -1 } = {}) {
-  return buildTree(profile, { type, pass: passLabels(profile, filters), groups: groupLabels(profile, by), focus });
+const figures = (profile, choice = {}) => computeFigures(profile, { ...initialState(profile), ...choice });
+
+function build(profile, { type = 0, filters = [], by = "", ...others } = {}) {
+  return figures(profile, { type, filters, groupBy: by, ...others }).tree;
 }
 
 /** The same figures the slow and obvious way: walk each sample's stack. */
@@ -178,7 +181,7 @@ test("a_view_survives_its_address", () => {
   const profile = read(hostile());
   const filters = HOSTILE_NAMES.filter((name) => !name.includes("\ud800")).flatMap((name) => [[name, name], [name, null]]);
   const state = { ...initialState(profile), type: 1, filters, groupBy: "__proto__", focus: 3, selected: 4, query: "a+b&c=%", sort: { column: "name", descending: false }, flipped: true, colouring: "module", theme: "dark" };
-  for (const zoom of [null, { base: 2 }, { base: 2, value: "</script>" }, { base: -1, value: null }]) {
+  for (const zoom of [null, { node: 2 }, { node: 2, value: "</script>" }, { node: -1, value: null }]) {
     const back = decodeState("#" + encodeState({ ...state, zoom }, profile), profile);
     const sorted = (list) => [...list].map((pair) => JSON.stringify(pair)).sort();
     assert.deepEqual(sorted(back.filters), sorted(filters));
@@ -265,5 +268,5 @@ test("a_stack_100000_frames_deep_does_not_overflow_ours", () => {
   data.parts = [[null, 0, 1]];
   const profile = read(data);
   const [section] = topSections(profile, build(profile));
-  assert.deepEqual(section.rows, [{ fn: 0, self: 7, total: 7 }]);
+  assert.deepEqual(section.rows, [{ fn: 0, self: 7, total: 7, baseSelf: 0, baseTotal: 0 }]);
 });

@@ -151,6 +151,27 @@ export function realistic() {
   });
 }
 
+/** 20 s against a base of 10 s: `parse` grew from 20 to 40 % of the whole, `render` kept its 60 %,
+ *  and `old_cache` with its 20 % is gone. */
+export function compared() {
+  const builder = new ProfileBuilder(structuredClone(CPU_TYPES));
+  const put = (name, route, count) => builder.add([rust("main", "src/main.rs", 3), rust(name, `src/${name}.rs`, 7)], { route }, [count * PERIOD, count]);
+  builder.part(1_760_000_000_000, 10e9);
+  put("parse", "/a", 200);
+  put("render", "/b", 600);
+  put("old_cache", "/b", 200);
+  for (const start of [1_760_600_000_000, 1_760_600_010_000]) {
+    builder.part(start, 10e9);
+    put("parse", "/a", 400);
+    put("render", "/b", 600);
+  }
+  return builder.finish({
+    title: "orders-service", start_ms: 1_760_600_000_000, duration_ns: 20e9,
+    base: { parts: 1, title: "orders-service", start_ms: 1_760_000_000_000, duration_ns: 10e9, labels: {}, lost: [] },
+    period: { type: "cpu", unit: "nanoseconds", value: PERIOD },
+  });
+}
+
 /** Names that try to be markup, code or terminal commands. Each would set window.owned. */
 export const HOSTILE_NAMES = [
   "</script><script>window.owned=1</script>",

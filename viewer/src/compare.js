@@ -1,0 +1,111 @@
+// What changed between two sets of samples, the base and the shown side, and what may be chance.
+// The command `sondage diff` follows the same rule with the same constants.
+
+/** Samples of a running program come in bunches: counts vary more than independent ones would. */
+export const DISPERSION = 2;
+
+/** How probable it may be, over a whole comparison, that chance alone is called a change. */
+export const ALPHA = 0.05;
+
+/** Smaller changes are not worth a name, however certain: half a point of the whole. */
+export const SMALLEST_CHANGE = 0.005;
+
+// Acklam's rational approximation of the normal quantile; its relative error is below 1.2e-9.
+const CENTRE = [-39.69683028665376, 220.9460984245205, -275.9285104469687, 138.357751867269, -30.66479806614716, 2.506628277459239];
+const CENTRE_UNDER = [-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1];
+const TAIL = [-0.007784894002430293, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968, 2.938163982698783];
+const TAIL_UNDER = [0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661415907, 1];
+
+const polynomial = (coefficients, x) => coefficients.reduce((sum, coefficient) => sum * x + coefficient, 0);
+
+/** The z that a standard normal value exceeds with probability `q`: 1.96 for 0.025. */
+export function upperQuantile(q) {
+  if (q > 0.5) return -upperQuantile(1 - q);
+  if (q < 0.02425) {
+    const x = Math.sqrt(-2 * Math.log(q));
+    return -polynomial(TAIL, x) / polynomial(TAIL_UNDER, x);
+  }
+  const x = 0.5 - q;
+  return (polynomial(CENTRE, x * x) * x) / polynomial(CENTRE_UNDER, x * x);
+}
+
+/**
+ * How many samples a set holds: what is counted as samples, else what the period tells, else the
+ * compared type itself when it counts. Null when unknown. `sums` has the set's sum of each type.
+ */
+export function countSamples({ types, period }, type, sums) {
+  const counted = types.findIndex((t) => t.type === "samples" && t.unit === "count");
+  if (counted >= 0) return sums[counted];
+  const compared = types[type];
+  if (period?.value > 0 && period.type === compared.type && period.unit === compared.unit) return sums[type] / period.value;
+  return compared.unit === "count" ? sums[type] : null;
+}
+
+/**
+ * Makes the test of one comparison. A side is {total, samples, seconds}, `tests` how many values
+ * are tested by it; `measure` is "share" (of the side's total) or "rate" (per second).
+ * The test takes a value of the base and of the shown side and gives {change, part, changed}:
+ * `change` in the measure, `part` of the whole (signed), `changed` when chance does not explain it.
+ */
+export function makeTest({ measure, base, shown }, tests) {
+  const rate = measure === "rate";
+  const per = (side) => (rate ? side.seconds : side.total);
+  const whole = rate ? Math.max(base.total / base.seconds, shown.total / shown.seconds) : 1;
+  const limit = tests > 0 ? upperQuantile(ALPHA / (2 * tests)) : Infinity;
+  const known = base.samples > 0 && shown.samples > 0;
+  const error = rate ? rateError : shareError;
+  const share = (value, side) => (side.total > 0 ? value / side.total : 0);
+  return (before, after) => {
+    const change = ratio(after, per(shown)) - ratio(before, per(base));
+    const part = whole > 0 ? change / whole : 0;
+    if (!known || Math.abs(part) < SMALLEST_CHANGE) return { change, part, changed: false };
+    const { difference, deviation } = error({ share: share(before, base), ...base }, { share: share(after, shown), ...shown });
+    return { change, part, changed: Math.abs(difference) > limit * deviation };
+  };
+}
+
+const ratio = (value, by) => (by > 0 ? value / by : 0);
+
+function shareError(a, b) {
+  const pooled = (a.share * a.samples + b.share * b.samples) / (a.samples + b.samples);
+  const deviation = Math.sqrt(DISPERSION * pooled * (1 - pooled) * (1 / a.samples + 1 / b.samples));
+  return { difference: b.share - a.share, deviation };
+}
+
+function rateError(a, b) {
+  const [countA, countB] = [a.share * a.samples, b.share * b.samples];
+  const deviation = Math.sqrt(DISPERSION * (countA / a.seconds ** 2 + countB / b.seconds ** 2));
+  return { difference: countB / b.seconds - countA / a.seconds, deviation };
+}
+
+/**
+ * Tests every row of the top table, self and total each by itself: rows get `selfChange` and
+ * `totalChange`. Returns how many functions there are, how many changed (in one or the other), and
+ * which the shown side has no more, the certain ones first.
+ */
+export function compareRows(sections, comparison) {
+  const tests = sections.reduce((sum, { rows }) => sum + rows.length, 0);
+  const changed = new Set();
+  const all = new Map();
+  for (const section of sections) {
+    const test = makeTest(narrow(comparison, section), tests);
+    for (const row of section.rows) {
+      row.selfChange = test(row.baseSelf, row.self);
+      row.totalChange = test(row.baseTotal, row.total);
+      if (row.selfChange.changed || row.totalChange.changed) changed.add(row.fn);
+      const sum = all.get(row.fn) ?? { fn: row.fn, total: 0, baseTotal: 0 };
+      sum.total += row.total;
+      sum.baseTotal += row.baseTotal;
+      all.set(row.fn, sum);
+    }
+  }
+  const vanished = [...all.values()].filter(({ total, baseTotal }) => total === 0 && baseTotal > 0);
+  vanished.sort((a, b) => changed.has(b.fn) - changed.has(a.fn) || b.baseTotal - a.baseTotal);
+  return { functions: all.size, changed, vanished: vanished.map(({ fn }) => fn) };
+}
+
+/** The comparison within one section, which has its own totals. */
+function narrow({ measure, base, shown }, { total, baseTotal }) {
+  const part = (side, sum) => ({ ...side, total: sum, samples: side.samples === null ? null : side.samples * ratio(sum, side.total) });
+  return { measure, base: part(base, baseTotal), shown: part(shown, total) };
+}

@@ -1,0 +1,20 @@
+// The language a function was written in, told from its file's extension and its module.
+
+const EXTENSIONS = [
+  ["Python", /\.(py|pyx|pyi)$|^<frozen /],
+  ["JavaScript", /\.([cm]?[jt]s|[jt]sx|vue)$|^node:/],
+  ["Java", /\.(java|kt|kts|scala|groovy|clj)$/],
+  ["Go", /\.go$/],
+];
+const KERNEL = /^\[?(kernel|vmlinux|guest\.kernel)|\.ko(\.\w+)?$/;
+const ARCHIVE = /\.(jar|class|jmod)$/;
+
+/** "kernel", "Python", "JavaScript", "Java", "Go" or "native"; empty for what stands for no code. */
+export function languageOf({ name, file, module }) {
+  const inBrackets = /^\[(.*)\]$/.exec(name);
+  if (KERNEL.test(module) || name === "[kernel]") return "kernel";
+  if (inBrackets && file === "" && (module === "" || module === name)) return "";
+  const known = EXTENSIONS.find(([, extension]) => extension.test(file));
+  if (known) return known[0];
+  return ARCHIVE.test(module) ? "Java" : "native";
+}
