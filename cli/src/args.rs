@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use sondage::config::Target;
+use sondage::profile::diff::Gate;
 
 /// Profiles programs and reads profiles.
 #[derive(Debug, Parser)]
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Top(Top),
     Inject(Inject),
     Report(Report),
+    Diff(Diff),
     Convert(Convert),
     Push(Push),
     Ctl(Ctl),
@@ -205,6 +207,57 @@ pub(crate) struct Report {
     /// Print Markdown
     #[arg(long)]
     pub(crate) md: bool,
+}
+
+/// Tells what changed from one profile to another, and fails a build where it must not.
+///
+/// Listed are functions whose share of the whole changed by more than chance, given how many samples
+/// there are, and by half a point or more. The exit code is 3 if a condition of --fail-if holds.
+///
+/// Conditions: total>5% (the whole weighs over 5 % more), rate>5% (for each second covered), self>2%
+/// (the own share of any function grew by over 2 points of the whole), self(REGEX)>2% (of one whose
+/// name matches), total(REGEX)>2% (its share with what it calls).
+#[derive(Debug, Parser)]
+pub(crate) struct Diff {
+    /// The earlier profile (pprof or folded)
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: PathBuf,
+
+    /// The later one
+    #[arg(value_name = "AFTER")]
+    pub(crate) after: PathBuf,
+
+    /// Compare the functions of each value of this label too
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) by: Option<String>,
+
+    /// The quantity to compare, such as cpu, samples or wall [default: the later profile's own]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+
+    /// End with code 3 if this holds; may be given several times
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) fail_if: Vec<Gate>,
+
+    /// Functions in each list
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) top: usize,
+
+    /// List changes that may be chance too
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Print JSON, every function
+    #[arg(long, conflicts_with = "md")]
+    pub(crate) json: bool,
+
+    /// Print Markdown, for a pull request
+    #[arg(long)]
+    pub(crate) md: bool,
+
+    /// Write the page that compares the two
+    #[arg(short, long, value_name = "FILE.html")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Writes a profile, or the sum of several, in another format.

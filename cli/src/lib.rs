@@ -7,6 +7,7 @@
 //! | `dump` | prints one stack of each thread of a running process |
 //! | `top` | shows the heaviest functions of a running process |
 //! | `report` | prints a profile's heaviest functions |
+//! | `diff` | tells what changed between two profiles, and fails a build |
 //! | `convert` | writes a profile, or the sum of several, in another format |
 //! | `inject` | loads the profiler into a running virtual machine for Java |
 //! | `ctl` | asks and changes the agent of a running process |
@@ -14,7 +15,7 @@
 //! | `host-agent` | profiles every process of the machine |
 //! | `doctor` | tells which engine works here, and what to do where none does |
 //!
-//! Exit codes: 0, 1 when something failed, 2 for wrong arguments; `record` passes on that of the
+//! Exit codes: 0, 1 when something failed, 2 for wrong arguments, 3 when a condition of `diff` holds; `record` passes on that of the
 //! program it ran, 128 and the signal's number when a signal ended it.
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ mod args;
 mod convert;
 mod ctl;
 mod deliver;
+mod diff;
 mod doctor;
 mod error;
 mod file;
@@ -85,6 +87,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings
         Command::Top(options) => outside::top(&options),
         Command::Inject(options) => inject::run(&options, surroundings),
         Command::Report(options) => report::run(&options),
+        Command::Diff(options) => diff::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Ctl(options) => ctl::run(&options.what),
         Command::Push(options) => push::run(&options),

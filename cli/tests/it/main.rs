@@ -4,6 +4,7 @@
 mod binding;
 mod built;
 mod ctl;
+mod diff;
 mod doctor;
 #[cfg(feature = "host-agent")]
 #[allow(dead_code, reason = "these tests need no turns")]

@@ -7,9 +7,11 @@
 //! | [`speedscope`] | no | every column, names and files |
 //! | [`view`] | no | everything the HTML page shows |
 //! | [`report`] | no | tables for terminals, scripts and pull requests |
+//! | [`diff`] | no | what changed between two profiles, and whether a build may pass |
 //!
 //! Reading is bounded: what exceeds a constant of [`limits`] is refused with an error.
 
+pub mod diff;
 mod extra_strings;
 pub mod folded;
 mod frame;

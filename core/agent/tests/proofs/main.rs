@@ -13,6 +13,8 @@ mod delivery;
 #[cfg(target_arch = "x86_64")]
 mod descriptors;
 #[cfg(target_arch = "x86_64")]
+mod differences;
+#[cfg(target_arch = "x86_64")]
 mod endings;
 #[cfg(target_arch = "x86_64")]
 mod engines;

@@ -65,13 +65,13 @@ impl Report {
     }
 }
 
-fn paragraph(out: &mut String, text: &str) {
+pub(in crate::profile) fn paragraph(out: &mut String, text: &str) {
     out.push_str(text);
     out.push_str("\n\n");
 }
 
 /// A code span that holds any text, in a table too: fenced by more backticks than it has in a row.
-fn code(text: &str) -> String {
+pub(in crate::profile) fn code(text: &str) -> String {
     let text = visible(text).replace('|', "\\|");
     if text.is_empty() {
         return String::new();

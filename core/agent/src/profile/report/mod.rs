@@ -6,11 +6,11 @@
 //! is on, each stack once however often the function recurs.
 
 mod json;
-mod markdown;
+pub(super) mod markdown;
 mod peek;
-mod quantity;
+pub(super) mod quantity;
 mod tally;
-mod terminal;
+pub(super) mod terminal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

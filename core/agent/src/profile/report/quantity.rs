@@ -1,7 +1,7 @@
 //! Amounts for people.
 
 /// An amount with its unit: `1.25 s`, `64.0 KiB`, `12,345`, `7 pages`.
-pub(super) fn amount(value: i64, unit: &str) -> String {
+pub(in crate::profile) fn amount(value: i64, unit: &str) -> String {
     match unit {
         "nanoseconds" => scaled(value, &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")]),
         "bytes" => {
@@ -40,7 +40,7 @@ fn grouped(value: i64) -> String {
 }
 
 /// A part of a whole in percent, one decimal: `12.5%`. A part of nothing is `-`.
-pub(super) fn share(part: i64, whole: i64) -> String {
+pub(in crate::profile) fn share(part: i64, whole: i64) -> String {
     match whole {
         0 => "-".to_owned(),
         _ => format!("{:.1}%", part as f64 / whole as f64 * 100.0),

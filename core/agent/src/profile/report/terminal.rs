@@ -13,7 +13,7 @@ const MAX_NAME: usize = 300;
 /// Values of one label that are shown.
 const MAX_VALUES: usize = 20;
 /// What stands for the value of a label that a stack does not have.
-pub(super) const NO_LABEL: &str = "(without it)";
+pub(in crate::profile) const NO_LABEL: &str = "(without it)";
 
 impl Report {
     /// The report as lines for a terminal, with the `top` heaviest functions of each list. Control
@@ -142,7 +142,7 @@ fn line_to(out: &mut String, line: &str) {
 
 /// Text that cannot act on the terminal: control characters and those that turn the writing
 /// direction are spelt out, and very long names end in `…`.
-pub(super) fn visible(text: &str) -> String {
+pub(in crate::profile) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(MAX_NAME));
     for (index, c) in text.chars().enumerate() {
         if index == MAX_NAME {

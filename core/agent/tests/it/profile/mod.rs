@@ -1,7 +1,8 @@
-//! The profile model: encodings, decodings, merging and reports.
+//! The profile model: encodings, decodings, merging, reports and differences.
 
 mod arbitrary;
 mod canonical;
+mod diff;
 mod folded;
 mod go_pprof;
 mod hostile;

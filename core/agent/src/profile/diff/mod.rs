@@ -1,0 +1,275 @@
+//! What changed from one profile to another, with chance left out.
+//!
+//! Functions are matched by name and source file. What is compared are their shares of the whole: two
+//! profiles need not cover the same time. The amounts stay as they are, so that the difference of
+//! two is what `go tool pprof -diff_base` prints.
+
+mod gate;
+mod json;
+mod markdown;
+mod significance;
+mod terminal;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Profile;
+use super::ValueType;
+use super::report;
+use super::report::FunctionWeight;
+use super::report::Report;
+use crate::Error;
+pub use gate::{Gate, Violation};
+use significance::Evidence;
+pub use significance::MIN_CHANGE;
+
+/// What to compare.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The quantity, such as `cpu`; the [`default_column`](Profile::default_column) of the later
+    /// profile if `None`.
+    pub kind: Option<String>,
+    /// Compares the functions of each value of this label too.
+    pub by_label: Option<String>,
+}
+
+/// A weight before and after, in the unit of the comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    /// In the earlier profile.
+    pub before: i64,
+    /// In the later one.
+    pub after: i64,
+}
+
+impl Pair {
+    /// What was added; negative for what went away.
+    pub fn change(self) -> i64 {
+        self.after.saturating_sub(self.before)
+    }
+
+    /// Both as shares of a whole, 0 to 1; 0 of a whole that is nothing.
+    pub fn shares(self, whole: Pair) -> (f64, f64) {
+        let share =
+            |part: i64, whole: i64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        (share(self.before, whole.before), share(self.after, whole.after))
+    }
+}
+
+/// One weight of a function, and whether it changed by more than chance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// The weights.
+    pub weight: Pair,
+    /// Change of the share of the whole: 0.02 is two points more.
+    pub share: f64,
+    /// Whether that is more than chance, and at least [`MIN_CHANGE`].
+    pub is_significant: bool,
+}
+
+/// A function on either side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionChange {
+    /// The function's name.
+    pub name: String,
+    /// Its source file, or the empty string.
+    pub file: String,
+    /// Weight of the stacks that end in it.
+    pub self_value: Change,
+    /// Weight of the stacks it is on.
+    pub total: Change,
+}
+
+impl FunctionChange {
+    /// Whether anything about it changed by more than chance.
+    pub fn is_significant(&self) -> bool {
+        self.self_value.is_significant || self.total.is_significant
+    }
+}
+
+/// The functions of one value of a label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartChange {
+    /// The label's value; `None` for the stacks without the label.
+    pub value: Option<String>,
+    /// Weight of the part, with its change as part of everything.
+    pub total: Change,
+    /// Its functions. Their shares are of the part.
+    pub functions: Vec<FunctionChange>,
+}
+
+/// The difference of two profiles.
+#[derive(Clone, Debug)]
+pub struct Diff {
+    /// Quantity and unit of every weight here.
+    pub column: ValueType,
+    /// Weight of everything.
+    pub total: Pair,
+    /// Whether that differs by more than chance.
+    pub total_is_significant: bool,
+    /// Samples behind it, `None` where the profiles do not tell; then nothing is significant.
+    pub samples: Option<Pair>,
+    /// Time covered, before and after.
+    pub durations: (Duration, Duration),
+    /// Every function, largest change of its own share first.
+    pub functions: Vec<FunctionChange>,
+    /// The parts by [`Options::by_label`], heaviest first.
+    pub by_label: Vec<PartChange>,
+}
+
+impl Diff {
+    /// Compares one column of two profiles.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a profile does not have the column.
+    pub fn new(before: &Profile, after: &Profile, options: &Options) -> Result<Self, Error> {
+        let column = column(after, options.kind.as_deref())?;
+        let wanted = &after.sample_types()[column];
+        let earlier = before.sample_types().iter().position(|column| column == wanted);
+        let earlier = earlier.ok_or_else(|| {
+            Error::invalid(format!("only one profile has {} in {}", wanted.kind, wanted.unit))
+        })?;
+        let report = |profile, column| {
+            let by_label = options.by_label.clone();
+            Report::new(profile, &report::Options { column: Some(column), by_label, peek: None })
+        };
+        let counts = (sample_count(before, earlier), sample_count(after, column));
+        Ok(compare(&report(before, earlier)?, &report(after, column)?, counts))
+    }
+
+    /// The functions that changed by more than chance.
+    pub fn changed(&self) -> impl Iterator<Item = &FunctionChange> {
+        self.functions.iter().filter(|function| function.is_significant())
+    }
+}
+
+fn column(profile: &Profile, kind: Option<&str>) -> Result<usize, Error> {
+    let default = profile.default_column();
+    let found = kind.map_or(Some(default), |kind| profile.column(kind));
+    found.filter(|&column| column < profile.sample_types().len()).ok_or_else(|| {
+        Error::invalid(format!("the later profile has no {}", kind.unwrap_or("column")))
+    })
+}
+
+/// How many samples the values of a column come from.
+fn sample_count(profile: &Profile, column: usize) -> Option<f64> {
+    let counts = ValueType::new("samples", "count");
+    let of_column = &profile.sample_types()[column];
+    if let Some(column) = profile.sample_types().iter().position(|it| *it == counts) {
+        return Some(profile.total(column) as f64);
+    }
+    match &profile.meta.period {
+        Some((kind, period)) if kind == of_column && *period > 0 => {
+            Some(profile.total(column) as f64 / *period as f64)
+        }
+        _ if of_column.unit == "count" => Some(profile.total(column) as f64),
+        _ => None,
+    }
+}
+
+fn compare(before: &Report, after: &Report, counts: (Option<f64>, Option<f64>)) -> Diff {
+    let total = Pair { before: before.total, after: after.total };
+    let evidence = match counts {
+        (Some(before), Some(after)) => Some(Evidence { before, after }),
+        _ => None,
+    };
+    let joined = join(&before.functions, &after.functions);
+    let test = Test { whole: total, evidence, tests: joined.len() };
+    let functions = test.functions(joined);
+    Diff {
+        column: after.column.clone(),
+        total,
+        total_is_significant: evidence.is_some_and(Evidence::wholes_differ),
+        samples: evidence.map(|it| Pair { before: it.before as i64, after: it.after as i64 }),
+        durations: (before.duration, after.duration),
+        functions,
+        by_label: by_label(before, after, total, evidence),
+    }
+}
+
+/// The parts of both sides that have the same value of the label.
+fn by_label(
+    before: &Report,
+    after: &Report,
+    whole: Pair,
+    evidence: Option<Evidence>,
+) -> Vec<PartChange> {
+    let mut values: Vec<_> =
+        before.by_label.iter().chain(&after.by_label).map(|part| &part.value).collect();
+    values.sort();
+    values.dedup();
+    let of = |report: &Report, value: &Option<String>| {
+        let part = report.by_label.iter().find(|part| part.value == *value);
+        part.map_or((0, Vec::new()), |part| (part.total, part.functions.clone()))
+    };
+    let parts = values.into_iter().map(|value| {
+        let ((first, before), (second, after)) = (of(before, value), of(after, value));
+        (value, Pair { before: first, after: second }, join(&before, &after))
+    });
+    let parts: Vec<_> = parts.collect();
+    let tests = parts.iter().map(|(_, _, functions)| functions.len()).sum();
+    let values = Test { whole, evidence, tests: parts.len() };
+    let parts = parts.into_iter().map(|(value, total, functions)| {
+        let (before, after) = total.shares(whole);
+        let of_part =
+            |all: Evidence| Evidence { before: all.before * before, after: all.after * after };
+        let test = Test { whole: total, evidence: evidence.map(of_part), tests };
+        let functions = test.functions(functions);
+        PartChange { value: value.clone(), total: values.change(total), functions }
+    });
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort_by_key(|part| std::cmp::Reverse(part.total.weight.after));
+    parts
+}
+
+/// A function's own and total weights on both sides.
+type Joined = (String, String, Pair, Pair);
+
+fn join(before: &[FunctionWeight], after: &[FunctionWeight]) -> Vec<Joined> {
+    let mut joined: HashMap<(&str, &str), (Pair, Pair)> = HashMap::new();
+    for function in before {
+        let (own, total) = joined.entry((&function.name, &function.file)).or_default();
+        (own.before, total.before) = (function.self_value, function.total);
+    }
+    for function in after {
+        let (own, total) = joined.entry((&function.name, &function.file)).or_default();
+        (own.after, total.after) = (function.self_value, function.total);
+    }
+    let joined = joined.into_iter();
+    joined.map(|((name, file), (own, total))| (name.into(), file.into(), own, total)).collect()
+}
+
+/// What decides about weights that are parts of one whole.
+#[derive(Clone, Copy)]
+struct Test {
+    whole: Pair,
+    evidence: Option<Evidence>,
+    tests: usize,
+}
+
+impl Test {
+    fn change(self, weight: Pair) -> Change {
+        let (before, after) = weight.shares(self.whole);
+        let told = |evidence: Evidence| evidence.tells_apart(before, after, self.tests);
+        let is_significant = self.evidence.is_some_and(told);
+        Change { weight, share: after - before, is_significant }
+    }
+
+    /// Functions with their changes, largest first.
+    fn functions(self, joined: Vec<Joined>) -> Vec<FunctionChange> {
+        let functions = joined.into_iter().map(|(name, file, own, total)| FunctionChange {
+            name,
+            file,
+            self_value: self.change(own),
+            total: self.change(total),
+        });
+        let mut functions: Vec<_> = functions.collect();
+        functions.sort_by(|a, b| {
+            let size = |it: &FunctionChange| (it.self_value.share.abs(), it.total.share.abs());
+            let ((a_self, a_total), (b_self, b_total)) = (size(a), size(b));
+            let by_size = b_self.total_cmp(&a_self).then(b_total.total_cmp(&a_total));
+            by_size.then_with(|| (&a.name, &a.file).cmp(&(&b.name, &b.file)))
+        });
+        functions
+    }
+}
