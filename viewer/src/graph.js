@@ -188,7 +188,7 @@ export class Graph {
     // Wide characters may need more than one cell: let the canvas squeeze rather than overflow.
     context.fillText(name, x + PAD, y + ROW / 2, width - 2 * PAD);
     if (room - name.length < 12 || node === 0) return;
-    context.globalAlpha = 0.62;
+    context.globalAlpha = this.assignment.byChange ? 1 : 0.62;
     context.textAlign = "right";
     context.fillText(this.figures.text(node), x + width - PAD, y + ROW / 2);
     context.textAlign = "left";

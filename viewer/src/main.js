@@ -12,9 +12,10 @@ import { describeLoss, describeSources, describeTotal } from "./loss.js";
 import { movableSeparator, renderChangeLegend, renderCrumbs, renderHelp, renderLegend, renderSelection, showTooltip } from "./panels.js";
 import { readProfile, sumOf } from "./profile.js";
 import { escapeRegex } from "./search.js";
-import { isComparing } from "./sides.js";
+import { isComparing, weighParts } from "./sides.js";
 import { decodeState, encodeState } from "./state.js";
 import { Table } from "./table.js";
+import { TimeLine } from "./timeline.js";
 import { unpackProfile } from "./unpack.js";
 import { computeFigures, computeMatches, computeSelection, needsTree, zoomNode, zoomOf } from "./view.js";
 
@@ -40,6 +41,7 @@ class Page {
       sort: (column) => this.sortBy(column),
       open: (node) => this.zoomTo(node, false),
     });
+    this.timeLine = new TimeLine(byId("timeline-bars"), profile, (side, range) => this.choosePeriod(side, range));
     this.fillOnce();
     this.listen();
     this.setTheme();
@@ -87,6 +89,7 @@ class Page {
     prefersDark.addEventListener("change", () => {
       this.setTheme();
       this.showColours();
+      this.showTimeLine();
       this.showTable();
     });
     addEventListener("popstate", () => this.change(decodeState(location.hash, this.profile), null));
@@ -121,6 +124,7 @@ class Page {
     if (rebuilt || changed("query")) this.showMatches();
     if (changed("theme")) this.setTheme();
     if (changed("colouring", "theme") || this.assignment.by !== this.colouring()) this.showColours();
+    if (rebuilt || changed("theme")) this.showTimeLine();
     if (rebuilt || changed("colouring", "theme")) this.showLegend();
     if (changed("flipped")) this.graph.setFlipped(state.flipped);
     if (rebuilt || changed("query", "sort", "colouring", "theme")) this.showTable();
@@ -165,6 +169,20 @@ class Page {
     byId("group").replaceChildren(element("option", { value: "" }, "nothing"), ...weights.map(({ key }) => element("option", { value: key }, key)));
     byId("group-field").hidden = weights.length === 0;
     renderChips(byId("chips"), this.chips());
+  }
+
+  showTimeLine() {
+    const { period, against, type } = this.state;
+    const weights = weighParts(this.profile, type, this.figures.sides);
+    this.timeLine.show({ weights, ranges: { shown: period, base: against }, ink: this.ink });
+  }
+
+  /** All of a side is the same as no choice, but another period to compare with may be all. */
+  choosePeriod(side, range) {
+    const { parts, baseParts, base } = this.profile;
+    const whole = side === "base" ? base && [0, baseParts - 1] : [baseParts, parts.length - 1];
+    const chosen = range && whole && range[0] === whole[0] && range[1] === whole[1] ? null : range;
+    this.change(side === "shown" ? { period: chosen } : { against: chosen, pair: null }, true);
   }
 
   /** What the graph asks of a tree's nodes. */
@@ -320,10 +338,11 @@ class Page {
 
   showColours() {
     const style = getComputedStyle(root);
-    const ink = Object.fromEntries(["filler", "dim", "dim-text", "hatch", "accent", "strong", "graph-font"].map((name) => [name, style.getPropertyValue("--" + name).trim()]));
+    const ink = Object.fromEntries(["filler", "dim", "dim-text", "hatch", "accent", "strong", "warn-line", "graph-font"].map((name) => [name, style.getPropertyValue("--" + name).trim()]));
+    this.ink = { ...ink, dimText: ink["dim-text"], font: ink["graph-font"] };
     this.palette = makePalette(root.dataset.theme);
     this.assignment = assignColours(this.profile, this.colouring());
-    this.graph.setColours(this.palette, this.assignment, { ...ink, dimText: ink["dim-text"], font: ink["graph-font"] });
+    this.graph.setColours(this.palette, this.assignment, this.ink);
   }
 
   showLegend() {

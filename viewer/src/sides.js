@@ -43,6 +43,15 @@ function coveredSeconds({ parts, baseParts, base, durationNs }, [first, last]) {
   return (whole * (all > 0 ? sum(parts.slice(first, last + 1)) / all : 1)) / 1e9;
 }
 
+/** The sum of a type over the samples of each part, as far as labels let them pass. */
+export function weighParts({ parts, samplePart, sampleLabels, values }, type, { ofLabels }) {
+  const weights = new Float64Array(parts.length);
+  values[type].forEach((value, i) => {
+    if (value > 0 && ofLabels[sampleLabels[i]]) weights[samplePart[i]] += value;
+  });
+  return weights;
+}
+
 /** The sum of every type over the samples of one side. */
 export function sumSide(profile, { ofPart, ofLabels }, side, keep) {
   const { samplePart, sampleLabels, sampleNode, values, nodes } = profile;

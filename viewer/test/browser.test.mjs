@@ -9,7 +9,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { buildPage } from "../build.mjs";
 import { Browser, findChromium } from "./chromium.mjs";
-import { compared, embed, HOSTILE_NAMES, hostile, large, realistic } from "./profiles.mjs";
+import { compared, embed, HOSTILE_NAMES, hostile, large, realistic, series } from "./profiles.mjs";
 
 const path = findChromium();
 const required = process.env.SONDAGE_REQUIRE_CHROMIUM === "1";
@@ -25,6 +25,7 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     realistic: embed(buildPage(), realistic()),
     hostile: embed(buildPage(), hostile()),
     compared: embed(buildPage(), compared()),
+    series: embed(buildPage(), series()),
     large: embed(buildPage(), large(100_000)),
     broken: embed(buildPage(), { ...realistic(), v: 9 }),
     bare: buildPage(),
@@ -271,6 +272,47 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     await clickOn(again, "#compare-end");
     assert.equal(await again.evaluate("document.getElementById('comparing').hidden"), true);
     await quiet(again);
+  });
+
+  test("the_time_line_chooses_a_period_by_pointer_and_by_keys_and_compares_two", async () => {
+    const tab = await open("series");
+    assert.equal(await text(tab, "#timeline-text"), "2025-10-09 08:53:20 to 08:57:20 UTC, 24 of 24 profiles");
+    const at = (fraction) => tab.evaluate(`(() => { const box = document.getElementById("timeline-bars").getBoundingClientRect(); return [box.left + box.width * ${fraction}, box.top + 20]; })()`);
+    const drag = async (from, to) => {
+      const mouse = (type, [x, y], button = "left") => tab.send("Input.dispatchMouseEvent", { type, x, y, button, buttons: 1, clickCount: 1 });
+      await mouse("mousePressed", await at(from));
+      for (const step of [0.3, 0.7, 1]) await mouse("mouseMoved", await at(from + (to - from) * step));
+      await mouse("mouseReleased", await at(to));
+      await tab.settle();
+    };
+    await drag(0.51, 0.99);
+    assert.equal(await text(tab, "#timeline-text"), "2025-10-09 08:55:20 to 08:57:20 UTC, 12 of 24 profiles");
+    assert.equal(await hash(tab), "#from=1760000120000&to=1760000240000");
+    assert.match(await text(tab, "#facts"), /over 2 min, .* 08:55:20 UTC/);
+    assert.equal((await allRows(tab)).find(([name]) => name === "retry")[1], "33.0 %");
+    const again = await open("series", await hash(tab));
+    assert.equal((await allRows(again)).find(([name]) => name === "retry")[1], "33.0 %");
+    await clickOn(tab, "#brush-base");
+    await drag(0.49, 0.01);
+    assert.equal(await text(tab, "#base-side"), "2025-10-09 08:53:20 to 08:55:20 UTC");
+    assert.match(await text(tab, "#outcome"), /^3 of 4 functions changed/);
+    await keep(tab, "timeline");
+    await clickOn(tab, "#compare-end");
+    await tab.evaluate("document.getElementById('timeline-bars').focus()");
+    await clickOn(tab, "#brush-shown");
+    await tab.evaluate("document.getElementById('timeline-bars').focus()");
+    await tab.press("Escape");
+    assert.equal(await text(tab, "#timeline-text"), "2025-10-09 08:53:20 to 08:57:20 UTC, 24 of 24 profiles");
+    await tab.press("ArrowRight");
+    await tab.press("ArrowRight");
+    await tab.press("ArrowRight", 8);
+    assert.equal(await text(tab, "#timeline-text"), "2025-10-09 08:53:30 to 08:53:50 UTC, 2 of 24 profiles");
+    assert.equal(await tab.evaluate("document.getElementById('timeline-bars').getAttribute('aria-valuetext')").then(plain), "shown: 2025-10-09 08:53:30 to 08:53:50 UTC, 2 of 24 profiles");
+    const [x, y] = await at(0.5);
+    for (const count of [1, 2]) for (const type of ["mousePressed", "mouseReleased"]) await tab.send("Input.dispatchMouseEvent", { type, x, y, button: "left", clickCount: count });
+    await tab.settle();
+    assert.equal(await hash(tab), "");
+    await quiet(tab);
   });
 
   test("everything_works_from_the_keyboard", async () => {

@@ -138,12 +138,12 @@ export class Tab {
     await this.settle();
   }
 
-  /** Presses a key by its DOM name; single characters are typed. */
-  async press(key) {
-    const codes = { Enter: 13, Escape: 27, ArrowUp: 38, ArrowDown: 40, ArrowLeft: 37, ArrowRight: 39, Home: 36, End: 35 };
+  /** Presses a key by its DOM name; single characters are typed. `modifiers` 8 is Shift. */
+  async press(key, modifiers = 0) {
+    const codes = { Enter: 13, Escape: 27, ArrowUp: 38, ArrowDown: 40, ArrowLeft: 37, ArrowRight: 39, Home: 36, End: 35, Tab: 9 };
     const text = key === "Enter" ? "\r" : key.length === 1 ? key : undefined;
-    await this.send("Input.dispatchKeyEvent", { type: "keyDown", key, text, windowsVirtualKeyCode: codes[key] });
-    await this.send("Input.dispatchKeyEvent", { type: "keyUp", key, windowsVirtualKeyCode: codes[key] });
+    await this.send("Input.dispatchKeyEvent", { type: "keyDown", modifiers, key, text, windowsVirtualKeyCode: codes[key] });
+    await this.send("Input.dispatchKeyEvent", { type: "keyUp", modifiers, key, windowsVirtualKeyCode: codes[key] });
     await this.settle();
   }
 

@@ -4,13 +4,14 @@ import { gzipSync } from "node:zlib";
 import { weighLabels } from "../src/label.js";
 import { layoutTree } from "../src/layout.js";
 import { readProfile, sumOf } from "../src/profile.js";
+import { describePeriod, makeSlots, readPeriod, spellPeriod } from "../src/period.js";
 import { compileQuery, matchFunctions, matchedTotal } from "../src/search.js";
 import { decodeState, encodeState, initialState } from "../src/state.js";
 import { sortRows, topSections } from "../src/top.js";
 import { findNode } from "../src/tree.js";
 import { unpackProfile } from "../src/unpack.js";
 import { computeFigures } from "../src/view.js";
-import { HOSTILE_NAMES, hostile, large, ProfileBuilder, realistic, seeded } from "./profiles.mjs";
+import { compared, HOSTILE_NAMES, hostile, large, ProfileBuilder, realistic, seeded, series } from "./profiles.mjs";
 
 const read = (data) => readProfile(JSON.stringify(data));
 
@@ -197,6 +198,45 @@ test("what_the_period_counts_is_shown_first", () => {
   assert.equal(read({ ...data, period: null }).defaultType, 1);
   assert.equal(read(realistic()).defaultType, 0);
   assert.equal(read({ ...data, types: [{ type: "samples", unit: "count" }], period: null }).defaultType, 0);
+});
+
+test("a_comparison_survives_its_address", () => {
+  const cases = [
+    [series(), { period: [12, 23], against: [0, 11], measure: "rate", width: "both" }],
+    [series(), { period: [3, 3], against: [0, 23] }],
+    [series(), { pair: { key: "route", shown: "/b", base: null }, width: "base", only: ["a|b", "c"], hide: ["module:x"] }],
+    [compared(), { period: [2, 2], colouring: "change", sort: { column: "total-change", descending: true } }],
+  ];
+  for (const [data, choice] of cases) {
+    const profile = read(data);
+    const state = { ...initialState(profile), ...choice };
+    assert.deepEqual(decodeState("#" + encodeState(state, profile), profile), state);
+  }
+});
+
+test("parts_that_begin_together_share_a_bar_and_a_period_holds_what_begins_in_it", () => {
+  const parts = [0, 200, 900, 1000, 1300, 5000].map((startMs) => ({ startMs, endMs: startMs + 1000, durationNs: 1e9, known: false }));
+  assert.deepEqual(makeSlots(parts, 0, 6).map(({ first, last, startMs, endMs }) => [first, last, startMs, endMs]), [[0, 1, 0, 1200], [2, 4, 900, 2300], [5, 5, 5000, 6000]]);
+  assert.deepEqual(spellPeriod({ parts, baseParts: 0 }, [2, 4]), [900, 5000]);
+  assert.deepEqual(spellPeriod({ parts, baseParts: 5 }, [2, 4]), [900, 2300]);
+  assert.deepEqual(readPeriod(parts, [0, 6], [900, 5000]), [2, 4]);
+  assert.equal(readPeriod(parts, [0, 6], [6000, 9000]), null);
+  assert.equal(describePeriod(parts, [0, 2]), "0 s to 2 s");
+});
+
+test("a_period_counts_its_own_samples_and_two_periods_compare", () => {
+  const data = series();
+  const profile = read(data);
+  const second = figures(profile, { period: [12, 23] });
+  const want = data.samples.slice(-36).reduce((sum, sample) => sum + sample[2], 0);
+  assert.equal(second.tree.total[0], want);
+  assert.equal(second.sides.seconds, 120);
+  const { comparison, sections } = figures(profile, { period: [12, 23], against: [0, 11], measure: "rate" });
+  const name = (fn) => profile.functions.name[fn];
+  const row = (wanted) => sections[0].rows.find(({ fn }) => name(fn) === wanted);
+  assert.ok(Math.abs(row("retry").selfChange.change - 70e6) < 1, "70 samples of 10 ms in 10 s are 70 ms a second");
+  assert.equal(row("retry").selfChange.changed, true);
+  assert.equal(row("log").selfChange.changed, false);
 });
 
 test("an_address_of_another_profile_or_with_typos_is_ignored", () => {

@@ -172,6 +172,19 @@ export function compared() {
   });
 }
 
+/** Four minutes in 24 parts of 10 s; in the second half `retry` takes a third of the time. */
+export function series() {
+  const builder = new ProfileBuilder(structuredClone(CPU_TYPES));
+  const put = (name, count) => builder.add([rust("main", "src/main.rs", 3), rust(name, `src/${name}.rs`, 7)], { route: name === "retry" ? "/b" : "/a" }, [count * PERIOD, count]);
+  for (let part = 0; part < 24; part += 1) {
+    builder.part(1_760_000_000_000 + part * 10_000, 10e9);
+    put("serve", 100 + (part % 5));
+    put("log", 40);
+    if (part >= 12) put("retry", 70);
+  }
+  return builder.finish({ title: "orders-service", start_ms: 1_760_000_000_000, duration_ns: 240e9, period: { type: "cpu", unit: "nanoseconds", value: PERIOD } });
+}
+
 /** Names that try to be markup, code or terminal commands. Each would set window.owned. */
 export const HOSTILE_NAMES = [
   "</script><script>window.owned=1</script>",
