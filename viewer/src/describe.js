@@ -2,15 +2,17 @@
 
 import { formatChange, formatShare, formatValue } from "./format.js";
 
-/** The lines [class, text] about a node. `about` is {tree, name, unit, comparison}. */
-export function describeNode({ functions }, { tree, name, unit, comparison }, node) {
+/** The lines [class, text] about a node. `about` is {tree, name, unit, comparison, inverted}; in an
+ *  inverted tree a node's parent is what it calls. */
+export function describeNode({ functions }, { tree, name, unit, comparison, inverted }, node) {
   const fn = tree.fn[node];
   const figures = (value, whole) => `${formatValue(value, unit)}, ${formatShare(value, whole)}`;
   const up = tree.parent[node];
-  const ofCaller = up > 0 ? `, ${formatShare(tree.total[node], tree.total[up])} of its caller` : "";
+  const ofCaller = up > 0 && !inverted ? `, ${formatShare(tree.total[node], tree.total[up])} of its caller` : "";
   const lines = [["name", name], ["figures", `total ${figures(tree.total[node], tree.total[0])}${ofCaller}`]];
   if (comparison) lines.push(...describeChange({ tree, unit, comparison }, node));
   if (fn < 0) return lines;
+  if (inverted) return [...lines, ["quiet", functions.file[fn]], ["quiet", functions.module[fn]]];
   lines.push(["figures", `self ${figures(tree.self[node], tree.total[0])}`]);
   const frame = tree.hot[node];
   const line = frame < 0 ? 0 : functions.line[frame];

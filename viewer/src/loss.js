@@ -60,13 +60,15 @@ function reasons(losses, amount) {
   return sorted.map((loss) => `${amount(loss[1])} because ${why(loss)}`).join("; ");
 }
 
-/** "Sampled by per-thread CPU timers, one sample per 10 ms." */
+/** "Sampled by per-thread CPU timers, one sample per 10 ms." and what that cost, where a label of
+ *  the profile tells. */
 export function describeSources(profile) {
   if (profile.sources.length === 0) return "";
   const names = profile.sources.map((source) => (Object.hasOwn(SOURCES, source) ? SOURCES[source] : source));
   const { period } = profile;
   const each = period?.value > 0 ? `, one sample per ${period.unit === "nanoseconds" ? formatDuration(period.value) : formatValue(period.value, period.unit)} of ${typeName(period.type)}` : "";
-  return `Sampled by ${names.join(" and ")}${each}.`;
+  const overhead = profile.labels.find(([key]) => /(^|[._])overhead$/.test(key));
+  return `Sampled by ${names.join(" and ")}${each}.${overhead ? ` Profiling itself took ${overhead[1]}.` : ""}`;
 }
 
 /** What stands beside the total: type, share of the whole when filtered, period, start. */

@@ -11,7 +11,8 @@ import { showValue } from "./label.js";
 import { describeLoss, describeSources, describeTotal } from "./loss.js";
 import { movableSeparator, renderChangeLegend, renderCrumbs, renderHelp, renderLegend, renderSelection, showTooltip } from "./panels.js";
 import { readProfile, sumOf } from "./profile.js";
-import { escapeRegex } from "./search.js";
+import { buildSandwich } from "./sandwich.js";
+import { compileQuery, escapeRegex } from "./search.js";
 import { isComparing, weighParts } from "./sides.js";
 import { decodeState, encodeState } from "./state.js";
 import { Table } from "./table.js";
@@ -29,12 +30,10 @@ class Page {
     this.state = decodeState(location.hash, profile);
     this.autoColouring = defaultColouring(profile);
     this.place = { fn: -1, at: -1 };
-    const graphParts = { canvas: byId("graph"), scroller: byId("scroller"), spacer: byId("spacer") };
-    this.graph = new Graph(graphParts, profile, {
-      hover: (node, event) => this.tell(node, event),
-      zoom: (node) => this.zoomTo(node, true),
-      cursor: (node) => this.announce(node),
-    });
+    this.graph = this.makeGraph("graph", (node) => this.zoomTo(node, true));
+    this.callers = this.makeGraph("callers", (node) => this.centreOn(this.callers, node));
+    this.callees = this.makeGraph("callees", (node) => this.centreOn(this.callees, node));
+    this.graphs = [this.graph, this.callers, this.callees];
     this.table = new Table({ table: byId("table"), scroller: byId("table-scroll") }, profile, {
       pick: (fn) => this.pick(fn),
       preview: (fn) => this.preview(fn),
@@ -46,6 +45,17 @@ class Page {
     this.listen();
     this.setTheme();
     this.show(null);
+  }
+
+  makeGraph(id, zoom) {
+    const canvas = byId(id);
+    const parts = { canvas, scroller: canvas.parentElement, spacer: canvas.nextElementSibling };
+    const graph = new Graph(parts, this.profile, {
+      hover: (node, event) => this.tell(graph, node, event),
+      cursor: (node) => this.announce(graph, node),
+      zoom,
+    });
+    return graph;
   }
 
   /** What does not change with the state. */
@@ -72,6 +82,8 @@ class Page {
     search.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.nextMatch(event.shiftKey ? -1 : 1);
     });
+    byId("only").addEventListener("click", () => this.useQuery("only"));
+    byId("hide").addEventListener("click", () => this.useQuery("hide"));
     byId("type").addEventListener("change", (event) => this.change({ type: Number(event.target.value) }, true));
     byId("group").addEventListener("change", (event) => this.change({ groupBy: event.target.value, zoom: null }, true));
     byId("colouring").addEventListener("change", (event) => this.change({ colouring: event.target.value }));
@@ -129,7 +141,8 @@ class Page {
     if (changed("flipped")) this.graph.setFlipped(state.flipped);
     if (rebuilt || changed("query", "sort", "colouring", "theme")) this.showTable();
     else if (changed("selected")) this.table.select(state.selected);
-    if (rebuilt || changed("zoom", "selected")) this.showPath();
+    if (rebuilt || changed("zoom", "selected", "sandwich")) this.showPath();
+    if (rebuilt || changed("selected", "sandwich")) this.showSandwich();
     if (rebuilt || changed("selected", "query")) this.mark(-1);
     byId("flip").setAttribute("aria-pressed", String(state.flipped));
     byId("colouring").value = this.colouring();
@@ -171,6 +184,24 @@ class Page {
     renderChips(byId("chips"), this.chips());
   }
 
+  /** Callers and callees take the graph's place while a function is selected. */
+  showSandwich() {
+    const { sandwich, selected } = this.state;
+    const open = sandwich && selected >= 0;
+    byId("sandwich").hidden = !open;
+    byId("scroller").hidden = open;
+    if (!open) return;
+    const { callers, callees } = buildSandwich(this.figures.tree, selected);
+    this.callers.setTree(callers, 0, this.figuresOf(callers));
+    this.callees.setTree(callees, 0, this.figuresOf(callees));
+    this.callers.setFlipped(true);
+  }
+
+  /** In callers and callees a frame that is clicked becomes the middle. */
+  centreOn(graph, node) {
+    if (node > 0) this.change({ selected: graph.tree.fn[node] }, true);
+  }
+
   showTimeLine() {
     const { period, against, type } = this.state;
     const weights = weighParts(this.profile, type, this.figures.sides);
@@ -203,10 +234,24 @@ class Page {
   }
 
   chips() {
-    const { filters, focus } = this.state;
+    const { filters, focus, only, hide } = this.state;
+    const { moved, total } = this.figures.tree;
     const chips = filters.map(([key, value]) => ({ text: `${key}: ${showValue(key, value)}`, remove: () => this.toggleFilter(key, value) }));
     if (focus >= 0) chips.push({ text: "through " + this.profile.functions.name[focus], remove: () => this.change({ focus: -1 }, true) });
+    const without = (name, pattern) => () => this.change({ [name]: this.state[name].filter((other) => other !== pattern), zoom: null }, true);
+    for (const pattern of only) chips.push({ text: "only matching " + pattern, remove: without("only", pattern) });
+    hide.forEach((pattern, i) => {
+      const share = i === 0 ? ` (${formatShare(moved, total[0])} of self is now its callers')` : "";
+      chips.push({ text: "hidden: " + pattern + share, remove: without("hide", pattern) });
+    });
     return chips;
+  }
+
+  /** Makes what is searched for a lasting choice: the only stacks, or functions to hide. */
+  useQuery(name, pattern = this.state.query) {
+    if (compileQuery(pattern) === null) return;
+    this.change({ [name]: [...new Set([...this.state[name], pattern])], query: "", zoom: null }, true);
+    byId("search").value = "";
   }
 
   toggleFilter(key, value) {
@@ -222,6 +267,7 @@ class Page {
     const matched = byId("matched");
     matched.textContent = this.matches === null ? "" : formatShare(this.matches.total, tree.total[0]) + (this.matches.plain ? " (as plain text)" : " matched");
     byId("search-key").hidden = this.matches !== null;
+    byId("query-actions").hidden = this.matches === null;
   }
 
   showTable() {
@@ -255,16 +301,19 @@ class Page {
     renderCrumbs(byId("crumbs"), { tree: figures.tree, zoom, nameOf: (node) => this.graph.nameOf(node), go: (node) => this.zoomTo(node, false) });
     byId("reset").hidden = zoom === 0;
     this.selection = state.selected < 0 ? null : computeSelection(profile, figures, state.selected);
-    const facts = this.selection && { ...this.selection, name: profile.functions.name[state.selected], whole: figures.tree.total[0], unit: figures.unit, places: this.selection.nodes.length };
+    const facts = this.selection && { ...this.selection, name: profile.functions.name[state.selected], whole: figures.tree.total[0], unit: figures.unit, places: this.selection.nodes.length, sandwich: state.sandwich };
     renderSelection(byId("selection"), facts, {
       zoomNext: () => this.zoomToPlace(),
+      sandwich: () => this.change({ sandwich: !this.state.sandwich }, true),
       focus: () => this.change({ focus: state.selected, zoom: null }, true),
+      hide: () => this.useQuery("hide", `^${escapeRegex(profile.functions.name[state.selected])}$`),
       clear: () => this.change({ selected: -1 }),
     });
   }
 
   mark(preview) {
-    this.graph.setMarks({ selected: this.state.selected, preview, matched: this.matches?.marked ?? null });
+    const matched = this.matches?.marked ?? null;
+    this.graphs.forEach((graph, i) => graph.setMarks({ selected: i === 0 ? this.state.selected : -1, preview, matched }));
   }
 
   /** Pointing at a row shows its frames, unless a search already does that job. */
@@ -277,7 +326,7 @@ class Page {
     const patch = { zoom: zoomOf(this.figures.tree, node) };
     if (select && fn >= 0) patch.selected = fn;
     this.change(patch, true);
-    this.announce(node);
+    this.announce(this.graph, node);
   }
 
   /** First selects a function; when it is selected already, zooms to its next place. */
@@ -315,17 +364,17 @@ class Page {
   }
 
   /** The lines of the tooltip, and what a screen reader hears, for a node. */
-  describe(node) {
-    const { tree, unit, comparison } = this.figures;
-    return describeNode(this.profile, { tree, name: this.graph.nameOf(node), unit, comparison }, node);
+  describe(graph, node) {
+    const { unit, comparison } = this.figures;
+    return describeNode(this.profile, { tree: graph.tree, name: graph.nameOf(node), unit, comparison, inverted: graph === this.callers }, node);
   }
 
-  tell(node, event) {
-    showTooltip(node < 0 || !event ? null : this.describe(node), event);
+  tell(graph, node, event) {
+    showTooltip(node < 0 || !event ? null : this.describe(graph, node), event);
   }
 
-  announce(node) {
-    byId("live").textContent = this.describe(node).slice(0, this.figures.comparison ? 5 : 3).map(([, text]) => text).join(", ") + `, depth ${this.figures.tree.depth[node]}`;
+  announce(graph, node) {
+    byId("live").textContent = this.describe(graph, node).slice(0, this.figures.comparison ? 5 : 3).map(([, text]) => text).join(", ") + `, depth ${graph.tree.depth[node]}`;
   }
 
   toggleTheme() {
@@ -342,7 +391,7 @@ class Page {
     this.ink = { ...ink, dimText: ink["dim-text"], font: ink["graph-font"] };
     this.palette = makePalette(root.dataset.theme);
     this.assignment = assignColours(this.profile, this.colouring());
-    this.graph.setColours(this.palette, this.assignment, this.ink);
+    for (const graph of this.graphs) graph.setColours(this.palette, this.assignment, this.ink);
   }
 
   showLegend() {
@@ -377,7 +426,10 @@ class Page {
       n: () => this.nextMatch(1),
       p: () => this.nextMatch(-1),
       f: () => this.state.selected >= 0 && this.change({ focus: this.state.selected, zoom: null }, true),
-      g: () => byId("graph").focus(),
+      s: () => this.state.selected >= 0 && this.change({ sandwich: !this.state.sandwich }, true),
+      o: () => this.useQuery("only"),
+      h: () => this.useQuery("hide"),
+      g: () => byId(byId("sandwich").hidden ? "graph" : "callees").focus(),
       t: () => this.table.focus(),
       i: () => this.change({ flipped: !this.state.flipped }),
       d: () => this.toggleTheme(),
@@ -389,11 +441,12 @@ class Page {
 
   /** Esc undoes one thing at a time. */
   stepBack(event, typing) {
-    const { query, selected, zoom, focus } = this.state;
+    const { query, selected, zoom, focus, sandwich } = this.state;
     event.preventDefault();
     if (typing) byId("search").blur();
     if (query !== "") this.change({ query: "" });
     else if (typing) return;
+    else if (sandwich && selected >= 0) this.change({ sandwich: false }, true);
     else if (selected >= 0) this.change({ selected: -1 });
     else if (zoom !== null) this.change({ zoom: null }, true);
     else if (focus >= 0) this.change({ focus: -1 }, true);

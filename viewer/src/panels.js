@@ -13,6 +13,8 @@ const KEYS = [
   ["Enter", "zoom to a frame; select a row, again to zoom to it"],
   ["0", "show everything"],
   ["f", "only stacks through the selected function"],
+  ["s", "callers and callees of the selected function"],
+  ["o / h", "only what matches the search / hide what matches"],
   ["g / t", "go to the graph / the table"],
   ["i", "flip the graph"],
   ["d", "light or dark"],
@@ -33,19 +35,21 @@ export function renderCrumbs(holder, { tree, zoom, nameOf, go }) {
   holder.replaceChildren(...parts);
 }
 
-/** The strip about the selected function. `facts` is {name, self, total, whole, unit, places}. */
-export function renderSelection(holder, facts, { zoomNext, focus, clear }) {
+/** The strip about the selected function. `facts` is {name, self, total, whole, unit, places, sandwich}. */
+export function renderSelection(holder, facts, { zoomNext, sandwich, focus, hide, clear }) {
   holder.hidden = facts === null;
   if (facts === null) return;
   const { name, self, total, whole, unit, places } = facts;
   const figures = `self ${formatShare(self, whole)} (${formatValue(self, unit)}), total ${formatShare(total, whole)} (${formatValue(total, unit)})`;
-  const button = (text, onclick, title) => element("button", { type: "button", onclick, title }, text);
+  const button = (text, onclick, title, pressed = null) => element("button", { type: "button", onclick, title, "aria-pressed": pressed }, text);
   holder.replaceChildren(
     element("bdi", { class: "name" }, name),
     element("span", { class: "figures" }, figures),
     element("span", { class: "row end" },
       button(places > 1 ? `Zoom (${places} places)` : "Zoom", zoomNext, "Zoom to where it is widest; again for the next place"),
+      button("Callers and callees", sandwich, "Above and below this function, over all its places (s)", String(facts.sandwich)),
       button("Only through it", focus, "Keep only stacks that contain this function (f)"),
+      button("Hide", hide, "Merge this function into its callers"),
       button("Clear", clear, "Clear the selection (Esc)")));
 }
 

@@ -18,6 +18,7 @@ export function initialState(profile) {
     pair: null,
     measure: "share",
     width: "shown",
+    sandwich: false,
     selected: -1,
     zoom: null,
     query: "",
@@ -48,6 +49,7 @@ export function encodeState(state, profile) {
   if (state.query !== "") params.set("q", state.query);
   const sort = (state.sort.descending ? "-" : "") + state.sort.column;
   if (sort !== "-self") params.set("sort", sort);
+  if (state.sandwich) params.set("view", "callers");
   if (state.flipped) params.set("flame", "1");
   if (state.colouring !== "") params.set("colour", state.colouring);
   if (state.theme !== "") params.set("theme", state.theme);
@@ -93,6 +95,7 @@ export function decodeState(hash, profile) {
   state.query = params.get("q") ?? "";
   const sort = /^(-?)(self|total|name|self-change|total-change)$/.exec(params.get("sort") ?? "");
   if (sort) state.sort = { column: sort[2], descending: sort[1] === "-" };
+  state.sandwich = params.get("view") === "callers";
   state.flipped = params.get("flame") === "1";
   if (["module", "package", "language", "change"].includes(params.get("colour"))) state.colouring = params.get("colour");
   if (["light", "dark"].includes(params.get("theme"))) state.theme = params.get("theme");

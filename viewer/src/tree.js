@@ -129,14 +129,15 @@ function addSamples({ nodes, sampleNode, sampleLabels, samplePart }, { samples, 
 /** Adds totals, spans, children (widest first), offsets and depths. */
 export function finishTree(out, { groups, width, scaleOf }) {
   const count = out.parent.length;
-  const tree = { count, groups, moved: out.moved, depth: new Int32Array(count), height: new Int32Array(count) };
+  const tree = { count, groups, width, moved: out.moved, depth: new Int32Array(count), height: new Int32Array(count) };
   for (const name of ["parent", "fn", "origin", "group", "hot"]) tree[name] = Int32Array.from(out[name]);
   for (const name of ["self", "baseSelf"]) tree[name] = Float64Array.from(out[name]);
   tree.total = tree.self.slice();
   tree.baseTotal = tree.baseSelf.slice();
   addUp(tree, tree.total);
   addUp(tree, tree.baseTotal);
-  tree.span = makeSpans(tree, width, scaleOf);
+  tree.scale = scaleOf(tree.total[0], tree.baseTotal[0]);
+  tree.span = makeSpans(tree);
   addUp(tree, tree.span);
   for (let node = count - 1; node > 0; node -= 1) {
     const parent = tree.parent[node];
@@ -152,10 +153,9 @@ function addUp({ count, parent }, values) {
 
 /** The width of each node without its callees. The larger of both sides leaves room for frames
  *  that only one of them has. */
-function makeSpans({ self, baseSelf, total, baseTotal }, width, scaleOf) {
+function makeSpans({ self, baseSelf, width, scale }) {
   if (width === "base") return baseSelf.slice();
   if (width !== "both") return self.slice();
-  const scale = scaleOf(total[0], baseTotal[0]);
   return self.map((value, node) => Math.max(value, baseSelf[node] * scale));
 }
 

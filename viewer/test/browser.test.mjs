@@ -315,6 +315,71 @@ describe("the page in a browser", { skip, timeout: 180_000 }, () => {
     await quiet(tab);
   });
 
+  test("callers_and_callees_take_the_graph_s_place_for_the_selected_function", async () => {
+    const tab = await open("realistic");
+    await clickOn(tab, "tr[aria-rowindex='5'] button");
+    await tab.press("s");
+    assert.equal(await text(tab, "#selection .name"), "__memmove_avx_unaligned_erms");
+    assert.equal(await tab.evaluate("document.getElementById('scroller').hidden"), true);
+    assert.match(await hash(tab), /view=callers/);
+    assert.deepEqual(await tab.evaluate("[...document.querySelectorAll('#selection button')].map((b) => b.getAttribute('aria-pressed')).filter(Boolean)"), ["true"]);
+    // The function stands at the bottom of its callers; the row above it is what called it.
+    const [x, y] = await tab.evaluate(`(() => { const box = document.getElementById("callers").getBoundingClientRect(); return [box.left + 60, box.bottom - ${ROW * 1.5}]; })()`);
+    await tab.send("Input.dispatchMouseEvent", { type: "mouseMoved", x, y });
+    await tab.settle();
+    assert.equal(await text(tab, "#tooltip .name"), "<serde_json::value::Value as serde::ser::Serialize>::serialize");
+    await keep(tab, "sandwich");
+    await tab.click(x, y);
+    assert.equal(await text(tab, "#selection .name"), "<serde_json::value::Value as serde::ser::Serialize>::serialize");
+    const again = await open("realistic", await hash(tab));
+    assert.equal(await again.evaluate("document.getElementById('sandwich').hidden"), false);
+    await again.press("g");
+    await again.press("ArrowDown");
+    assert.match(await text(again, "#live"), /^\S.*, total .*, depth 1$/);
+    await again.press("Enter");
+    assert.notEqual(await text(again, "#selection .name"), "<serde_json::value::Value as serde::ser::Serialize>::serialize");
+    await again.press("s");
+    assert.equal(await again.evaluate("document.getElementById('sandwich').hidden"), true);
+    await quiet(tab);
+    await quiet(again);
+  });
+
+  test("what_is_searched_for_can_be_hidden_or_be_all_there_is", async () => {
+    const tab = await open("realistic");
+    const total = await text(tab, "#total");
+    await tab.press("/");
+    await tab.type("miniz_oxide");
+    await clickOn(tab, "#hide");
+    assert.match((await texts(tab, "#chips bdi")).map(plain).join(), /^hidden: miniz_oxide \(\d\d\.\d % of self is now its callers'\)$/);
+    assert.equal(await text(tab, "#total"), total);
+    const rows = await allRows(tab);
+    assert.equal(rows[0][0], "flate2::zio::Writer<W, D>::write_with_status");
+    assert.equal(rows.some(([name]) => name.includes("miniz_oxide")), false);
+    await tab.press("/");
+    await tab.type("serde_json::ser");
+    await clickOn(tab, "#only");
+    assert.equal((await texts(tab, "#chips bdi"))[0], "only matching serde_json::ser");
+    assert.notEqual(await text(tab, "#total"), total);
+    assert.match(await hash(tab), /only=serde_json%3A%3Aser&hide=miniz_oxide/);
+    await keep(tab, "only");
+    const again = await open("realistic", await hash(tab));
+    assert.equal((await texts(again, "#chips bdi")).length, 2);
+    await clickOn(again, "#chips button");
+    await clickOn(again, "#chips button");
+    assert.equal(await text(again, "#total"), total);
+    await quiet(again);
+  });
+
+  test("colours_can_tell_the_language", async () => {
+    const tab = await open("realistic", "#colour=language");
+    assert.equal(await tab.evaluate("document.getElementById('colouring').value"), "language");
+    assert.match((await texts(tab, "#legend button")).map(plain).join(), /^native \d\d\.\d %$/);
+    await clickOn(tab, "#legend button");
+    assert.equal(await tab.evaluate("document.getElementById('search').value"), "language:^native$");
+    assert.match(await text(tab, "#matched"), /^9\d\.\d % matched$/);
+    await quiet(tab);
+  });
+
   test("everything_works_from_the_keyboard", async () => {
     const tab = await open("realistic");
     await tab.press("g");

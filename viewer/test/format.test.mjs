@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatBytes, formatDuration, formatNanos, formatShare, formatValue } from "../src/format.js";
+import { formatBytes, formatChange, formatDuration, formatNanos, formatRate, formatShare, formatValue } from "../src/format.js";
 import { describeLoss, describeSources, describeTotal } from "../src/loss.js";
 import { baseStart, fitName, packageOf, printable } from "../src/name.js";
 import { readProfile } from "../src/profile.js";
@@ -62,6 +62,21 @@ test("the_banner_says_what_is_missing_in_plain_words", () => {
   assert.match(plain(loss.headline), /^2\.2 % of CPU time has no stack: 1\.8 % because no sample covers it .*; 0\.4 % because a buffer was full\. 0\.2 % of CPU time has an incomplete stack/);
   assert.equal(plain(describeSources(profile)), "Sampled by per-thread CPU timers, one sample per 10 ms of CPU time.");
   assert.equal(plain(describeTotal(profile, 0, { shown: 8e9, whole: 16e9 })), "CPU time (50.0 % of 16.0 s) over 10 s, 0.80 cores · 2025-10-09 08:53:20 UTC");
+});
+
+test("the_banner_tells_what_profiling_cost_where_a_label_knows", () => {
+  const data = realistic();
+  data.labels["sondage.overhead"] = "0.4 %";
+  assert.match(describeSources(read(data)), /of CPU time\. Profiling itself took 0\.4 %\.$/);
+});
+
+test("changes_have_a_sign_and_a_unit", () => {
+  const cases = [
+    [formatChange(0.0312, "share", ""), "+3.1 pt"], [formatChange(-0.2, "share", ""), "−20.0 pt"], [formatChange(0.0004, "share", ""), "0.0 pt"],
+    [formatChange(12_300_000, "rate", "nanoseconds"), "+12.3 ms/s"], [formatChange(-4.5, "rate", "count"), "−4.50/s"], [formatChange(0, "rate", "bytes"), "0/s"],
+    [formatRate(2048, "bytes"), "2.00 KiB/s"], [formatRate(0.05, "count"), "0.0500/s"],
+  ];
+  for (const [got, want] of cases) assert.equal(plain(got), want);
 });
 
 test("the_banner_grows_loud_with_the_loss_and_calm_without_it", () => {

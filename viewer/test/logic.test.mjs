@@ -5,6 +5,8 @@ import { weighLabels } from "../src/label.js";
 import { layoutTree } from "../src/layout.js";
 import { readProfile, sumOf } from "../src/profile.js";
 import { describePeriod, makeSlots, readPeriod, spellPeriod } from "../src/period.js";
+import { buildSandwich } from "../src/sandwich.js";
+import { languageOf } from "../src/language.js";
 import { compileQuery, matchFunctions, matchedTotal } from "../src/search.js";
 import { decodeState, encodeState, initialState } from "../src/state.js";
 import { sortRows, topSections } from "../src/top.js";
@@ -102,6 +104,80 @@ test("focus_keeps_only_stacks_through_the_function", () => {
   checkRows(profile, topSections(profile, tree)[0].rows, bruteForce(data, { keep: (stack) => stack.includes("f3") }));
 });
 
+test("only_keeps_the_stacks_that_match_every_pattern", () => {
+  const data = random(13);
+  const tree = build(read(data), { only: ["f1|f2", "F3", "f4"] });
+  assert.equal(tree.total[0], 0, "F3 has a capital: case counts");
+  const kept = build(read(data), { only: ["f1|f2", "f4"] });
+  let want = 0;
+  bruteForce(data, { keep: (stack) => stack.includes("f4") && (stack.includes("f1") || stack.includes("f2")) }).self.forEach((value) => (want += value));
+  assert.equal(kept.total[0], want);
+});
+
+test("hidden_functions_merge_into_their_callers_and_what_they_called_stays", () => {
+  for (const data of [random(14), random(15)]) {
+    const profile = read(data);
+    const tree = build(profile, { hide: ["^f[12]$"] });
+    const gone = new Set(["f1", "f2"]);
+    // The same stacks with those frames cut out by hand.
+    const self = new Map();
+    const total = new Map();
+    let [moved, atRoot] = [0, 0];
+    const nameOf = (frame) => data.strings[data.frames[frame][0]];
+    for (const [node, , value] of data.samples) {
+      const stack = [];
+      for (let at = node; at !== -1; at = data.nodes[at][0]) stack.push(nameOf(data.nodes[at][1]));
+      if (gone.has(stack[0])) moved += value;
+      const kept = stack.filter((name) => !gone.has(name));
+      if (kept.length === 0) atRoot += value;
+      else self.set(kept[0], (self.get(kept[0]) ?? 0) + value);
+      for (const name of new Set(kept)) total.set(name, (total.get(name) ?? 0) + value);
+    }
+    checkRows(profile, topSections(profile, tree)[0].rows, { self, total });
+    assert.deepEqual([tree.moved, tree.self[0]], [moved, atRoot]);
+    assert.equal(tree.total[0], sumOf(profile, 0));
+    const pairs = new Set();
+    for (let node = 1; node < tree.count; node += 1) pairs.add(tree.parent[node] + "," + tree.fn[node]);
+    assert.equal(pairs.size, tree.count - 1, "no caller has the same callee twice");
+  }
+});
+
+test("callers_and_callees_of_a_function_add_up_to_its_total_also_with_recursion", () => {
+  for (const data of [random(16), realistic()]) {
+    const profile = read(data);
+    const { tree, sections } = figures(profile);
+    for (const row of sections[0].rows) {
+      const { callers, callees } = buildSandwich(tree, row.fn);
+      assert.equal(callers.total[0], row.total);
+      assert.equal(callees.total[0], row.total);
+      assert.deepEqual([callers.fn[0], callees.fn[0]], [row.fn, row.fn]);
+    }
+  }
+  const builder = new ProfileBuilder([{ type: "cpu", unit: "nanoseconds" }]);
+  const put = (names, value) => builder.add(names.split(" ").map((name) => ({ name })), {}, [value]);
+  put("main a x y", 1);
+  put("main b x", 2);
+  put("main b x z x y", 4);
+  const profile = read(builder.finish());
+  const { callers, callees } = buildSandwich(build(profile), profile.functions.name.indexOf("x"));
+  const show = (tree) => [...tree.fn].map((fn, node) => `${node === 0 ? "" : profile.functions.name[tree.fn[tree.parent[node]]]}>${profile.functions.name[fn]} ${tree.total[node]}`).sort();
+  assert.deepEqual(show(callers), [">x 7", "a>main 1", "b>main 6", "x>a 1", "x>b 6"]);
+  assert.deepEqual(show(callees), [">x 7", "x>y 1", "x>y 4", "x>z 4", "z>x 4"].sort());
+});
+
+test("languages_are_told_by_file_and_module", () => {
+  const cases = [
+    [{ name: "f", file: "/app/views.py", module: "/app/views.py" }, "Python"], [{ name: "f", file: "<frozen importlib._bootstrap>", module: "" }, "Python"],
+    [{ name: "f", file: "node:internal/timers", module: "" }, "JavaScript"], [{ name: "f", file: "/a/b.tsx", module: "" }, "JavaScript"],
+    [{ name: "a.B.c", file: "B.java", module: "" }, "Java"], [{ name: "a.B.c", file: "", module: "/app/lib.jar" }, "Java"],
+    [{ name: "main.main", file: "/src/main.go", module: "/bin/app" }, "Go"], [{ name: "do_sys_open", file: "", module: "[kernel]" }, "kernel"],
+    [{ name: "nf_hook", file: "", module: "/lib/modules/x/nf.ko.zst" }, "kernel"], [{ name: "[kernel]", file: "", module: "" }, "kernel"],
+    [{ name: "malloc", file: "", module: "/lib/libc.so.6" }, "native"], [{ name: "f", file: "src/a.rs", module: "/bin/app" }, "native"],
+    [{ name: "[unsampled]", file: "", module: "" }, ""],
+  ];
+  for (const [fn, language] of cases) assert.equal(languageOf(fn), language, JSON.stringify(fn));
+});
+
 test("lines_of_one_function_are_one_node_and_the_heaviest_line_is_shown", () => {
   const builder = new ProfileBuilder([{ type: "cpu", unit: "nanoseconds" }]);
   builder.add([{ name: "main" }, { name: "work", line: 10 }], {}, [5]);
@@ -181,7 +257,7 @@ test("visible_rectangles_tile_their_parents_and_their_number_follows_the_pixels"
 test("a_view_survives_its_address", () => {
   const profile = read(hostile());
   const filters = HOSTILE_NAMES.filter((name) => !name.includes("\ud800")).flatMap((name) => [[name, name], [name, null]]);
-  const state = { ...initialState(profile), type: 1, filters, groupBy: "__proto__", focus: 3, selected: 4, query: "a+b&c=%", sort: { column: "name", descending: false }, flipped: true, colouring: "module", theme: "dark" };
+  const state = { ...initialState(profile), type: 1, only: ["a&b", "</script>"], hide: ["x+"], sandwich: true, filters, groupBy: "__proto__", focus: 3, selected: 4, query: "a+b&c=%", sort: { column: "name", descending: false }, flipped: true, colouring: "module", theme: "dark" };
   for (const zoom of [null, { node: 2 }, { node: 2, value: "</script>" }, { node: -1, value: null }]) {
     const back = decodeState("#" + encodeState({ ...state, zoom }, profile), profile);
     const sorted = (list) => [...list].map((pair) => JSON.stringify(pair)).sort();
