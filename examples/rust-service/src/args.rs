@@ -6,11 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
+use crate::shop::KEY_ROUNDS;
 
 /// What `--help` prints.
 pub const USAGE: &str = "\
 Usage: rust-service demo [--seconds N] [--requests N] [--connections N] [--out DIR]
-                         [--profiler on|off]
+                         [--profiler on|off] [--key-rounds N]
        rust-service load --addr 127.0.0.1:PORT [--seconds N] [--requests N] [--connections N]
 
 demo  starts the service on a free local port, loads it from a second process,
@@ -21,7 +22,9 @@ load  is that second process; it prints its report as JSON
 --requests N     stop after this many requests, 1 to 1000000 (default 1000000)
 --connections N  kept-alive connections, 1 to 256 (default 6)
 --out DIR        where the demo writes its files (default target/demo)
---profiler off   to look at the service from outside (default on)";
+--profiler off   to look at the service from outside (default on)
+--key-rounds N   how often a checkout hashes the customer's key, 1 to 1000000
+                 (default 600)";
 
 /// What the program is asked to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct DemoOptions {
     pub out: PathBuf,
     /// Whether the service profiles itself.
     pub profiler: bool,
+    /// How often a checkout hashes the customer's key.
+    pub key_rounds: u32,
 }
 
 /// Settings of `load`.
@@ -80,16 +85,20 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Command> {
         flags.set(&flag, &value)?;
     }
     match (command.as_deref(), flags) {
-        (Some("demo"), Flags { volume, out, addr: None, profiler }) => {
+        (Some("demo"), Flags { volume, out, addr: None, profiler, key_rounds }) => {
             let out = out.unwrap_or_else(|| PathBuf::from("target/demo"));
             let profiler = profiler.unwrap_or(true);
-            Ok(Command::Demo(DemoOptions { volume, out, profiler }))
-        }
-        (Some("load"), Flags { volume, out: None, addr: Some(addr), profiler: None }) => {
-            Ok(Command::Load(LoadOptions { volume, addr }))
+            let key_rounds = key_rounds.unwrap_or(KEY_ROUNDS);
+            Ok(Command::Demo(DemoOptions { volume, out, profiler, key_rounds }))
         }
         (Some("load"), Flags { profiler: Some(_), .. }) => {
             Err(usage("--profiler belongs to demo, not to load".into()))
+        }
+        (Some("load"), Flags { key_rounds: Some(_), .. }) => {
+            Err(usage("--key-rounds belongs to demo, not to load".into()))
+        }
+        (Some("load"), Flags { volume, out: None, addr: Some(addr), .. }) => {
+            Ok(Command::Load(LoadOptions { volume, addr }))
         }
         (Some("load"), Flags { addr: None, .. }) => Err(usage("load needs --addr".into())),
         (Some("demo"), _) => Err(usage("--addr belongs to load, not to demo".into())),
@@ -106,13 +115,14 @@ struct Flags {
     out: Option<PathBuf>,
     addr: Option<SocketAddr>,
     profiler: Option<bool>,
+    key_rounds: Option<u32>,
 }
 
 impl Default for Flags {
     fn default() -> Self {
         let volume =
             Volume { duration: Duration::from_secs(10), requests: 1_000_000, connections: 8 };
-        Self { volume, out: None, addr: None, profiler: None }
+        Self { volume, out: None, addr: None, profiler: None, key_rounds: None }
     }
 }
 
@@ -132,6 +142,7 @@ impl Flags {
                     _ => return Err(usage(format!("{flag} {value}: allowed is on or off"))),
                 };
             }
+            "--key-rounds" => self.key_rounds = Some(number(flag, value, 1_000_000)?),
             "--addr" => self.addr = Some(loopback(value)?),
             _ => return Err(usage(format!("no option `{flag}`"))),
         }
@@ -190,6 +201,8 @@ mod tests {
             ("demo --seconds", "--seconds needs a value"),
             ("demo --seconds 0", "from 1 to 3600"),
             ("demo --connections 257", "from 1 to 256"),
+            ("demo --key-rounds 0", "from 1 to 1000000"),
+            ("load --key-rounds 5 --addr 127.0.0.1:80", "belongs to demo"),
             ("demo --colour red", "no option `--colour`"),
             ("demo --addr 127.0.0.1:1", "belongs to load"),
             ("load", "needs --addr"),

@@ -23,7 +23,7 @@ pub fn run(options: &DemoOptions) -> Result<()> {
     let session = options.profiler.then(|| profile::start(&options.out)).transpose()?;
     let runtime = runtime()?;
     let ledger = LedgerFile::new(&options.out)?;
-    let server = runtime.block_on(Server::start(&ledger.0))?;
+    let server = runtime.block_on(Server::start(&ledger.0, options.key_rounds))?;
     println!("serving on http://{}", server.addr());
 
     let before = Usage::now();

@@ -28,8 +28,8 @@ impl Server {
     ///
     /// # Errors
     /// When the ledger or the port cannot be opened.
-    pub async fn start(ledger_path: &Path) -> Result<Self> {
-        let (shop, clerk) = Shop::open(ledger_path)?;
+    pub async fn start(ledger_path: &Path, key_rounds: u32) -> Result<Self> {
+        let (shop, clerk) = Shop::open(ledger_path, key_rounds)?;
         let app = crate::profile::with_labels(router(shop));
         let local = (Ipv4Addr::LOCALHOST, 0);
         let listener = TcpListener::bind(local).await.map_err(failed("listen on 127.0.0.1"))?;
@@ -84,13 +84,14 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::shop::KEY_ROUNDS;
 
     /// Makes the whole service without a socket, and sends `requests` to it.
     fn statuses(name: &str, requests: Vec<Request<Body>>) -> Vec<StatusCode> {
         let ledger = std::env::temp_dir().join(format!("{name}-{}.redb", std::process::id()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let statuses = runtime.block_on(async {
-            let (shop, _clerk) = Shop::open(&ledger).unwrap();
+            let (shop, _clerk) = Shop::open(&ledger, KEY_ROUNDS).unwrap();
             let app = crate::profile::with_labels(router(shop));
             let mut statuses = Vec::new();
             for request in requests {

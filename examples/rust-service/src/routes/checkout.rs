@@ -24,7 +24,7 @@ pub async fn buy(State(shop): State<Arc<Shop>>, body: Bytes) -> Result<Response>
         shop.stock.take(line.product, line.quantity).await?;
     }
     tokio::time::sleep(BANK_TAKES).await;
-    let signature = sign_lines(&derive_key(SECRET, &order.customer), &lines);
+    let signature = sign_lines(&derive_key(SECRET, &order.customer, shop.key_rounds), &lines);
     shop.ledger.enter(sales(&order, &lines)?).await?;
     let total: u64 = lines.iter().map(|line| line.total_cents).sum();
     response::json(&json!({ "total_cents": total, "signature": hex(&signature), "lines": lines }))

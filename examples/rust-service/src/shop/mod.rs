@@ -29,6 +29,7 @@ pub use pricing::price_order;
 pub use pricing::region_number;
 pub use search_index::Hit;
 pub use search_index::SearchIndex;
+pub use signature::KEY_ROUNDS;
 pub use signature::derive_key;
 pub use signature::hex;
 pub use signature::sign_lines;
@@ -51,6 +52,8 @@ pub struct Shop {
     pub stock: StockRoom,
     /// What was sold.
     pub ledger: Ledger,
+    /// How often a customer's key is hashed again at each checkout.
+    pub key_rounds: u32,
 }
 
 impl Shop {
@@ -60,11 +63,11 @@ impl Shop {
     ///
     /// # Errors
     /// When the ledger's file cannot be made.
-    pub fn open(ledger_path: &Path) -> Result<(Self, Clerk)> {
+    pub fn open(ledger_path: &Path, key_rounds: u32) -> Result<(Self, Clerk)> {
         let catalogue = Catalogue::generate();
         let index = SearchIndex::build(&catalogue);
         let (ledger, clerk) = Ledger::create(ledger_path)?;
         let stock = StockRoom::open();
-        Ok((Self { catalogue, index, stock, ledger }, clerk))
+        Ok((Self { catalogue, index, stock, ledger, key_rounds }, clerk))
     }
 }
