@@ -1,5 +1,7 @@
 //! The command line.
 
+mod selection;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use sondage::config::Target;
 use sondage::profile::diff::Gate;
+
+pub(crate) use selection::{Period, Place, Selection};
 
 /// Profiles programs and reads profiles.
 #[derive(Debug, Parser)]
@@ -177,12 +181,22 @@ pub(crate) struct Inject {
     pub(crate) options: Vec<(String, String)>,
 }
 
-/// Prints the heaviest functions of a profile.
+/// Prints the heaviest functions of profiles.
+///
+/// Of a directory, each service has a list of its own, with how many profiles of which time it is of.
 #[derive(Debug, Parser)]
 pub(crate) struct Report {
-    /// Profiles (pprof or folded); several are added up
-    #[arg(required = true, value_name = "FILE")]
-    pub(crate) files: Vec<PathBuf>,
+    /// Profiles (pprof or folded), directories of them, and URLs of running processes; several are
+    /// added up
+    ///
+    /// Of a directory, profiles of memory and of locks are read only if --type asks for them; what
+    /// cannot be read is named and left out. A URL is http://HOST:PORT, or pull+http://HOST:PORT as in
+    /// the process' SONDAGE_PUSH; its token is in the file that SONDAGE_TOKEN_FILE names.
+    #[arg(required = true, value_name = "FILE|DIR|URL")]
+    pub(crate) places: Vec<Place>,
+
+    #[command(flatten)]
+    pub(crate) selection: Selection,
 
     /// Functions in each list
     #[arg(long, value_name = "N", default_value_t = 30)]
@@ -196,7 +210,7 @@ pub(crate) struct Report {
     #[arg(long, value_name = "LABEL")]
     pub(crate) by: Option<String>,
 
-    /// The quantity to report, such as cpu, samples or wall [default: the profile's own]
+    /// The quantity to report, such as cpu, samples, wall or inuse_space [default: the profile's own]
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<String>,
 
@@ -266,9 +280,9 @@ pub(crate) struct Diff {
 /// .speedscope.json or .html to write.
 #[derive(Debug, Parser)]
 pub(crate) struct Convert {
-    /// Profiles to read; several are added up
+    /// Profiles to read, directories of them, and URLs as for report; several are added up
     #[arg(required = true, value_name = "IN")]
-    pub(crate) inputs: Vec<PathBuf>,
+    pub(crate) places: Vec<Place>,
 
     /// File to write
     #[arg(value_name = "OUT")]
@@ -277,6 +291,9 @@ pub(crate) struct Convert {
     /// The quantity of a .folded file, such as cpu, samples or wall [default: the profile's own]
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) selection: Selection,
 }
 
 /// Sends profiles from files to servers.

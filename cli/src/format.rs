@@ -1,6 +1,6 @@
 //! File formats, told by the end of a file's name.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sondage::profile::{Profile, folded, html, pprof, speedscope};
 
@@ -37,6 +37,11 @@ impl Format {
         })
     }
 
+    /// Whether profiles are read in this format too.
+    fn is_read(self) -> bool {
+        matches!(self, Self::PprofGz | Self::Pprof | Self::Folded)
+    }
+
     fn known(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy();
         Self::ALL.iter().find(|(end, _)| name.ends_with(end)).map(|(_, format)| *format)
@@ -58,6 +63,11 @@ impl Format {
     }
 }
 
+/// Whether the end of a file's name says that a profile may be read from it.
+pub(crate) fn is_readable(path: &Path) -> bool {
+    Format::known(path).is_some_and(Format::is_read)
+}
+
 /// Reads a profile: folded stacks where the name says so, otherwise pprof, gzipped or not.
 pub(crate) fn read(path: &Path) -> Result<Profile, Error> {
     let decoded = match Format::known(path) {
@@ -69,19 +79,6 @@ pub(crate) fn read(path: &Path) -> Result<Profile, Error> {
         Some(Format::PprofGz | Format::Pprof) | None => pprof::decode(&file::read(path)?),
     };
     decoded.map_err(|error| Error::of_file(path, format!("not a readable profile: {error}")))
-}
-
-/// Reads several profiles and adds them up.
-pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Profile, Error> {
-    let mut sum: Option<Profile> = None;
-    for path in paths {
-        let profile = read(path)?;
-        match &mut sum {
-            Some(sum) => sum.merge(&profile),
-            None => sum = Some(profile),
-        }
-    }
-    sum.ok_or_else(|| Error::usage("no file is given"))
 }
 
 /// The position of the column to use: the one of a kind, or the profile's own.

@@ -6,7 +6,7 @@
 //! | `record -p` | samples a running process and writes its profile |
 //! | `dump` | prints one stack of each thread of a running process |
 //! | `top` | shows the heaviest functions of a running process |
-//! | `report` | prints a profile's heaviest functions |
+//! | `report` | prints the heaviest functions of profiles, each service of a directory |
 //! | `diff` | tells what changed between two profiles, and fails a build |
 //! | `convert` | writes a profile, or the sum of several, in another format |
 //! | `inject` | loads the profiler into a running virtual machine for Java |
@@ -28,12 +28,14 @@ mod doctor;
 mod error;
 mod file;
 mod format;
+mod history;
 #[cfg(feature = "host-agent")]
 mod host_agent;
 #[cfg(not(feature = "host-agent"))]
 #[path = "host_agent_off.rs"]
 mod host_agent;
 mod inject;
+mod inputs;
 mod library;
 mod output;
 mod outside;

@@ -52,11 +52,14 @@ fn a_small_file_that_grows_without_end_is_refused() {
 }
 
 #[test]
-fn files_that_are_not_there_and_folders_are_named() {
-    for path in ["/nowhere/profile.pb.gz", "/tmp"] {
-        let output = run(&[Path::new("report"), Path::new(path)]);
+fn files_that_are_not_there_and_folders_without_any_are_named() {
+    let scratch = Scratch::new("nothing-there");
+    let empty = scratch.path("empty");
+    std::fs::create_dir(&empty).unwrap();
+    for path in [Path::new("/nowhere/profile.pb.gz"), &empty] {
+        let output = run(&[Path::new("report"), path]);
         assert_eq!(output.status.code(), Some(1));
-        assert!(said(&output).contains(path), "{}", said(&output));
+        assert!(said(&output).contains(path.to_str().unwrap()), "{}", said(&output));
     }
 }
 
@@ -70,6 +73,8 @@ fn wrong_arguments_are_usage_errors() {
         (vec!["report"], "FILE"),
         (vec!["report", path, "--peek", "("], "not a regular expression"),
         (vec!["report", path, "--type", "heap"], "--type heap"),
+        (vec!["report", path, "--since", "yesterday"], "--since"),
+        (vec!["report", "http://user:canary@h"], "SONDAGE_TOKEN_FILE"),
         (vec!["convert", path, "out.txt"], ".speedscope.json"),
         (vec!["record"], "CMD"),
         (vec!["record", "-o", "x.txt", "--", "true"], "x.txt"),

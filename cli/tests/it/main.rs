@@ -10,6 +10,7 @@ mod doctor;
 #[allow(dead_code, reason = "these tests need no turns")]
 #[path = "../../../core/ebpf/tests/it/gate.rs"]
 mod gate;
+mod history;
 #[cfg(feature = "host-agent")]
 mod host_agent;
 mod hostile;

@@ -82,6 +82,19 @@ impl Endpoint {
         Ok(Self { place: Place::Host { tls, host: host.to_owned(), port }, prefix })
     }
 
+    /// A server by `http://` or `https://`, with the path that may follow.
+    pub(crate) fn of_server(url: &str) -> Result<Self, &'static str> {
+        match url.starts_with("unix:") {
+            true => Err(Schemes::HTTP.expected),
+            false => Self::parse(url, &Schemes::HTTP),
+        }
+    }
+
+    /// Whether a path follows the host.
+    pub(crate) fn has_path(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     /// The URL of a path below the prefix; `path` begins with `/`. That of a unix socket names
     /// `localhost` as its host.
     pub fn url(&self, path: &str) -> String {

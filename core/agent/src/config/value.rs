@@ -33,12 +33,12 @@ pub(super) fn share(text: &str) -> Result<f64, Allowed> {
     Ok(share / whole)
 }
 
-/// Seconds, or a number followed by `ms`, `s`, `m` or `h`.
+/// Seconds, or a number followed by `ms`, `s`, `m`, `h` or `d`.
 ///
 /// # Errors
 /// What would be allowed, for a message.
 pub fn duration(text: &str) -> Result<Duration, Allowed> {
-    let allowed = || "seconds, or a whole number with ms, s, m or h: 10, 500ms, 1m".to_owned();
+    let allowed = || "seconds, or a whole number with ms, s, m, h or d: 10, 500ms, 1m".to_owned();
     let (digits, unit) = split_unit(text);
     let count: u64 = digits.parse().map_err(|_| allowed())?;
     let seconds = |each: u64| count.checked_mul(each).map(Duration::from_secs);
@@ -47,6 +47,7 @@ pub fn duration(text: &str) -> Result<Duration, Allowed> {
         "" | "s" => seconds(1),
         "m" => seconds(60),
         "h" => seconds(3600),
+        "d" => seconds(24 * 3600),
         _ => None,
     };
     duration.ok_or_else(allowed)

@@ -6,8 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::file_name::{FileKind, FileName};
+use super::headed;
 use super::sink::{PushError, Sink, Upload};
-use super::{groups, headed, utc};
 use crate::error::{self, Error};
 use crate::profile::{Profile, pprof};
 
@@ -23,13 +24,7 @@ const CLEAN_EVERY: u64 = 16;
 /// Age of a half-written file that its writer must have left behind.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// Bytes of the service's name in a file's name, which may have 255.
-const MAX_SERVICE: usize = 64;
-
-const SUFFIX: &str = ".pb.gz";
-/// What stands before the suffix of profiles of the heap and of locks.
-const HEAP: &str = "heap";
-const LOCKS: &str = "locks";
+/// What stands behind the name of a file that is being written.
 const HALF_WRITTEN: &str = ".tmp";
 
 /// Writes `SERVICE-YYYYmmddTHHMMSSZ-PID-SEQ.pb.gz`, named for the profile's start in UTC, with
@@ -62,7 +57,7 @@ impl FileSink {
             Error::new(error::ErrorKind::Io, message).with_source(error)
         })?;
         let (max_files, max_bytes) = (MAX_FILES, MAX_BYTES);
-        let service = file_name(service);
+        let service = FileName::file_service(service);
         Ok(Self { dir, shown, service, max_files, max_bytes, sequence: 0, written: 0 })
     }
 
@@ -99,15 +94,16 @@ impl FileSink {
     fn free_path(&mut self, upload: &Upload, kind: &str) -> PathBuf {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let start = upload.start_unix_nanos.map_or(now, Duration::from_nanos);
-        let stamp = utc::compact(start.as_secs());
+        let kind = FileKind::of_word(kind).unwrap_or(FileKind::Cpu);
         loop {
-            let (pid, sequence) = (std::process::id(), self.sequence);
-            let kind = match kind {
-                HEAP => "-heap",
-                LOCKS => "-locks",
-                _ => "",
+            let name = FileName {
+                service: &self.service,
+                start_unix_seconds: start.as_secs(),
+                pid: std::process::id(),
+                sequence: self.sequence,
+                kind,
             };
-            let name = format!("{}-{stamp}-{pid}-{sequence}{kind}{SUFFIX}", self.service);
+            let name = name.to_text();
             let path = self.dir.join(name);
             self.sequence += 1;
             if fs::symlink_metadata(&path).is_err() {
@@ -116,19 +112,23 @@ impl FileSink {
         }
     }
 
+    /// The start in the name of a file that this service wrote, finished or not.
+    fn start_of(&self, name: &str) -> Option<u64> {
+        let name = FileName::parse(name.strip_suffix(HALF_WRITTEN).unwrap_or(name))?;
+        (name.service == self.service).then_some(name.start_unix_seconds)
+    }
+
     /// Deletes the oldest files of this service until one more fits.
     fn clean(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir)?.flatten() {
             let name = entry.file_name();
-            let Some(stamp) = name.to_str().and_then(|name| stamp(name, &self.service)) else {
-                continue;
-            };
+            let Some(stamp) = name.to_str().and_then(|name| self.start_of(name)) else { continue };
             // The entry's own metadata: a link is not followed, and not deleted.
             let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_file() {
                 let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                files.push(((stamp.to_owned(), modified), metadata.len(), entry.path()));
+                files.push(((stamp, modified), metadata.len(), entry.path()));
             }
         }
         let (half_written, mut files): (Vec<_>, Vec<_>) = files
@@ -164,11 +164,7 @@ impl Sink for FileSink {
 
     /// An upload is what the name says of the kind of profile, a line feed, and the file.
     fn encode(&mut self, profile: &Profile) -> Result<Vec<Upload>, Error> {
-        let kind = match profile.sample_types() {
-            types if groups::is_heap(types) => HEAP,
-            types if groups::is_locks(types) => LOCKS,
-            _ => "",
-        };
+        let kind = FileKind::of_columns(profile.sample_types()).word();
         Ok(vec![headed::upload(kind, profile, pprof::encode(profile))])
     }
 
@@ -221,36 +217,6 @@ fn write_all(mut file: File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-/// A service's name as part of a file's name.
-fn file_name(service: &str) -> String {
-    let kept =
-        |char: char| if char.is_ascii_alphanumeric() || "._-".contains(char) { char } else { '_' };
-    let name: String = service.chars().take(MAX_SERVICE).map(kept).collect();
-    match name.strip_prefix('.') {
-        Some(rest) => format!("_{rest}"),
-        None if name.is_empty() => "profile".to_owned(),
-        None => name,
-    }
-}
-
-/// The time in the name of a file that this service wrote, finished or not.
-fn stamp<'a>(name: &'a str, service: &str) -> Option<&'a str> {
-    let name = name.strip_suffix(HALF_WRITTEN).unwrap_or(name);
-    let rest = name.strip_suffix(SUFFIX)?.strip_prefix(service)?.strip_prefix('-')?;
-    let mut parts = rest.split('-');
-    let (stamp, pid, sequence) = (parts.next()?, parts.next()?, parts.next()?);
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let form = stamp.len() == 16
-        && stamp.bytes().enumerate().all(|(index, byte)| match index {
-            8 => byte == b'T',
-            15 => byte == b'Z',
-            _ => byte.is_ascii_digit(),
-        });
-    let kind =
-        parts.next().is_none_or(|kind| kind == HEAP || kind == LOCKS) && parts.next().is_none();
-    (form && number(pid) && number(sequence) && kind).then_some(stamp)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,36 +238,5 @@ mod tests {
             let error = failure.into_push_error(Path::new("/x"));
             assert!(matches!(error, PushError::Rejected { .. }), "{error}");
         }
-    }
-
-    #[test]
-    fn only_our_own_form_of_name_is_recognised() {
-        assert_eq!(stamp("a-b-20250131T235959Z-12-3.pb.gz", "a-b"), Some("20250131T235959Z"));
-        assert_eq!(stamp("a-20250131T235959Z-12-3.pb.gz.tmp", "a"), Some("20250131T235959Z"));
-        assert_eq!(stamp("a-20250131T235959Z-12-3-heap.pb.gz", "a"), Some("20250131T235959Z"));
-        assert_eq!(stamp("a-20250131T235959Z-12-3-locks.pb.gz", "a"), Some("20250131T235959Z"));
-        for name in [
-            "a-b-20250131T235959Z-12-3.pb.gz",
-            "a-20250131T235959Z-12-3.txt",
-            "a-20250131T235959Z-12.pb.gz",
-            "a-20250131T235959Z-12-x.pb.gz",
-            "a-20250131T235959Z-12-3-4.pb.gz",
-            "a-20250131T235959Z-12-3-heap-4.pb.gz",
-            "a-20250131-235959Z-12-3.pb.gz",
-            "a-.pb.gz",
-            "important.pb.gz",
-        ] {
-            assert_eq!(stamp(name, "a"), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_service_name_stays_inside_the_directory() {
-        for (service, name) in
-            [("shop", "shop"), ("../../etc/x", "_._.._etc_x"), ("", "profile"), ("a b/ü", "a_b__")]
-        {
-            assert_eq!(file_name(service), name);
-        }
-        assert_eq!(file_name(&"x".repeat(1000)).len(), MAX_SERVICE);
     }
 }

@@ -285,6 +285,13 @@ impl Profile {
         self.label_ids(id).iter().map(|&(key, value)| (self.text(key), self.text(value)))
     }
 
+    /// What a sample with this set has for a label: its own value before that of the whole profile.
+    pub(super) fn label_value(&self, set: LabelSetId, key: &str) -> Option<&str> {
+        let own = self.labels(set).find(|(name, _)| *name == key).map(|(_, value)| value);
+        let process_wide = self.meta.labels.iter().rev().find(|(name, _)| name == key);
+        own.or(process_wide.map(|(_, value)| value.as_str()))
+    }
+
     /// The labels of a set as strings of this profile, sorted by the text of the key.
     pub(super) fn label_ids(&self, id: LabelSetId) -> &[(StringId, StringId)] {
         self.label_sets.items().get(id.index()).map_or(&[], Vec::as_slice)

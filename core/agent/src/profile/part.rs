@@ -59,6 +59,23 @@ impl Profile {
         copy.to
     }
 
+    /// The samples that have each of these labels, of their own or of the whole profile. Losses stay:
+    /// nobody knows which labels they would have had.
+    pub fn labelled(&self, labels: &[(String, String)]) -> Profile {
+        let mut known: HashMap<LabelSetId, bool> = HashMap::new();
+        let mut has_all = |set| {
+            *known.entry(set).or_insert_with(|| {
+                let mut labels = labels.iter();
+                labels.all(|(key, value)| self.label_value(set, key) == Some(value.as_str()))
+            })
+        };
+        let samples = self.samples().iter().enumerate();
+        let samples = samples.filter(|(_, sample)| has_all(sample.labels)).map(|(index, _)| index);
+        let samples = samples.collect();
+        let columns = (0..self.sample_types().len()).collect();
+        self.part(&Selection { columns, samples, rename: unchanged, losses: true })
+    }
+
     /// One profile for each set of values that samples have for some labels: those whose key
     /// `is_whole` says to be of whole profiles. They become labels of their profile and are no longer
     /// labels of its samples. The losses go with the first.

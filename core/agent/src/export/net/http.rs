@@ -77,6 +77,28 @@ impl Client {
         }
     }
 
+    /// Asks for what is at a path, and reads all of it, or one byte more than `limit`.
+    pub(in super::super) fn get(
+        &self,
+        path: &str,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Response, String> {
+        let text = |error: Error| error.to_string();
+        let agent = self.agent(deadline).map_err(text)?;
+        let mut request = http::Request::get(self.endpoint.url(path));
+        for (name, value) in credentials::headers_of(&self.http, self.credentials).map_err(text)? {
+            request = request.header(name, value);
+        }
+        let request = request.body(()).map_err(|error| error.to_string())?;
+        let response = agent.run(request).map_err(|error| describe(&error))?;
+        let (head, body) = response.into_parts();
+        let mut bytes = Vec::new();
+        let whole = body.into_reader().take(limit as u64 + 1).read_to_end(&mut bytes);
+        whole.map_err(|error| format!("the answer breaks off: {error}"))?;
+        Ok(Response { status: head.status.as_u16(), body: bytes, ..Response::default() })
+    }
+
     fn agent(&self, deadline: Instant) -> Result<Agent, Error> {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let connect_timeout = CONNECT_TIMEOUT.min(left);

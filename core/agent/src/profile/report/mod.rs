@@ -165,7 +165,7 @@ impl<'a> Counts<'a> {
                 edges.add(&stack, weight);
             }
             if let Some(key) = by_label {
-                self.parts.entry(label_value(profile, set, key)).or_default().add(&visit);
+                self.parts.entry(profile.label_value(set, key)).or_default().add(&visit);
             }
         }
     }
@@ -177,13 +177,6 @@ fn sample_count(profile: &Profile) -> i64 {
         Some(column) => profile.total(column),
         None => i64::try_from(profile.samples().len()).unwrap_or(i64::MAX),
     }
-}
-
-/// The value of a label, the sample's own before the process-wide one.
-fn label_value<'a>(profile: &'a Profile, set: LabelSetId, key: &str) -> Option<&'a str> {
-    let own = profile.labels(set).find(|(name, _)| *name == key).map(|(_, value)| value);
-    let process_wide = profile.meta.labels.iter().rev().find(|(name, _)| name == key);
-    own.or(process_wide.map(|(_, value)| value.as_str()))
 }
 
 fn label_weights(

@@ -1,0 +1,175 @@
+//! Profiles from where the user says: files, directories of them, running processes.
+
+mod directory;
+
+use std::path::Path;
+
+use sondage::Config;
+use sondage::export::{FileKind, FileName, Source};
+use sondage::profile::Profile;
+
+use crate::args::{Period, Place, Selection};
+use crate::error::Error;
+use crate::format;
+use crate::output;
+
+/// What is read, and which part of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs {
+    places: Vec<Place>,
+    selection: Selection,
+    /// A quantity that was asked for.
+    kind: Option<String>,
+}
+
+/// One profile that was read.
+#[derive(Debug)]
+pub(crate) struct Input {
+    /// The profile's own name for its service, or the file's.
+    pub(crate) service: String,
+    pub(crate) profile: Profile,
+}
+
+impl Inputs {
+    pub(crate) fn new(places: &[Place], selection: &Selection, kind: Option<&str>) -> Self {
+        let kind = kind.map(str::to_owned);
+        Self { places: places.to_vec(), selection: selection.clone(), kind }
+    }
+
+    /// Whether a directory is among them.
+    pub(crate) fn has_directory(&self) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::Path(path) if path.is_dir()))
+    }
+
+    /// Reads one profile after the other, those of a directory in order of time, and keeps none.
+    /// What cannot be read in a directory is named and left out.
+    pub(crate) fn each(&self, mut take: impl FnMut(Input)) -> Result<(), Error> {
+        let (mut taken, mut refused) = (0, None);
+        let mut take = |input: Input| {
+            taken += 1;
+            take(input);
+        };
+        for place in &self.places {
+            match place {
+                Place::Path(path) if path.is_dir() => {
+                    refused = self.directory(path, &mut take)?.or(refused);
+                }
+                Place::Path(path) => {
+                    let profile = format::read(path)?;
+                    self.admit(profile, path).map(&mut take);
+                }
+                Place::Url(url) => {
+                    let profile = self.fetch(url)?;
+                    self.admit(profile, Path::new("profile")).map(&mut take);
+                }
+            }
+        }
+        match (taken, refused) {
+            (0, Some(error)) => Err(error),
+            (0, None) => Err(Error::new(format!("{}: no such profile is there", self.shown()))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Their sum.
+    pub(crate) fn sum(&self) -> Result<Profile, Error> {
+        let mut sum: Option<Profile> = None;
+        self.each(|input| match &mut sum {
+            Some(sum) => sum.merge(&input.profile),
+            None => sum = Some(input.profile),
+        })?;
+        sum.ok_or_else(|| Error::usage("no file is given"))
+    }
+
+    /// The profiles of a directory, and why the last of those that cannot be read cannot.
+    fn directory(&self, dir: &Path, take: &mut dyn FnMut(Input)) -> Result<Option<Error>, Error> {
+        let (mut refused, mut timeless) = (None, 0);
+        let (period, kind) = (self.selection.period(), self.file_kind());
+        for file in directory::files(dir)? {
+            if file.told.as_ref().is_some_and(|told| !self.may_be_in(told, period, kind)) {
+                continue;
+            }
+            match format::read(&file.path) {
+                Ok(profile) if file.told.is_none() && !is_of(&profile, period, kind) => {
+                    timeless += usize::from(profile.meta.start_unix_nanos.is_none());
+                }
+                Ok(profile) => {
+                    self.admit(profile, &file.path).into_iter().for_each(&mut *take);
+                }
+                Err(error) => {
+                    output::say(&format!("left out: {}", error.message));
+                    refused = Some(error);
+                }
+            }
+        }
+        if timeless > 0 && !period.is_all() {
+            output::say(&format!("{}: left out: {timeless} without a time", dir.display()));
+        }
+        Ok(refused)
+    }
+
+    /// The kind of files that have the quantity that is asked for.
+    fn file_kind(&self) -> FileKind {
+        self.kind.as_deref().map_or(FileKind::Cpu, FileKind::of_column)
+    }
+
+    /// Whether a file's name says that it may have what is asked for.
+    fn may_be_in(&self, told: &directory::Told, period: Period, kind: FileKind) -> bool {
+        let service = self.selection.service.as_deref();
+        told.kind == kind
+            && service.is_none_or(|service| told.is_of(service))
+            && period.contains(told.start_unix_seconds)
+    }
+
+    /// What of a profile is asked for.
+    fn admit(&self, profile: Profile, path: &Path) -> Option<Input> {
+        let service = service(&profile, path);
+        let asked = self.selection.service.as_ref();
+        let as_file = |asked: &String| FileName::file_service(asked) == service;
+        if asked.is_some_and(|asked| *asked != service && !as_file(asked)) {
+            return None;
+        }
+        if self.selection.labels.is_empty() {
+            return Some(Input { service, profile });
+        }
+        let profile = profile.labelled(&self.selection.labels);
+        (!profile.samples().is_empty()).then_some(Input { service, profile })
+    }
+
+    fn fetch(&self, url: &str) -> Result<Profile, Error> {
+        let source = source(url, self.selection.seconds)?;
+        source.fetch().map_err(|error| Error::new(error.to_string()))
+    }
+
+    fn shown(&self) -> String {
+        let shown = self.places.iter().map(|place| match place {
+            Place::Path(path) => path.display().to_string(),
+            Place::Url(url) => url.clone(),
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A running process, asked with the credentials of the environment.
+pub(crate) fn source(url: &str, seconds: u64) -> Result<Source, Error> {
+    let config = Config::builder().process_environment().targets([]).build();
+    let source = config.and_then(|config| Source::new(url, seconds, &config.http));
+    source.map_err(|error| Error::usage(error.to_string()))
+}
+
+/// Whether a profile whose file's name tells nothing is asked for.
+fn is_of(profile: &Profile, period: Period, kind: FileKind) -> bool {
+    let start = profile.meta.start_unix_nanos.map(|nanos| nanos / 1_000_000_000);
+    let is_then = period.is_all() || start.is_some_and(|at| period.contains(at));
+    is_then && FileKind::of_columns(profile.sample_types()) == kind
+}
+
+fn service(profile: &Profile, path: &Path) -> String {
+    let labels = &profile.meta.labels;
+    if let Some((_, service)) = labels.iter().find(|(key, _)| key == "service_name") {
+        return service.clone();
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let told = FileName::parse(&name).map(|told| told.service.to_owned());
+    told.unwrap_or_else(|| name.split('.').next().unwrap_or_default().to_owned())
+}
