@@ -1,6 +1,7 @@
 //! The command line.
 
 mod selection;
+mod view;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use sondage::config::Target;
 use sondage::profile::diff::Gate;
 
 pub(crate) use selection::{Period, Place, Selection};
+pub(crate) use view::View;
 
 /// Profiles programs and reads profiles.
 #[derive(Debug, Parser)]
@@ -27,6 +29,7 @@ pub(crate) enum Command {
     Top(Top),
     Inject(Inject),
     Report(Report),
+    View(View),
     Diff(Diff),
     Convert(Convert),
     Push(Push),
@@ -106,16 +109,22 @@ pub(crate) struct Dump {
 
 /// Shows the functions of a running process that use the most CPU time.
 ///
-/// Samples as `record --pid` does. On a terminal the table is drawn anew each time, otherwise printed
-/// below the last one, until Ctrl-C, --duration, or the end of the process.
+/// Samples as `record --pid` does, or asks a process that hands its profiles out. On a terminal the
+/// table is drawn anew each time, otherwise printed below the last one, until Ctrl-C, --duration, or
+/// the end of the process.
 #[derive(Debug, Parser)]
 pub(crate) struct Top {
     /// The process
-    #[arg(value_name = "PID")]
-    pub(crate) pid: u32,
+    #[arg(value_name = "PID", required_unless_present = "push", conflicts_with = "push")]
+    pub(crate) pid: Option<u32>,
+
+    /// Ask the process here: http://HOST:PORT, or pull+http://HOST:PORT as in its SONDAGE_PUSH. Its
+    /// token is in the file that SONDAGE_TOKEN_FILE names
+    #[arg(long, value_name = "URL")]
+    pub(crate) push: Option<String>,
 
     /// Samples a second of CPU time, for each thread
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=MAX_HZ))]
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "push", value_parser = clap::value_parser!(u32).range(1..=MAX_HZ))]
     pub(crate) hz: u32,
 
     /// Time that one table is of

@@ -7,6 +7,7 @@
 //! | `dump` | prints one stack of each thread of a running process |
 //! | `top` | shows the heaviest functions of a running process |
 //! | `report` | prints the heaviest functions of profiles, each service of a directory |
+//! | `view` | shows profiles in a browser, on a page that it serves or writes |
 //! | `diff` | tells what changed between two profiles, and fails a build |
 //! | `convert` | writes a profile, or the sum of several, in another format |
 //! | `inject` | loads the profiler into a running virtual machine for Java |
@@ -39,10 +40,12 @@ mod inputs;
 mod library;
 mod output;
 mod outside;
+mod page;
 mod push;
 mod record;
 mod report;
 mod signals;
+mod view;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -89,6 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings
         Command::Top(options) => outside::top(&options),
         Command::Inject(options) => inject::run(&options, surroundings),
         Command::Report(options) => report::run(&options),
+        Command::View(options) => view::run(&options),
         Command::Diff(options) => diff::run(&options),
         Command::Convert(options) => convert::run(&options),
         Command::Ctl(options) => ctl::run(&options.what),

@@ -3,6 +3,7 @@
 mod directory;
 
 use std::path::Path;
+use std::time::Duration;
 
 use sondage::Config;
 use sondage::export::{FileKind, FileName, Source};
@@ -39,6 +40,14 @@ impl Inputs {
     /// Whether a directory is among them.
     pub(crate) fn has_directory(&self) -> bool {
         self.places.iter().any(|place| matches!(place, Place::Path(path) if path.is_dir()))
+    }
+
+    /// The longest that asking running processes takes; zero without any.
+    pub(crate) fn fetching(&self) -> Duration {
+        let urls = self.places.iter().filter(|place| matches!(place, Place::Url(_))).count();
+        // A URL that says nothing of its time may stand for half a minute.
+        (Duration::from_secs(self.selection.seconds.max(30)) + Duration::from_secs(15))
+            * urls as u32
     }
 
     /// Reads one profile after the other, those of a directory in order of time, and keeps none.

@@ -1,6 +1,7 @@
 //! Running processes, looked at from outside: `dump`, `top` and `record -p`.
 
 mod dump;
+mod fetched;
 mod frames;
 mod record;
 mod top;

@@ -6,6 +6,7 @@ mod built;
 mod ctl;
 mod diff;
 mod doctor;
+mod fetched;
 #[cfg(feature = "host-agent")]
 #[allow(dead_code, reason = "these tests need no turns")]
 #[path = "../../../core/ebpf/tests/it/gate.rs"]
@@ -20,6 +21,7 @@ mod push;
 mod read;
 mod record;
 mod scratch;
+mod view;
 
 #[cfg(feature = "host-agent")]
 use sondage_host::missing as probe;

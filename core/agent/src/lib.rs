@@ -63,6 +63,8 @@ pub use pipeline::exclude_this_thread;
 pub use pipeline::own_cpu;
 #[cfg(feature = "pull")]
 pub use pull::CounterServer;
+#[cfg(feature = "pull")]
+pub use pull::PageServer;
 pub use sondage_sampler::one_shot_sigterm_ends_process;
 pub use stats::LockCounters;
 pub use stats::MemoryCounters;

@@ -1,5 +1,6 @@
 //! Profiles of other processes, fetched over HTTP.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::net::{Client, Credentials};
@@ -25,6 +26,13 @@ pub struct Source {
     shown: String,
     query: String,
     seconds: u64,
+}
+
+impl fmt::Display for Source {
+    /// The URL without what follows a `?`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
 }
 
 impl Source {

@@ -1,14 +1,14 @@
 //! What is asked, and the answer.
 
-use super::connection::Behind;
+use super::connection::{Behind, Pages};
 use crate::agent::{Handle, Window};
 use crate::error::{Error, ErrorKind};
 use crate::profile::{Profile, pprof};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
@@ -43,12 +43,27 @@ pub(super) enum Asked {
     ProfileHead,
     Metrics,
     Paths,
+    /// A page that may take so long to make.
+    Page(Duration),
+    /// Only the headers of one.
+    PageHead,
 }
 
 impl Asked {
     /// Reads path and query, or answers what is wrong with them.
-    pub(super) fn read<B>(request: &Request<B>) -> Result<Self, Box<Response<Body>>> {
+    pub(super) fn read<B>(
+        request: &Request<B>,
+        behind: &Behind,
+    ) -> Result<Self, Box<Response<Body>>> {
         let refusal = |status, text: &str| Err(Box::new(plain(status, text)));
+        if let Behind::Page(pages) = behind {
+            // The gate has let the first part of the path in, which is the token.
+            return match request.uri().path().trim_end_matches('/').rfind('/') {
+                Some(0) if request.method() == Method::HEAD => Ok(Self::PageHead),
+                Some(0) => Ok(Self::Page(pages.patience)),
+                _ => refusal(StatusCode::NOT_FOUND, "there is one page, and nothing below it"),
+            };
+        }
         match request.uri().path() {
             "/debug/pprof/profile" if request.method() == Method::HEAD => Ok(Self::ProfileHead),
             "/debug/pprof/profile" => match seconds(request.uri().query().unwrap_or("")) {
@@ -68,7 +83,8 @@ impl Asked {
     pub(super) fn time(self) -> Duration {
         match self {
             Self::Profile(seconds) => Duration::from_secs(seconds),
-            Self::ProfileHead | Self::Metrics | Self::Paths => Duration::ZERO,
+            Self::Page(patience) => patience,
+            Self::PageHead | Self::ProfileHead | Self::Metrics | Self::Paths => Duration::ZERO,
         }
     }
 
@@ -82,6 +98,11 @@ impl Asked {
                 text(PROMETHEUS, handle.status().stats.to_prometheus())
             }
             (Self::Metrics, Behind::Counters(counters)) => text(PROMETHEUS, counters()),
+            (Self::Page(_), Behind::Page(pages)) => page(pages).await,
+            (Self::PageHead, Behind::Page(_)) => html(String::new()),
+            (Self::Page(_) | Self::PageHead, _) | (_, Behind::Page(_)) => {
+                plain(StatusCode::NOT_FOUND, "there is no such thing here")
+            }
             (Self::Paths, _) => text(TEXT, PATHS.to_owned()),
             (Self::Profile(_) | Self::ProfileHead, Behind::Counters(_)) => {
                 plain(StatusCode::NOT_FOUND, "profiles are sent from here, not fetched")
@@ -117,6 +138,34 @@ async fn profile(seconds: u64, handle: &Handle) -> Answer {
         }
         Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     })
+}
+
+/// A page that a thread of its own makes, so that other clients are served meanwhile.
+async fn page(pages: &Pages) -> Response<Body> {
+    let make = pages.make.clone();
+    let (deliver, delivered) = oneshot::channel();
+    let made = std::thread::Builder::new()
+        .name("sondage-page".into())
+        .spawn(move || drop(deliver.send(make())));
+    let made = match made {
+        Ok(_) => delivered.await.unwrap_or_else(|_| Err("the page could not be made".to_owned())),
+        Err(error) => Err(error.to_string()),
+    };
+    made.map_or_else(|why| plain(StatusCode::INTERNAL_SERVER_ERROR, &why), html)
+}
+
+/// A page that stays in the browser that asked for it: its address is a secret, its data may be.
+fn html(page: String) -> Response<Body> {
+    let mut answer = with_type("text/html; charset=utf-8", page.into());
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
 }
 
 fn gzipped(profile: Vec<u8>) -> Response<Body> {

@@ -40,6 +40,17 @@ pub(crate) enum Behind {
     Agent(Handle),
     /// What tells counters in Prometheus' text format, and nothing else.
     Counters(Box<dyn Fn() -> String + Send + Sync>),
+    /// One page, made anew for each request.
+    Page(Pages),
+}
+
+/// What makes a page.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    /// The page, or why there is none.
+    pub(super) make: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// The longest that it takes.
+    pub(super) patience: Duration,
 }
 
 impl fmt::Debug for Behind {
@@ -47,6 +58,7 @@ impl fmt::Debug for Behind {
         f.write_str(match self {
             Self::Agent(_) => "Agent",
             Self::Counters(_) => "Counters",
+            Self::Page(_) => "Page",
         })
     }
 }
@@ -85,7 +97,7 @@ async fn respond(
     if let Err((status, why)) = visitors.gate.admit(&request, here) {
         return Ok(plain(status, why));
     }
-    let asked = match Asked::read(&request) {
+    let asked = match Asked::read(&request, &visitors.asked) {
         Ok(asked) => asked,
         Err(answer) => return Ok(*answer),
     };

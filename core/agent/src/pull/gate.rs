@@ -3,22 +3,44 @@
 use crate::config::Secret;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::{Method, Request, StatusCode};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
 /// Why a request is refused.
 type Refusal = (StatusCode, &'static str);
 
-/// The rules. The token is read for every request, so that a rotated one needs no restart.
+/// What a request must bring.
+pub(super) enum Pass {
+    /// Nothing.
+    None,
+    /// The token in this file, as a header. It is read for every request, so that a rotated one needs
+    /// no restart.
+    Header(PathBuf),
+    /// This token, as the first part of the path: a browser sends no header of ours.
+    Path(String),
+}
+
+/// The rules.
 #[derive(Debug)]
 pub(super) struct Gate {
-    token_file: Option<PathBuf>,
+    pass: Pass,
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Header(path) => f.debug_tuple("Header").field(path).finish(),
+            Self::Path(_) => f.write_str("Path(***)"),
+        }
+    }
 }
 
 impl Gate {
-    pub(super) fn new(token_file: Option<PathBuf>) -> Self {
-        Self { token_file }
+    pub(super) fn new(pass: Pass) -> Self {
+        Self { pass }
     }
 
     /// Whether a request that arrived at the address `here` is answered.
@@ -44,11 +66,22 @@ impl Gate {
                 return Err((StatusCode::FORBIDDEN, "requests of other pages are refused"));
             }
         }
-        self.check_token(headers)
+        match &self.pass {
+            Pass::None => Ok(()),
+            Pass::Header(file) => Self::check_header(file, headers),
+            Pass::Path(token) => Self::check_path(token, request.uri().path()),
+        }
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(path) = &self.token_file else { return Ok(()) };
+    fn check_path(token: &str, path: &str) -> Result<(), Refusal> {
+        let given = first_part(path);
+        match bool::from(given.as_bytes().ct_eq(token.as_bytes())) {
+            true => Ok(()),
+            false => Err((StatusCode::FORBIDDEN, "the address with its token is needed")),
+        }
+    }
+
+    fn check_header(path: &Path, headers: &HeaderMap) -> Result<(), Refusal> {
         let Ok(token) = Secret::read(path) else {
             return Err((StatusCode::SERVICE_UNAVAILABLE, "the token file cannot be read"));
         };
@@ -62,6 +95,12 @@ impl Gate {
         }
         Err((StatusCode::UNAUTHORIZED, "Authorization: Bearer with the token is needed"))
     }
+}
+
+/// The first part of a path: where a token stands.
+fn first_part(path: &str) -> &str {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split_once('/').map_or(path, |(first, _)| first)
 }
 
 /// The value of a header that is there once.

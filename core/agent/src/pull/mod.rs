@@ -13,9 +13,11 @@
 mod answer;
 mod connection;
 mod gate;
+mod page;
 mod server;
 
 pub(crate) use connection::Behind;
+pub use page::PageServer;
 pub(crate) use server::Server;
 
 use crate::error::Error;

@@ -1,7 +1,7 @@
 //! The listener and its thread.
 
 use super::connection::{self, Behind, Visitors};
-use super::gate::Gate;
+use super::gate::{Gate, Pass};
 use crate::error::{Error, ErrorKind};
 use crate::export::Spawn;
 use sondage_sampler::NotInherited;
@@ -57,11 +57,25 @@ impl Server {
         asked: Behind,
         spawn: Spawn,
     ) -> Result<Self, Error> {
-        if !address.ip().is_loopback() && token_file.is_none() {
-            return Err(Error::invalid(
-                "only loopback addresses may be listened on without a token",
-            ));
-        }
+        let pass = match token_file {
+            None if !address.ip().is_loopback() => {
+                return Err(Error::invalid(
+                    "only loopback addresses may be listened on without a token",
+                ));
+            }
+            None => Pass::None,
+            Some(path) => Pass::Header(path),
+        };
+        Self::guarded(address, pass, asked, spawn)
+    }
+
+    /// Listens on `address` and lets in who brings what `pass` says.
+    pub(super) fn guarded(
+        address: SocketAddr,
+        pass: Pass,
+        asked: Behind,
+        spawn: Spawn,
+    ) -> Result<Self, Error> {
         let io =
             |error: std::io::Error| Error::new(ErrorKind::Io, error.to_string()).with_source(error);
         let listener = TcpListener::bind(address).map_err(io)?;
@@ -71,7 +85,7 @@ impl Server {
             not_inherited: sondage_sampler::close_in_children(listener.as_raw_fd()),
             listener,
             runtime: Builder::new_current_thread().enable_io().enable_time().build().map_err(io)?,
-            visitors: Visitors { gate: Gate::new(token_file), asked },
+            visitors: Visitors { gate: Gate::new(pass), asked },
         };
         let (stop, stopped) = oneshot::channel();
         let body = move || drop(catch_unwind(AssertUnwindSafe(|| listening.run(stopped))));
