@@ -242,13 +242,29 @@ pub(crate) struct Report {
 /// name matches), total(REGEX)>2% (its share with what it calls).
 #[derive(Debug, Parser)]
 pub(crate) struct Diff {
-    /// The earlier profile (pprof or folded)
+    /// What was before: a profile (pprof or folded), a directory of them, which are added up, or the
+    /// URL of a running process
     #[arg(value_name = "BEFORE")]
-    pub(crate) before: PathBuf,
+    pub(crate) before: Place,
 
-    /// The later one
-    #[arg(value_name = "AFTER")]
-    pub(crate) after: PathBuf,
+    /// What is now [default: BEFORE, of which the --before-* options choose another part]
+    #[arg(value_name = "AFTER", required_unless_present_any = ["before_since", "before_until", "before_labels"])]
+    pub(crate) after: Option<Place>,
+
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    /// As --since, of BEFORE
+    #[arg(long, value_name = "AGO", value_parser = selection::ago)]
+    pub(crate) before_since: Option<Duration>,
+
+    /// As --until, of BEFORE
+    #[arg(long, value_name = "AGO", value_parser = selection::ago)]
+    pub(crate) before_until: Option<Duration>,
+
+    /// As --label, of BEFORE; may be given several times
+    #[arg(long = "before-label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) before_labels: Vec<(String, String)>,
 
     /// Compare the functions of each value of this label too
     #[arg(long, value_name = "LABEL")]

@@ -1,7 +1,5 @@
 //! The page of several profiles, with a side to compare them with.
 
-use std::cmp::Reverse;
-
 use sondage::profile::{Profile, html};
 
 use crate::error::Error;
@@ -11,16 +9,16 @@ use crate::inputs::Inputs;
 /// of an agent's files is then shown by the hour, and memory is not held for each of them.
 const MAX_PARTS: usize = 240;
 
-/// Reads everything and makes the page.
-pub(crate) fn read(shown: &Inputs, base: Option<&Inputs>) -> Result<String, Error> {
-    let shown = Side::read(shown)?;
-    let base = base.map(Side::read).transpose()?.unwrap_or_default();
-    Ok(html::encode_all(&shown.in_order(), &base.in_order()))
+/// The page of one side, compared with another if there is one.
+pub(crate) fn of(shown: &Side, base: Option<&Side>) -> String {
+    let shown: Vec<_> = shown.parts.iter().collect();
+    let base: Vec<_> = base.iter().flat_map(|base| &base.parts).collect();
+    html::encode_all(&shown, &base)
 }
 
 /// The profiles of one side.
 #[derive(Debug, Default)]
-struct Side {
+pub(crate) struct Side {
     parts: Vec<Profile>,
     /// Profiles in the last part.
     in_last: usize,
@@ -29,7 +27,8 @@ struct Side {
 }
 
 impl Side {
-    fn read(inputs: &Inputs) -> Result<Self, Error> {
+    /// Reads everything.
+    pub(crate) fn read(inputs: &Inputs) -> Result<Self, Error> {
         let mut side = Self { in_each: 1, ..Self::default() };
         inputs.each(|input| side.add(input.profile))?;
         Ok(side)
@@ -64,11 +63,12 @@ impl Side {
         self.in_each *= 2;
     }
 
-    /// In order of time, those without one first.
-    fn in_order(&self) -> Vec<&Profile> {
-        let mut parts: Vec<_> = self.parts.iter().collect();
-        parts.sort_by_key(|part| Reverse(part.meta.start_unix_nanos.map(Reverse)));
-        parts
+    /// The sum of all parts.
+    pub(crate) fn into_sum(self) -> Option<Profile> {
+        self.parts.into_iter().reduce(|mut sum, part| {
+            sum.merge(&part);
+            sum
+        })
     }
 }
 
@@ -95,12 +95,5 @@ mod tests {
         assert_eq!(counts.iter().sum::<i64>(), 1000);
         let (last, others) = counts.split_last().unwrap();
         assert!(others.iter().all(|count| *count == others[0]) && *last <= others[0], "{counts:?}");
-    }
-
-    #[test]
-    fn parts_are_in_order_of_time() {
-        let side = Side { parts: [3, 1, 2].map(profile).into(), ..Side::default() };
-        let starts = side.in_order().iter().map(|part| part.meta.start_unix_nanos.unwrap());
-        assert_eq!(starts.collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::file;
 use crate::inputs::Inputs;
 use crate::output;
-use crate::page;
+use crate::page::{self, Side};
 use crate::signals::Signals;
 
 /// What reading files may take, besides the time of profiles that are fetched.
@@ -45,7 +45,9 @@ impl Sides {
     }
 
     fn page(&self) -> Result<String, Error> {
-        page::read(&self.shown, self.base.as_ref())
+        let shown = Side::read(&self.shown)?;
+        let base = self.base.as_ref().map(Side::read).transpose()?;
+        Ok(page::of(&shown, base.as_ref()))
     }
 
     /// The longest that making the page takes.

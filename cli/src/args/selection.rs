@@ -73,7 +73,7 @@ impl From<std::ffi::OsString> for Place {
     }
 }
 
-fn ago(text: &str) -> Result<Duration, String> {
+pub(super) fn ago(text: &str) -> Result<Duration, String> {
     sondage::config::duration(text).map_err(|allowed| format!("allowed: {allowed}"))
 }
 

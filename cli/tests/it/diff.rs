@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Output;
 
+use sondage::profile::{Profile, ValueType, pprof};
+
 use crate::built::sondage;
 use crate::read::said;
 use crate::scratch::Scratch;
@@ -62,6 +64,41 @@ fn what_changed_is_printed_in_every_form_and_written_as_a_page() {
     let json = diff(&files, &["--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!((&json["before"], &json["after"]), (&5_000.into(), &5_000.into()));
+}
+
+#[test]
+fn one_directory_is_compared_with_itself_by_period_and_by_label() {
+    let scratch = Scratch::new("diff-directory");
+    let profile = |function: &str, route: &str| {
+        let mut profile = Profile::new(vec![ValueType::new("samples", "count")]);
+        let stack = ["main", function].map(|name| profile.named_location(name));
+        let stack = profile.stack(&[stack[1], stack[0]]);
+        let labels = profile.label_set([("route", route)]);
+        profile.add(stack, labels, &[5_000]);
+        profile
+    };
+    let now = std::time::SystemTime::now();
+    for (hours, function, route) in [(5, "parse", "/a"), (1, "parse", "/a"), (1, "render", "/b")] {
+        let start = now - std::time::Duration::from_secs(hours * 3600 - 60);
+        let start = start.duration_since(std::time::UNIX_EPOCH).unwrap();
+        let mut profile = profile(function, route);
+        profile.meta.start_unix_nanos = Some(u64::try_from(start.as_nanos()).unwrap());
+        let name = format!("{hours}-{function}.pb.gz");
+        std::fs::write(scratch.path(&name), pprof::encode_gz(&profile)).unwrap();
+    }
+    let place = scratch.path("");
+    let changed = |arguments: &[&str]| {
+        let output = sondage().arg("diff").arg(&place).args(arguments).arg("--json").output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (json["before"].as_i64().unwrap(), json["after"].as_i64().unwrap())
+    };
+    let periods = ["--since", "2h", "--before-since", "6h", "--before-until", "3h"];
+    assert_eq!(changed(&periods), (5_000, 10_000));
+    assert_eq!(changed(&["--label", "route=/b", "--before-label", "route=/a"]), (10_000, 5_000));
+    let alone = sondage().arg("diff").arg(&place).output().unwrap();
+    assert_eq!(alone.status.code(), Some(2), "{}", said(&alone));
 }
 
 #[test]
