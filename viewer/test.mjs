@@ -9,3 +9,6 @@ import "./test/compare.test.mjs";
 import "./test/logic.test.mjs";
 import "./test/build.test.mjs";
 import "./test/browser.test.mjs";
+import "./test/safety.test.mjs";
+import "./test/access.test.mjs";
+import "./test/speed.test.mjs";

@@ -29,7 +29,7 @@ function openMenu(menu, anchor, { entry, filters, toggle, compare }) {
     } }, element("bdi", {}, showValue(entry.key, value)), element("span", { class: "share" }, formatShare(total, whole)));
   });
   const left = entry.values.length - items.length;
-  if (left > 0) items.push(element("p", { class: "quiet" }, `${formatCount(left)} lighter values are not listed`));
+  if (left > 0) items.push(element("p", { class: "quiet", role: "presentation" }, `${formatCount(left)} lighter values are not listed`));
   if (compare && entry.values.length > 1) items.push(element("button", { type: "button", role: "menuitem", class: "apart", onclick: () => askPair(menu, entry, compare) }, "Compare two values…"));
   menu.replaceChildren(...items);
   menu.setAttribute("role", "menu");

@@ -109,7 +109,9 @@ export class Graph {
     context.direction = "ltr";
     this.charWidth = context.measureText("0000000000").width / 10;
     this.rects = [];
+    // Read once: asking for it makes the browser lay out.
     const top = this.scroller.scrollTop;
+    this.top = top;
     const [a, b] = [this.rowAt(top), this.rowAt(top + this.visible)];
     const firstRow = Math.max(0, Math.min(a, b));
     const window_ = { ...this.view, width: this.width, minWidth: MIN_WIDTH, firstRow, lastRow: Math.max(a, b) };
@@ -138,14 +140,14 @@ export class Graph {
   }
 
   /** The top of a row on the canvas. */
-  yOf(depth) {
+  yOf(depth, top = this.scroller.scrollTop) {
     const base = this.flipped ? Math.max(this.height, this.visible) - (depth + 1) * ROW : depth * ROW;
-    return base - this.scroller.scrollTop;
+    return base - top;
   }
 
   paintNode(node, depth, x, width) {
     const { context, palette, ink } = this;
-    const y = this.yOf(depth);
+    const y = this.yOf(depth, this.top);
     const fn = node < 0 ? -1 : this.tree.fn[node];
     const dim = this.isDim(node, fn);
     context.fillStyle = node < 0 ? ink.filler : dim ? ink.dim : this.fillOf(node, fn);
@@ -188,11 +190,9 @@ export class Graph {
     // Wide characters may need more than one cell: let the canvas squeeze rather than overflow.
     context.fillText(name, x + PAD, y + ROW / 2, width - 2 * PAD);
     if (room - name.length < 12 || node === 0) return;
-    context.globalAlpha = this.assignment.byChange ? 1 : 0.62;
     context.textAlign = "right";
     context.fillText(this.figures.text(node), x + width - PAD, y + ROW / 2);
     context.textAlign = "left";
-    context.globalAlpha = 1;
   }
 
   paintOutlines() {

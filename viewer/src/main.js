@@ -5,16 +5,17 @@ import { renderComparison } from "./comparison.js";
 import { barText, describeNode } from "./describe.js";
 import { byId, element } from "./dom.js";
 import { moveInMenu, renderChips, renderKeys } from "./filters.js";
-import { formatCount, formatShare, formatValue, typeName } from "./format.js";
+import { formatCount, formatShare } from "./format.js";
 import { Graph } from "./graph.js";
-import { showValue } from "./label.js";
-import { describeLoss, describeSources, describeTotal } from "./loss.js";
+import { handleKey } from "./keys.js";
+import { showValue, weighLabels } from "./label.js";
 import { movableSeparator, renderChangeLegend, renderCrumbs, renderHelp, renderLegend, renderSelection, showTooltip } from "./panels.js";
-import { readProfile, sumOf } from "./profile.js";
+import { readProfile } from "./profile.js";
 import { buildSandwich } from "./sandwich.js";
 import { compileQuery, escapeRegex } from "./search.js";
 import { isComparing, weighParts } from "./sides.js";
 import { decodeState, encodeState } from "./state.js";
+import { describeExample, fillSummary, renderTotals } from "./summary.js";
 import { Table } from "./table.js";
 import { TimeLine } from "./timeline.js";
 import { unpackProfile } from "./unpack.js";
@@ -41,7 +42,7 @@ class Page {
       open: (node) => this.zoomTo(node, false),
     });
     this.timeLine = new TimeLine(byId("timeline-bars"), profile, (side, range) => this.choosePeriod(side, range));
-    this.fillOnce();
+    fillSummary(profile);
     this.listen();
     this.setTheme();
     this.show(null);
@@ -56,24 +57,6 @@ class Page {
       zoom,
     });
     return graph;
-  }
-
-  /** What does not change with the state. */
-  fillOnce() {
-    const { profile } = this;
-    document.title = profile.title === "" ? "Sondage profile" : profile.title + " · Sondage";
-    byId("title").textContent = profile.title === "" ? "Profile" : profile.title;
-    byId("process").replaceChildren(...profile.labels.flatMap(([key, value], i) => [i > 0 ? " · " : "", element("bdi", {}, `${key}: ${value}`)]));
-    byId("type").replaceChildren(...profile.types.map(({ type, unit }, index) => element("option", { value: String(index), title: `${type} (${unit})` }, typeName(type))));
-    byId("type-field").hidden = profile.types.length < 2;
-    const loss = describeLoss(profile);
-    byId("loss").className = loss.level;
-    byId("loss-text").textContent = loss.headline;
-    const baseLoss = profile.base ? describeLoss(profile, true) : loss;
-    byId("base-loss").hidden = baseLoss === loss;
-    byId("base-loss").className = baseLoss.level;
-    byId("base-loss-text").textContent = "Base: " + baseLoss.headline;
-    byId("sources").textContent = describeSources(profile);
   }
 
   listen() {
@@ -97,7 +80,7 @@ class Page {
     byId("hot").addEventListener("click", () => this.pickAndZoom(this.figures.hot.fn));
     byId("menu").addEventListener("keydown", (event) => moveInMenu(byId("menu"), event));
     movableSeparator(byId("separator"), byId("split"));
-    document.addEventListener("keydown", (event) => this.onKey(event));
+    document.addEventListener("keydown", (event) => handleKey(this, event));
     prefersDark.addEventListener("change", () => {
       this.setTheme();
       this.showColours();
@@ -161,21 +144,14 @@ class Page {
   showFigures() {
     const { state, profile } = this;
     this.figures = computeFigures(profile, state);
-    const { tree, sections, hot, weights, sides, comparison } = this.figures;
+    const { tree, sections, sides, comparison } = this.figures;
+    const weights = this.weighLabels();
     this.graph.setTree(tree, zoomNode(tree, state.zoom), this.figuresOf(tree));
     this.table.setSections(sections, state.groupBy);
-    const whole = sumOf(profile, state.type);
-    const startMs = state.period && profile.parts[state.period[0]].known ? profile.parts[state.period[0]].startMs : profile.startMs;
-    byId("total").textContent = formatValue(tree.total[0], this.figures.unit);
-    byId("facts").textContent = describeTotal(profile, state.type, { shown: tree.total[0], whole, seconds: sides.seconds, startMs });
+    renderTotals(profile, state, this.figures);
     renderComparison(profile, { state, sides, comparison }, (fn) => this.pickAndZoom(fn));
     byId("by-change").hidden = comparison === null;
-    byId("hot-line").hidden = hot === null;
-    if (hot) {
-      byId("hot").replaceChildren(element("bdi", {}, profile.functions.name[hot.fn]));
-      byId("hot-share").textContent = `${formatShare(hot.self, tree.total[0])} in itself`;
-    }
-    renderHelp(this.example());
+    renderHelp(describeExample(profile, state, this.figures));
     const toggle = (key, value) => this.toggleFilter(key, value);
     const compare = profile.base ? null : (pair) => this.change({ pair, against: null }, true);
     renderKeys(byId("label-keys"), byId("menu"), { weights, filters: state.filters, toggle, compare });
@@ -226,11 +202,10 @@ class Page {
     };
   }
 
-  example() {
-    const { hot, tree } = this.figures;
-    if (!hot) return "This profile holds no stack.";
-    const share = formatShare(hot.self, tree.total[0]);
-    return `In this profile the function that used most by itself is ${this.profile.functions.name[hot.fn]}: ${share} of ${typeName(this.profile.types[this.state.type].type)}. The link beside “Hottest function” zooms to its widest bar.`;
+  /** Label weights are those of the whole profile: they follow the type only. */
+  weighLabels() {
+    if (this.labels?.type !== this.state.type) this.labels = { type: this.state.type, weights: weighLabels(this.profile, this.state.type) };
+    return this.labels.weights;
   }
 
   chips() {
@@ -412,44 +387,6 @@ class Page {
     let self = 0;
     for (const section of this.figures.sections) for (const row of section.rows) if (names[row.fn] === name) self += row.self;
     return formatShare(self, this.figures.tree.total[0]);
-  }
-
-  onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open || byId("menu").matches(":popover-open")) return;
-    const typing = event.target === byId("search");
-    if (event.key === "Escape") return this.stepBack(event, typing);
-    if (typing || event.target.matches("select")) return;
-    const actions = {
-      "/": () => byId("search").select(),
-      "?": () => byId("help").showModal(),
-      0: () => this.change({ zoom: null }, true),
-      n: () => this.nextMatch(1),
-      p: () => this.nextMatch(-1),
-      f: () => this.state.selected >= 0 && this.change({ focus: this.state.selected, zoom: null }, true),
-      s: () => this.state.selected >= 0 && this.change({ sandwich: !this.state.sandwich }, true),
-      o: () => this.useQuery("only"),
-      h: () => this.useQuery("hide"),
-      g: () => byId(byId("sandwich").hidden ? "graph" : "callees").focus(),
-      t: () => this.table.focus(),
-      i: () => this.change({ flipped: !this.state.flipped }),
-      d: () => this.toggleTheme(),
-    };
-    if (!Object.hasOwn(actions, event.key)) return;
-    event.preventDefault();
-    actions[event.key]();
-  }
-
-  /** Esc undoes one thing at a time. */
-  stepBack(event, typing) {
-    const { query, selected, zoom, focus, sandwich } = this.state;
-    event.preventDefault();
-    if (typing) byId("search").blur();
-    if (query !== "") this.change({ query: "" });
-    else if (typing) return;
-    else if (sandwich && selected >= 0) this.change({ sandwich: false }, true);
-    else if (selected >= 0) this.change({ selected: -1 });
-    else if (zoom !== null) this.change({ zoom: null }, true);
-    else if (focus >= 0) this.change({ focus: -1 }, true);
   }
 }
 

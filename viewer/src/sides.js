@@ -46,9 +46,8 @@ function coveredSeconds({ parts, baseParts, base, durationNs }, [first, last]) {
 /** The sum of a type over the samples of each part, as far as labels let them pass. */
 export function weighParts({ parts, samplePart, sampleLabels, values }, type, { ofLabels }) {
   const weights = new Float64Array(parts.length);
-  values[type].forEach((value, i) => {
-    if (value > 0 && ofLabels[sampleLabels[i]]) weights[samplePart[i]] += value;
-  });
+  const list = values[type];
+  for (let i = 0; i < list.length; i += 1) if (list[i] > 0 && ofLabels[sampleLabels[i]]) weights[samplePart[i]] += list[i];
   return weights;
 }
 

@@ -97,9 +97,9 @@ export class Table {
    *  focus and screen readers keep their place. */
   paint() {
     if (!this.view) return;
-    const top = this.scroller.scrollTop;
-    const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - SPARE);
-    const last = Math.min(this.items.length, Math.ceil((top + this.scroller.clientHeight) / ROW_HEIGHT) + SPARE);
+    const sight = this.sight();
+    const first = Math.max(0, Math.floor(sight.top / ROW_HEIGHT) - SPARE);
+    const last = Math.min(this.items.length, Math.ceil((sight.top + sight.height) / ROW_HEIGHT) + SPARE);
     for (const [index, row] of this.drawn) {
       if (index >= first && index < last) continue;
       if (row.contains(document.activeElement)) this.table.focus({ preventScroll: true });
@@ -114,7 +114,7 @@ export class Table {
     }
     setFiller(this.body.firstChild, first);
     setFiller(this.body.lastChild, this.items.length - last);
-    this.rove();
+    this.rove(sight);
   }
 
   makeHead() {
@@ -209,10 +209,10 @@ export class Table {
   }
 
   /** One row is in the tab order: the keyboard's, else the selected one, else the first in sight. */
-  rove() {
+  rove(sight) {
     const rows = [...this.drawn].filter(([index]) => this.items[index].row);
     const isSelected = ([index]) => this.items[index].row.fn === this.view.selected;
-    const [current] = rows.find(([index]) => index === this.cursor) ?? rows.find(isSelected) ?? rows.find(([index]) => this.inSight(index)) ?? [-1];
+    const [current] = rows.find(([index]) => index === this.cursor) ?? rows.find(isSelected) ?? rows.find(([index]) => isInSight(index, sight)) ?? [-1];
     for (const [index, row] of rows) row.querySelector("button").tabIndex = index === current ? 0 : -1;
   }
 
@@ -220,7 +220,7 @@ export class Table {
     const row = event.target.closest("tr[data-fn]");
     if (!row) return;
     this.cursor = Number(row.dataset.index);
-    this.rove();
+    this.rove(this.sight());
     this.handlers.preview(functionOf(row));
   }
 
@@ -253,15 +253,15 @@ export class Table {
     this.drawn.get(index)?.querySelector("button").focus({ preventScroll: true });
   }
 
-  inSight(index) {
-    const top = this.scroller.scrollTop;
-    return index * ROW_HEIGHT >= top && (index + 1) * ROW_HEIGHT + HEAD_HEIGHT <= top + this.scroller.clientHeight;
+  /** What is in sight now. Asking makes the browser lay out, so it is asked once for many rows. */
+  sight() {
+    return { top: this.scroller.scrollTop, height: this.scroller.clientHeight };
   }
 
   bringIntoSight(index) {
-    const { scrollTop, clientHeight } = this.scroller;
-    if (index * ROW_HEIGHT < scrollTop) this.scroller.scrollTop = index * ROW_HEIGHT;
-    else if (!this.inSight(index)) this.scroller.scrollTop = (index + 1) * ROW_HEIGHT + HEAD_HEIGHT - clientHeight;
+    const sight = this.sight();
+    if (index * ROW_HEIGHT < sight.top) this.scroller.scrollTop = index * ROW_HEIGHT;
+    else if (!isInSight(index, sight)) this.scroller.scrollTop = (index + 1) * ROW_HEIGHT + HEAD_HEIGHT - sight.height;
     this.paint();
   }
 
@@ -280,8 +280,14 @@ export class Table {
       row.querySelector("button").setAttribute("aria-pressed", String(here));
     }
     const places = this.items.flatMap((item, index) => (item.row?.fn === fn ? [index] : []));
-    if (places.length > 0 && !places.some((index) => this.inSight(index))) this.bringIntoSight(places[0]);
+    const sight = this.sight();
+    if (places.length > 0 && !places.some((index) => isInSight(index, sight))) this.bringIntoSight(places[0]);
   }
+}
+
+/** Whether an item is below the table's head and above the end of what is seen. */
+function isInSight(index, { top, height }) {
+  return index * ROW_HEIGHT >= top && (index + 1) * ROW_HEIGHT + HEAD_HEIGHT <= top + height;
 }
 
 function functionOf(target) {

@@ -7,7 +7,9 @@ export async function unpackProfile(text) {
   if (packed.startsWith("{")) return packed;
   if (typeof DecompressionStream === "undefined") throw new Error("This browser cannot unpack the profile in this page: it has no DecompressionStream. Browsers since 2023 have it.");
   try {
-    const bytes = Uint8Array.from(atob(packed), (char) => char.charCodeAt(0));
+    const binary = atob(packed);
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < bytes.length; i += 1) bytes[i] = binary.charCodeAt(i);
     return await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   } catch (error) {
     throw new Error("The profile in this page is damaged: " + error.message);

@@ -1,7 +1,7 @@
 // From the reader's choices to figures: what must be computed again when something changes.
 
 import { compareRows, countSamples, makeTest } from "./compare.js";
-import { groupLabels, weighLabels } from "./label.js";
+import { groupLabels } from "./label.js";
 import { compileQuery, matchFunctions, matchedNodes, matchedTotal } from "./search.js";
 import { BASE, sidesOf, SHOWN, sumSide } from "./sides.js";
 import { hottest, topSections } from "./top.js";
@@ -15,7 +15,7 @@ export function needsTree(a, b) {
   return TREE_CHOICES.some((name) => a[name] !== b[name]);
 }
 
-/** Tree, table sections, comparison (or null) and label weights for a state. */
+/** Tree, table sections and comparison (or null) for a state. */
 export function computeFigures(profile, state) {
   const sides = sidesOf(profile, state);
   const comparing = sides.baseRange !== null;
@@ -33,7 +33,7 @@ export function computeFigures(profile, state) {
   });
   const sections = topSections(profile, tree);
   const comparison = comparing ? compareSides(profile, state.type, { sides, keep, tree, sections, measure }) : null;
-  return { tree, sections, sides, comparison, hot: hottest(profile, sections), weights: weighLabels(profile, state.type), unit: profile.types[state.type].unit };
+  return { tree, sections, sides, comparison, hot: hottest(profile, sections), unit: profile.types[state.type].unit };
 }
 
 /** Marks the profile's nodes whose stack has the focused function and a match of every pattern

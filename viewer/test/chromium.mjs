@@ -96,18 +96,23 @@ export class Tab {
     return this.browser.send(method, params, this.sessionId);
   }
 
+  /** Motion is reduced unless `media` says otherwise, so that nothing has to be waited for. */
   async prepare(media) {
     for (const domain of ["Page", "Runtime", "Log", "Network"]) await this.send(domain + ".enable");
-    const features = Object.entries(media).map(([name, value]) => ({ name, value }));
-    if (features.length) await this.send("Emulation.setEmulatedMedia", { features });
+    const features = Object.entries({ "prefers-reduced-motion": "reduce", ...media }).map(([name, value]) => ({ name, value }));
+    await this.send("Emulation.setEmulatedMedia", { features });
     const watch = "window.violations = []; document.addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective + ' ' + e.blockedURI));";
     await this.send("Page.addScriptToEvaluateOnNewDocument", { source: watch });
   }
 
   async go(url) {
+    this.url = url;
     const before = this.loads;
     await this.send("Page.navigate", { url });
     await this.until(async () => this.loads > before, "the page to load");
+    // Packed data is there a moment after the load event.
+    const shown = "document.getElementById('profile') === null || !document.getElementById('page').hidden || !document.getElementById('failure').hidden";
+    await this.until(() => this.evaluate(shown), "the profile to be shown");
     await this.settle();
   }
 
@@ -115,7 +120,7 @@ export class Tab {
   async settle() {
     // Only the tab in front gets animation frames.
     await this.send("Page.bringToFront");
-    return this.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 220))))");
+    return this.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 20))))");
   }
 
   async until(condition, what) {
@@ -140,11 +145,16 @@ export class Tab {
 
   /** Presses a key by its DOM name; single characters are typed. `modifiers` 8 is Shift. */
   async press(key, modifiers = 0) {
+    await this.key(key, modifiers);
+    await this.settle();
+  }
+
+  /** A key press that is not waited for. */
+  async key(key, modifiers = 0) {
     const codes = { Enter: 13, Escape: 27, ArrowUp: 38, ArrowDown: 40, ArrowLeft: 37, ArrowRight: 39, Home: 36, End: 35, Tab: 9 };
     const text = key === "Enter" ? "\r" : key.length === 1 ? key : undefined;
     await this.send("Input.dispatchKeyEvent", { type: "keyDown", modifiers, key, text, windowsVirtualKeyCode: codes[key] });
     await this.send("Input.dispatchKeyEvent", { type: "keyUp", modifiers, key, windowsVirtualKeyCode: codes[key] });
-    await this.settle();
   }
 
   async type(text) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assignColours, COLOURS, defaultColouring, makePalette } from "../src/colour.js";
+import { contrast, linear } from "./contrast.mjs";
 import { readProfile } from "../src/profile.js";
 import { realistic } from "./profiles.mjs";
 
@@ -11,17 +12,6 @@ const SIGHTS = {
   deutan: [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
   tritan: [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
 };
-
-const linear = (hex) => [1, 3, 5].map((at) => {
-  const c = parseInt(hex.slice(at, at + 2), 16) / 255;
-  return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-});
-const luminance = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
-
-function contrast(a, b) {
-  const [low, high] = [luminance(linear(a)), luminance(linear(b))].sort((x, y) => x - y);
-  return (high + 0.05) / (low + 0.05);
-}
 
 function oklab(rgb) {
   const mix = (a, b, c) => Math.cbrt(a * rgb[0] + b * rgb[1] + c * rgb[2]);

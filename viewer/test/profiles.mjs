@@ -185,8 +185,7 @@ export function series() {
   return builder.finish({ title: "orders-service", start_ms: 1_760_000_000_000, duration_ns: 240e9, period: { type: "cpu", unit: "nanoseconds", value: PERIOD } });
 }
 
-/** Names that try to be markup, code or terminal commands. Each would set window.owned. */
-export const HOSTILE_NAMES = [
+const ATTACKS = [
   "</script><script>window.owned=1</script>",
   "<img src=x onerror=window.owned=2>",
   "<svg onload=window.owned=3>",
@@ -214,12 +213,16 @@ export const HOSTILE_NAMES = [
   " ",
 ];
 
-/** Hostile names everywhere a name may stand: functions, files, modules, labels, title. */
+/** 500 names that try to be markup, code or terminal commands, alone and one after another. Each
+ *  would set window.owned. */
+export const HOSTILE_NAMES = [...ATTACKS, ...ATTACKS.flatMap((name) => ATTACKS.filter((other) => other !== name && name.length + other.length < 200).map((other) => name + other))].slice(0, 520);
+
+/** Hostile names everywhere a name may stand: functions, files, modules, labels, threads, title. */
 export function hostile() {
   const builder = new ProfileBuilder(structuredClone(CPU_TYPES));
   HOSTILE_NAMES.forEach((name, i) => {
-    const frame = { name, file: name, module: name, line: i };
-    builder.add([{ name: "main" }, frame], { [name]: name, route: name }, [(i + 1) * 1e9, i + 1]);
+    const frame = { name, file: "file " + name, module: "module " + name, line: i };
+    builder.add([{ name: "main" }, frame], { [name]: name, thread: name }, [(i + 1) * 1e9, i + 1]);
   });
   return builder.finish({
     title: HOSTILE_NAMES[0],
@@ -244,11 +247,22 @@ export function large(nodes) {
   return builder.finish({ title: "large", duration_ns: 60e9, period: { type: "cpu", unit: "nanoseconds", value: 1e6 } });
 }
 
-/** Puts data into the page the way the agent does: base64 of gzip when it is large, else JSON
- *  escaped for a script element. */
-export function embed(page, data) {
+/** The large tree with a million samples in 60 parts of a minute: one for each of `count` draws. */
+export function millions(count = 1_000_000) {
+  const data = large(100_000);
+  const random = seeded(5);
+  const leaves = data.samples.map(([node]) => node);
+  const draw = (limit) => Math.floor(random() * limit);
+  data.samples = Array.from({ length: count }, () => [leaves[draw(leaves.length)], draw(data.labelSets.length), 1e6 * (1 + draw(300)), 1]);
+  data.parts = Array.from({ length: 60 }, (_, i) => [1_760_000_000_000 + i * 60_000, 60e9, Math.floor(((i + 1) * count) / 60) - Math.floor((i * count) / 60)]);
+  return data;
+}
+
+/** Puts data into the page the way the agent does: base64 of gzip when it is larger than `limit`,
+ *  else JSON escaped for a script element. */
+export function embed(page, data, limit = 64 * 1024) {
   const whole = JSON.stringify(data);
-  if (whole.length > 64 * 1024) return page.replace("__SONDAGE_DATA__", () => gzipSync(whole).toString("base64"));
+  if (whole.length > limit) return page.replace("__SONDAGE_DATA__", () => gzipSync(whole).toString("base64"));
   const escapes = { "<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029" };
   const json = whole.replace(/[<>&\u2028\u2029]/g, (char) => escapes[char]);
   return page.replace("__SONDAGE_DATA__", () => json);
