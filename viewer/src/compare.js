@@ -49,33 +49,34 @@ export function countSamples({ types, period }, type, sums) {
  */
 export function makeTest({ measure, base, shown }, tests) {
   const rate = measure === "rate";
-  const per = (side) => (rate ? side.seconds : side.total);
-  const whole = rate ? Math.max(base.total / base.seconds, shown.total / shown.seconds) : 1;
+  const [perBase, perShown] = rate ? [base.seconds, shown.seconds] : [base.total, shown.total];
+  const whole = rate ? Math.max(ratio(base.total, base.seconds), ratio(shown.total, shown.seconds)) : 1;
   const limit = tests > 0 ? upperQuantile(ALPHA / (2 * tests)) : Infinity;
   const known = base.samples > 0 && shown.samples > 0;
-  const error = rate ? rateError : shareError;
-  const share = (value, side) => (side.total > 0 ? value / side.total : 0);
+  const differ = rate ? differPerSecond : differInShare;
   return (before, after) => {
-    const change = ratio(after, per(shown)) - ratio(before, per(base));
-    const part = whole > 0 ? change / whole : 0;
-    if (!known || Math.abs(part) < SMALLEST_CHANGE) return { change, part, changed: false };
-    const { difference, deviation } = error({ share: share(before, base), ...base }, { share: share(after, shown), ...shown });
-    return { change, part, changed: Math.abs(difference) > limit * deviation };
+    const change = ratio(after, perShown) - ratio(before, perBase);
+    const outcome = { change, part: ratio(change, whole), changed: false };
+    if (!known) return outcome;
+    const { difference, deviation, smallest } = differ(base, ratio(before, base.total), shown, ratio(after, shown.total));
+    return { ...outcome, changed: Math.abs(difference) >= smallest && Math.abs(difference) > limit * deviation };
   };
 }
 
 const ratio = (value, by) => (by > 0 ? value / by : 0);
 
-function shareError(a, b) {
-  const pooled = (a.share * a.samples + b.share * b.samples) / (a.samples + b.samples);
-  const deviation = Math.sqrt(DISPERSION * pooled * (1 - pooled) * (1 / a.samples + 1 / b.samples));
-  return { difference: b.share - a.share, deviation };
+/** The difference of two shares, its standard deviation if there were none, and the smallest that counts. */
+function differInShare(base, before, shown, after) {
+  const pooled = (before * base.samples + after * shown.samples) / (base.samples + shown.samples);
+  const deviation = Math.sqrt(DISPERSION * pooled * (1 - pooled) * (1 / base.samples + 1 / shown.samples));
+  return { difference: after - before, deviation, smallest: SMALLEST_CHANGE };
 }
 
-function rateError(a, b) {
-  const [countA, countB] = [a.share * a.samples, b.share * b.samples];
-  const deviation = Math.sqrt(DISPERSION * (countA / a.seconds ** 2 + countB / b.seconds ** 2));
-  return { difference: countB / b.seconds - countA / a.seconds, deviation };
+/** The same for samples per second. */
+function differPerSecond(base, before, shown, after) {
+  const [perBase, perShown] = [base.samples / base.seconds, shown.samples / shown.seconds];
+  const deviation = Math.sqrt(DISPERSION * ((before * perBase) / base.seconds + (after * perShown) / shown.seconds));
+  return { difference: after * perShown - before * perBase, deviation, smallest: SMALLEST_CHANGE * Math.max(perBase, perShown) };
 }
 
 /**

@@ -38,13 +38,14 @@ export function judge({ changed, part }, { base, shown }) {
   return base.samples > 0 && shown.samples > 0 ? "no change beyond chance" : "too few facts to tell a change";
 }
 
-/** The figure at the right end of a bar: its share, or its change when bars are coloured by it. */
+/** The figure at the right end of a bar: its share, or its change when bars are coloured by it. The
+ *  unit of points is left out, as bars are narrow. */
 export function barText({ tree, unit, comparison, width }, byChange, node) {
   if (node === 0) return "";
   if (byChange) {
     const { change, changed } = comparison.test(tree.baseTotal[node], tree.total[node]);
     const mark = changed ? (change > 0 ? "▲ " : "▼ ") : "";
-    return mark + formatChange(change, comparison.measure, unit);
+    return mark + formatChange(change, comparison.measure, unit).replace(/\u00a0pt$/, "");
   }
   return width === "base" ? formatShare(tree.baseTotal[node], tree.baseTotal[0]) : formatShare(tree.total[node], tree.total[0]);
 }

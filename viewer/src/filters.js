@@ -48,7 +48,7 @@ function askPair(menu, { key, values }, compare) {
     const select = element("select", {}, ...options);
     return { select, field: element("label", { class: "field" }, text, select) };
   };
-  const [base, shown] = [choose("Base", 0), choose("Compared with it", 1)];
+  const [base, shown] = [choose("Base", 0), choose("Shown", 1)];
   const chosen = ({ select }) => values[Number(select.value)].value;
   const button = element("button", { type: "button", class: "apart", onclick: () => {
     menu.hidePopover();

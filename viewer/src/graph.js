@@ -184,14 +184,18 @@ export class Graph {
   paintText(node, x, y, width, colour) {
     const { context } = this;
     const room = Math.floor((width - 2 * PAD) / this.charWidth);
-    const name = fitName(printable(this.nameOf(node)), room);
+    const figure = room < 8 ? "" : this.figures.text(node);
+    const full = printable(this.nameOf(node));
+    // A change is what the reader compares for: the name makes room for it.
+    const beside = this.assignment.byChange && figure !== "" ? fitName(full, room - figure.length - 1) : "";
+    const name = beside || fitName(full, room);
     if (name === "") return;
     context.fillStyle = colour;
     // Wide characters may need more than one cell: let the canvas squeeze rather than overflow.
     context.fillText(name, x + PAD, y + ROW / 2, width - 2 * PAD);
-    if (room - name.length < 12 || node === 0) return;
+    if (figure === "" || room - name.length < figure.length + 1) return;
     context.textAlign = "right";
-    context.fillText(this.figures.text(node), x + width - PAD, y + ROW / 2);
+    context.fillText(figure, x + width - PAD, y + ROW / 2);
     context.textAlign = "left";
   }
 

@@ -6,7 +6,8 @@ const EXTENSIONS = [
   ["Java", /\.(java|kt|kts|scala|groovy|clj)$/],
   ["Go", /\.go$/],
 ];
-const KERNEL = /^\[?(kernel|vmlinux|guest\.kernel)|\.ko(\.\w+)?$/;
+// The kernel's modules are named in brackets like itself; so is memory that is no file.
+const KERNEL = /^\[(?!vdso|vsyscall|stack|heap|anon|unknown|other|none|jit)[\w.-]+\]$|\bvmlinux|\.ko(\.\w+)?$/;
 const ARCHIVE = /\.(jar|class|jmod)$/;
 
 /** "kernel", "Python", "JavaScript", "Java", "Go" or "native"; empty for what stands for no code. */

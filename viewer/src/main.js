@@ -216,7 +216,7 @@ class Page {
     const without = (name, pattern) => () => this.change({ [name]: this.state[name].filter((other) => other !== pattern), zoom: null }, true);
     for (const pattern of only) chips.push({ text: "only matching " + pattern, remove: without("only", pattern) });
     hide.forEach((pattern, i) => {
-      const share = i === 0 ? ` (${formatShare(moved, total[0])} of self is now its callers')` : "";
+      const share = i === 0 ? ` (${formatShare(moved, total[0])} of self moved to callers)` : "";
       chips.push({ text: "hidden: " + pattern + share, remove: without("hide", pattern) });
     });
     return chips;
@@ -249,7 +249,8 @@ class Page {
     const { state, figures } = this;
     const count = this.table.render({
       unit: figures.unit,
-      sort: state.sort,
+      // Without a comparison there is no column of changes.
+      sort: figures.comparison || !state.sort.column.endsWith("-change") ? state.sort : { column: "self", descending: true },
       matched: this.matches?.marked ?? null,
       selected: state.selected,
       swatch: (row) => this.swatch(row),

@@ -36,8 +36,10 @@ export function readPeriod(parts, [from, to], [startMs, endMs]) {
   return first < 0 ? null : [first, last];
 }
 
-/** A period in words: "2025-10-09 08:53:20 to 08:58:20 UTC", or the seconds since the start. */
+/** A period in words: "2025-10-09 08:53:20 to 08:58:20 UTC", or the seconds since the start; empty
+ *  when it has no part. */
 export function describePeriod(parts, [first, last]) {
+  if (last < first) return "";
   const endMs = parts.slice(first, last + 1).reduce((end, part) => Math.max(end, part.endMs), 0);
   const [a, b] = [parts[first].startMs, endMs];
   if (!parts[first].known) return `${Math.round(a / 1000)} s to ${Math.round(b / 1000)} s`;

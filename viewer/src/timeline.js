@@ -21,7 +21,8 @@ export class TimeLine {
     this.lanes = [...(baseParts > 0 ? [lane("base", 0, baseParts)] : []), lane("shown", baseParts, parts.length)];
     // What the keyboard extends: the slot where a choice began, and the one where it ends.
     this.edges = { shown: [-1, -1], base: [-1, -1] };
-    byId("timeline").hidden = this.lanes.every(({ slots }) => slots.length < 2);
+    this.idle = this.lanes.every(({ slots }) => slots.length < 2);
+    byId("timeline").hidden = this.idle;
     canvas.addEventListener("pointerdown", (event) => this.onDown(event));
     canvas.addEventListener("pointermove", (event) => this.onMove(event));
     canvas.addEventListener("pointerup", () => this.finishDraft());
@@ -34,6 +35,7 @@ export class TimeLine {
 
   /** Shows the weight of each part and the chosen ranges {shown, base}; null stands for all. */
   show({ weights, ranges, ink }) {
+    if (this.idle) return;
     Object.assign(this, { weights, ranges, ink });
     for (const side of ["shown", "base"]) {
       const { slots } = this.laneOf(side);

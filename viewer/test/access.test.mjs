@@ -130,6 +130,16 @@ inBrowser("accessibility in a browser", makePages, (session) => {
     assert.ok(seen.size > 20, [...seen].join());
   });
 
+  test("a_window_400_pixels_wide_needs_no_scrolling_to_the_side", async () => {
+    for (const [page, address] of STATES.filter(([, , action]) => action === null)) {
+      const tab = await session.browser.open("about:blank");
+      await tab.send("Emulation.setDeviceMetricsOverride", { width: 400, height: 900, deviceScaleFactor: 1, mobile: false });
+      await tab.go(session.url(page) + address);
+      assert.equal(await tab.evaluate("Math.max(document.documentElement.scrollWidth - innerWidth, document.getElementById('table-scroll').scrollWidth - innerWidth)"), 0, page + address);
+      await tab.close();
+    }
+  });
+
   test("the_table_holds_every_figure_of_the_graph", async () => {
     const tab = await session.open("realistic", "#sort=name");
     const data = realistic();

@@ -254,7 +254,9 @@ inBrowser("a reader in a browser", makePages, (session) => {
     assert.match(await session.hash(tab), /pair=route&shown=%2Fapi%2Forders%2F%7Bid%7D&base=%2Fapi%2Forders/);
     const again = await session.open("realistic", await session.hash(tab));
     assert.equal(await session.text(again, "#base-side"), "route: /api/orders");
+    await session.clickOn(again, "thead th:nth-child(5) button");
     await session.clickOn(again, "#compare-end");
+    assert.deepEqual(await again.evaluate("[...document.querySelectorAll('thead th')].map((th) => th.getAttribute('aria-sort'))"), ["none", "descending", "none"]);
     assert.equal(await again.evaluate("document.getElementById('comparing').hidden"), true);
     await session.quiet(again);
   });
@@ -334,7 +336,7 @@ inBrowser("a reader in a browser", makePages, (session) => {
     await tab.press("/");
     await tab.type("miniz_oxide");
     await session.clickOn(tab, "#hide");
-    assert.match((await session.texts(tab, "#chips bdi")).map(plain).join(), /^hidden: miniz_oxide \(\d\d\.\d % of self is now its callers'\)$/);
+    assert.match((await session.texts(tab, "#chips bdi")).map(plain).join(), /^hidden: miniz_oxide \(\d\d\.\d % of self moved to callers\)$/);
     assert.equal(await session.text(tab, "#total"), total);
     const rows = await session.allRows(tab);
     assert.equal(rows[0][0], "flate2::zio::Writer<W, D>::write_with_status");

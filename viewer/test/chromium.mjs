@@ -106,7 +106,6 @@ export class Tab {
   }
 
   async go(url) {
-    this.url = url;
     const before = this.loads;
     await this.send("Page.navigate", { url });
     await this.until(async () => this.loads > before, "the page to load");

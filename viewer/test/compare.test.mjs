@@ -42,6 +42,12 @@ test("a_change_per_second_is_judged_by_the_counts_of_both_sides", () => {
   assert.equal(makeTest({ measure: "rate", base: side(1000), shown: side(2000, 20) }, 1)(100, 200).change, 0);
 });
 
+test("changes_per_second_under_half_a_percent_of_the_larger_whole_are_never_named", () => {
+  const sides = { base: side(1e8), shown: side(2e8) };
+  assert.equal(makeTest({ measure: "rate", ...sides }, 1)(1e7, 1e7 + 0.99e6).changed, false);
+  assert.equal(makeTest({ measure: "rate", ...sides }, 1)(1e7, 1e7 + 1.01e6).changed, true);
+});
+
 test("changes_under_half_a_point_are_never_named_and_unknown_counts_name_nothing", () => {
   const big = { base: side(1e8), shown: side(1e8) };
   assert.equal(makeTest({ measure: "share", ...big }, 1)(1e7, 1.049e7).changed, false);

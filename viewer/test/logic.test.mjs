@@ -171,7 +171,8 @@ test("languages_are_told_by_file_and_module", () => {
     [{ name: "f", file: "node:internal/timers", module: "" }, "JavaScript"], [{ name: "f", file: "/a/b.tsx", module: "" }, "JavaScript"],
     [{ name: "a.B.c", file: "B.java", module: "" }, "Java"], [{ name: "a.B.c", file: "", module: "/app/lib.jar" }, "Java"],
     [{ name: "main.main", file: "/src/main.go", module: "/bin/app" }, "Go"], [{ name: "do_sys_open", file: "", module: "[kernel]" }, "kernel"],
-    [{ name: "nf_hook", file: "", module: "/lib/modules/x/nf.ko.zst" }, "kernel"], [{ name: "[kernel]", file: "", module: "" }, "kernel"],
+    [{ name: "nf_hook", file: "", module: "/lib/modules/x/nf.ko.zst" }, "kernel"], [{ name: "[kernel]", file: "", module: "" }, "kernel"], [{ name: "nft_do_chain", file: "", module: "[nf_tables]" }, "kernel"],
+    [{ name: "__vdso_gettimeofday", file: "", module: "[vdso]" }, "native"],
     [{ name: "malloc", file: "", module: "/lib/libc.so.6" }, "native"], [{ name: "f", file: "src/a.rs", module: "/bin/app" }, "native"],
     [{ name: "[unsampled]", file: "", module: "" }, ""],
   ];
@@ -374,6 +375,7 @@ test("a_profile_without_samples_is_empty_and_not_an_error", () => {
   assert.equal(tree.count, 1);
   assert.deepEqual(topSections(profile, tree)[0].rows, []);
   assert.equal(build(profile, { by: "route" }).count, 1);
+  assert.equal(describePeriod(profile.parts, [0, -1]), "");
 });
 
 test("a_stack_100000_frames_deep_does_not_overflow_ours", () => {

@@ -109,7 +109,7 @@ inBrowser("hostile and damaged data in a browser", makePages, (session) => {
   test("a_browser_that_cannot_unpack_says_so", async () => {
     const tab = await session.open("bare");
     await tab.send("Page.addScriptToEvaluateOnNewDocument", { source: "delete window.DecompressionStream;" });
-    await tab.go(tab.url.replace("bare.html", "packed.html"));
+    await tab.go(session.url("packed"));
     assert.match(await session.text(tab, "#failure"), /^This browser cannot unpack the profile in this page: it has no DecompressionStream/);
   });
 });

@@ -54,8 +54,13 @@ class Session {
     if (this.folder) rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** The address of a page on disk. */
+  url(name) {
+    return pathToFileURL(join(this.folder, name + ".html")).href;
+  }
+
   open(name, hash = "", media = {}) {
-    return this.browser.open(pathToFileURL(join(this.folder, name + ".html")).href + hash, media);
+    return this.browser.open(this.url(name) + hash, media);
   }
 
   async text(tab, selector) {
