@@ -59,6 +59,7 @@ export class Table {
    * there are.
    */
   render(view) {
+    const sameRows = this.view && this.view.sort === view.sort && this.view.matched === view.matched;
     this.view = view;
     const focused = document.activeElement?.closest?.("#table thead th")?.dataset.column;
     const inBody = this.table.tBodies[0]?.contains(document.activeElement) ?? false;
@@ -67,7 +68,10 @@ export class Table {
     this.body = element("tbody", {}, makeFiller(), makeFiller());
     this.table.replaceChildren(this.makeHead(), this.body);
     this.table.setAttribute("aria-rowcount", String(this.items.length + 1));
-    if (this.cursor >= this.items.length) this.cursor = -1;
+    if (!sameRows) {
+      this.cursor = -1;
+      this.scroller.scrollTop = 0;
+    }
     this.paint();
     if (focused) this.table.querySelector(`thead [data-column="${focused}"] button`)?.focus();
     else if (inBody) this.focus();
@@ -98,7 +102,8 @@ export class Table {
   paint() {
     if (!this.view) return;
     const sight = this.sight();
-    const first = Math.max(0, Math.floor(sight.top / ROW_HEIGHT) - SPARE);
+    // The place may still be that of a longer list.
+    const first = Math.max(0, Math.min(Math.floor(sight.top / ROW_HEIGHT), this.items.length) - SPARE);
     const last = Math.min(this.items.length, Math.ceil((sight.top + sight.height) / ROW_HEIGHT) + SPARE);
     for (const [index, row] of this.drawn) {
       if (index >= first && index < last) continue;

@@ -101,6 +101,13 @@ inBrowser("much data in a browser", makePages, (session) => {
     assert.equal(await tab.evaluate("document.activeElement.id"), "table", "focus stays in the table when its row is out of sight");
     await tab.press("ArrowDown");
     assert.equal((await facts()).focused, "4");
+    await tab.evaluate("document.getElementById('table-scroll').scrollTop = 1e6");
+    await tab.settle();
+    await tab.press("/");
+    await tab.type("function_3999$");
+    assert.deepEqual((await session.texts(tab, "tr[data-fn] .name")).map((name) => name.replace(/.*::/, "")), ["function_3999"], "a shorter list is shown from its top");
+    await tab.press("Escape");
+    assert.equal((await session.texts(tab, "tr[aria-rowindex='2']")).length, 1);
     const heights = await tab.evaluate("[...new Set([...document.querySelectorAll('tr[data-fn]')].map((row) => row.getBoundingClientRect().height))]");
     assert.deepEqual(heights, [25]);
     await session.quiet(tab);
