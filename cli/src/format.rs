@@ -19,10 +19,12 @@ pub(crate) enum Format {
 
 impl Format {
     /// Every format with the end of its files' names.
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         (".pb.gz", Self::PprofGz),
         (".pb", Self::Pprof),
         (".folded", Self::Folded),
+        // As async-profiler calls them.
+        (".collapsed", Self::Folded),
         (".speedscope.json", Self::Speedscope),
         (".html", Self::Html),
     ];
@@ -68,7 +70,8 @@ pub(crate) fn is_readable(path: &Path) -> bool {
     Format::known(path).is_some_and(Format::is_read)
 }
 
-/// Reads a profile: folded stacks where the name says so, otherwise pprof, gzipped or not.
+/// Reads a profile: folded stacks or pprof, gzipped or not, as the name says; by another name, as it
+/// looks.
 pub(crate) fn read(path: &Path) -> Result<Profile, Error> {
     let decoded = match Format::known(path) {
         Some(Format::Speedscope | Format::Html) => {
@@ -76,9 +79,18 @@ pub(crate) fn read(path: &Path) -> Result<Profile, Error> {
             return Err(Error::of_file(path, message));
         }
         Some(Format::Folded) => folded::decode(&file::read(path)?),
-        Some(Format::PprofGz | Format::Pprof) | None => pprof::decode(&file::read(path)?),
+        Some(Format::PprofGz | Format::Pprof) => pprof::decode(&file::read(path)?),
+        None => {
+            let bytes = file::read(path)?;
+            if is_text(&bytes) { folded::decode(&bytes) } else { pprof::decode(&bytes) }
+        }
     };
     decoded.map_err(|error| Error::of_file(path, format!("not a readable profile: {error}")))
+}
+
+/// Whether it is text: a pprof file begins with a control character, gzipped or not.
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| !first.is_ascii_control())
 }
 
 /// The position of the column to use: the one of a kind, or the profile's own.
@@ -99,6 +111,7 @@ mod tests {
     #[test]
     fn the_end_of_a_name_tells_the_format() {
         assert_eq!(Format::of(Path::new("a/b.pb.gz")).unwrap(), Format::PprofGz);
+        assert_eq!(Format::of(Path::new("b.collapsed")).unwrap(), Format::Folded);
         assert_eq!(Format::of(Path::new("b.speedscope.json")).unwrap(), Format::Speedscope);
         let error = Format::of(Path::new("b.json")).unwrap_err();
         assert_eq!(error.code, 2);

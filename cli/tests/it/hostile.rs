@@ -1,11 +1,95 @@
 //! Wrong arguments and damaged files: a message that names what is wrong, and an exit code.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::built::sondage;
 use crate::read::said;
 use crate::scratch::Scratch;
+
+/// Runs it with 512 MiB of address space and a second of CPU time: beyond, the kernel ends it.
+fn run_bounded(arguments: &[&Path]) -> Output {
+    let mut command = Command::new("sh");
+    let script = "ulimit -v 524288 && ulimit -t 1 && exec \"$0\" \"$@\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_sondage")]).args(arguments).output().unwrap()
+}
+
+/// A field of a message of protocol buffers: its number and its bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        field.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    field.push(length as u8);
+    field.extend(bytes);
+    field
+}
+
+fn gzipped(scratch: &Scratch, bytes: &[u8]) -> Vec<u8> {
+    let plain = scratch.path("plain");
+    std::fs::write(&plain, bytes).unwrap();
+    Command::new("gzip").arg("-c").arg(&plain).output().unwrap().stdout
+}
+
+#[test]
+fn whatever_a_file_pretends_to_be_it_is_refused_in_a_second_and_half_a_gigabyte() {
+    let scratch = Scratch::new("pretending");
+    let strings = field(6, b"").repeat(10_000_000);
+    let samples = field(2, &field(1, &[1; 100])).repeat(400_000);
+    // Locations whose numbers come again and whose functions are not there, functions that are
+    // called like nothing: tables that lead nowhere or in a circle.
+    let location = field(4, &[&[0x08, 1][..], &field(4, &[0x08, 1])].concat());
+    let function = field(5, &[0x08, 1, 0x10, 0x7f]);
+    let circle = [field(2, &field(1, &[1; 64])), location.repeat(2), function.repeat(2)].concat();
+    let stack = [b"a;".repeat(10_000_000), b"a 1\n".to_vec()].concat();
+    let lines: Vec<u8> =
+        (0..3_000_000).flat_map(|line| format!("f{line} 1\n").into_bytes()).collect();
+    for (name, bytes) in [
+        ("strings.pb.gz", gzipped(&scratch, &strings)),
+        ("strings.pb", strings),
+        ("samples.pb.gz", gzipped(&scratch, &samples)),
+        ("bomb.pb.gz", gzipped(&scratch, &vec![0; 200 << 20])),
+        ("bomb-in-bomb.pb.gz", gzipped(&scratch, &gzipped(&scratch, &vec![0; 200 << 20]))),
+        ("circle.pb", circle),
+        ("deep.folded", stack),
+        ("many.folded", lines),
+    ] {
+        let path = scratch.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        let page = scratch.path("page.html");
+        for arguments in [
+            &[Path::new("report"), &path][..],
+            &[Path::new("view"), &path, Path::new("--export"), &page],
+        ] {
+            let output = run_bounded(arguments);
+            assert_eq!(
+                output.status.code(),
+                Some(1),
+                "{name}: {} {}",
+                output.status,
+                said(&output)
+            );
+            assert!(said(&output).contains(name), "{name}: {}", said(&output));
+        }
+        assert!(!page.exists());
+    }
+}
+
+#[test]
+fn a_file_that_ends_too_early_is_refused_wherever_it_ends() {
+    let scratch = Scratch::new("truncated");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let whole = std::fs::read(fixtures.join("go-cpu.pb.gz")).unwrap();
+    let path = scratch.path("cut.pb.gz");
+    for end in (1..whole.len()).step_by(97) {
+        std::fs::write(&path, &whole[..end]).unwrap();
+        let output = run_bounded(&[Path::new("report"), &path]);
+        assert_eq!(output.status.code(), Some(1), "{end}: {} {}", output.status, said(&output));
+        assert!(said(&output).contains("cut.pb.gz"), "{end}: {}", said(&output));
+    }
+}
 
 fn run(arguments: &[&Path]) -> Output {
     sondage().args(arguments).output().unwrap()
@@ -41,7 +125,7 @@ fn a_small_file_that_grows_without_end_is_refused() {
     let path = scratch.path("bomb.pb.gz");
     let zeros = scratch.path("zeros");
     std::fs::write(&zeros, vec![0; 80 << 20]).unwrap();
-    let gzip = std::process::Command::new("gzip").arg("-c").arg(&zeros).output().unwrap();
+    let gzip = Command::new("gzip").arg("-c").arg(&zeros).output().unwrap();
     std::fs::write(&path, gzip.stdout).unwrap();
     let output = run(&[Path::new("report"), &path]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));

@@ -128,6 +128,29 @@ fn go_agrees_with_the_report_of_a_recording() {
 }
 
 #[test]
+fn what_other_profilers_write_is_read() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    for (name, kind, function) in [
+        ("go-cpu.pb.gz", "cpu", "main.checkout"),
+        ("go-heap.pb.gz", "inuse_space", "main.main"),
+        ("py-spy.txt", "samples", "checkout (load.py:4)"),
+        ("async-profiler.collapsed", "samples", "Load.checkout"),
+        ("async-profiler-annotated.collapsed", "samples", "Load.checkout_[j]"),
+        ("pyroscope-python.pb.gz", "cpu", "checkout"),
+    ] {
+        let json = report(&fixtures.join(name));
+        assert_eq!(json["type"], kind, "{name}");
+        let total = json["total"].as_i64().unwrap();
+        let functions = json["functions"].as_array().unwrap();
+        let found = functions.iter().find(|it| it["name"] == function);
+        let weight = found.map_or(0, |it| it["total"].as_i64().unwrap());
+        assert!(weight > total / 2, "{name}: {function} has {weight} of {total}: {json}");
+    }
+    let labels = &report(&fixtures.join("go-cpu.pb.gz"))["labels"]["route"];
+    assert!(labels["/checkout"].as_i64() > labels["/search"].as_i64(), "{labels}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let scratch = Scratch::new("broken-pipe");
     let path = scratch.path("wide.folded");

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use hashbrown::HashSet;
+
 use super::LocationId;
 use super::Profile;
 use super::ValueType;
@@ -83,6 +85,9 @@ pub fn decode(data: &[u8]) -> Result<Profile, Error> {
     if data.len() > limits::MAX_INPUT_BYTES {
         return Err(Error::too_large(format!("more than {} bytes", limits::MAX_INPUT_BYTES)));
     }
+    if has_too_many_stacks(data) {
+        return Err(Error::too_large(format!("more than {} stacks", limits::MAX_ENTRIES)));
+    }
     let mut profile = Profile::new(vec![ValueType::new("samples", "count")]);
     let mut frames = 0;
     let mut stack = Vec::new();
@@ -110,13 +115,29 @@ pub fn decode(data: &[u8]) -> Result<Profile, Error> {
     Ok(profile)
 }
 
-/// Fills `stack` with the locations of a line, leaf first.
+/// Tells it without interning them, which would take seconds. A file may have more lines than that
+/// with few stacks: some tools write one for each sample.
+fn has_too_many_stacks(data: &[u8]) -> bool {
+    let lines = || data.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    if lines().nth(limits::MAX_ENTRIES).is_none() {
+        return false;
+    }
+    let mut stacks = HashSet::new();
+    lines().any(|line| {
+        let end = line.iter().rposition(|&byte| byte == b' ').unwrap_or(line.len());
+        stacks.insert(&line[..end]);
+        stacks.len() > limits::MAX_ENTRIES
+    })
+}
+
+/// Fills `stack` with the locations of a line, leaf first: with one too many of a line that has too
+/// many, which then costs no more than one that has not.
 fn read_stack(profile: &mut Profile, names: &str, stack: &mut Vec<LocationId>) {
     stack.clear();
     if names.is_empty() {
         return;
     }
-    for name in names.split(';').rev() {
+    for name in names.split(';').rev().take(limits::MAX_STACK_FRAMES + 1) {
         let name = if name.contains("\\x") { unescape(name) } else { name.to_owned() };
         stack.push(profile.named_location(&name));
     }
