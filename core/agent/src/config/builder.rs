@@ -207,6 +207,21 @@ impl Builder {
         self.with(Setting::SpoolBytes(bytes))
     }
 
+    /// See [`Limits::files`](super::Limits::files); 1 to 1,000,000.
+    pub fn file_count(self, files: u32) -> Self {
+        self.with(Setting::FileCount(files))
+    }
+
+    /// See [`Limits::files`](super::Limits::files); 1 MiB to 1 TiB.
+    pub fn file_bytes(self, bytes: u64) -> Self {
+        self.with(Setting::FileBytes(bytes))
+    }
+
+    /// See [`Limits::files`](super::Limits::files); a minute to 10 years.
+    pub fn file_age(self, age: Duration) -> Self {
+        self.with(Setting::FileAge(age))
+    }
+
     /// See [`Limits::memory_bytes`](super::Limits::memory_bytes); 8 MiB to 64 GiB.
     pub fn memory_bytes(self, bytes: u64) -> Self {
         self.with(Setting::MemoryBytes(bytes))

@@ -22,6 +22,7 @@ mod target;
 mod trust;
 mod value;
 
+use crate::export::FileLimits;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -293,6 +294,9 @@ pub struct Limits {
     /// Bytes of disk that the spool of one target may hold, for all processes of the service
     /// together; 4 MiB to 64 GiB, by default 64 MiB. The oldest uploads go.
     pub spool_bytes: u64,
+    /// What the directory of a [`Target::File`] keeps: 1 to 1,000,000 files, 1 MiB to 1 TiB, a minute
+    /// to 10 years. The oldest files go.
+    pub files: FileLimits,
     /// Threads sampled at once; 1 to 65,536, by default 1024.
     pub max_threads: u32,
     /// Frames of one stack; 1 to 512, by default 128.
@@ -308,6 +312,7 @@ impl Default for Limits {
             memory_bytes: 64 << 20,
             symbol_bytes: 24 << 20,
             spool_bytes: 64 << 20,
+            files: FileLimits::default(),
             max_threads: 1024,
             max_depth: 128,
             max_label_sets: 16_384,

@@ -73,6 +73,9 @@ pub(super) enum Setting {
     ExitTimeout(Duration),
     Spool(PathBuf),
     SpoolBytes(u64),
+    FileCount(u32),
+    FileBytes(u64),
+    FileAge(Duration),
     MemoryBytes(u64),
     SymbolBytes(u64),
     MaxThreads(u32),
@@ -130,6 +133,9 @@ impl Setting {
             Self::ExitTimeout(timeout) => config.exit_timeout = check_exit_timeout(timeout)?,
             Self::Spool(dir) => config.spool = Some(dir),
             Self::SpoolBytes(bytes) => limits.spool_bytes = within(bytes, 4 << 20..=64 << 30)?,
+            Self::FileCount(count) => limits.files.count = within(count, 1..=1_000_000)? as usize,
+            Self::FileBytes(bytes) => limits.files.bytes = within(bytes, 1 << 20..=1 << 40)?,
+            Self::FileAge(age) => limits.files.age = check_file_age(age)?,
             Self::MemoryBytes(bytes) => limits.memory_bytes = within(bytes, 8 << 20..=64 << 30)?,
             Self::SymbolBytes(bytes) => limits.symbol_bytes = within(bytes, 0..=64 << 30)?,
             Self::MaxThreads(threads) => limits.max_threads = within(threads, 1..=65_536)?,
@@ -183,6 +189,9 @@ impl Setting {
             Self::ExitTimeout(_) => "exit_timeout",
             Self::Spool(_) => "spool",
             Self::SpoolBytes(_) => "spool_bytes",
+            Self::FileCount(_) => "file_count",
+            Self::FileBytes(_) => "file_bytes",
+            Self::FileAge(_) => "file_age",
             Self::MemoryBytes(_) => "memory_bytes",
             Self::SymbolBytes(_) => "symbol_bytes",
             Self::MaxThreads(_) => "max_threads",
@@ -225,6 +234,11 @@ fn check_lock_rate(rate: Duration) -> Result<Duration, Refusal> {
 fn check_exit_timeout(timeout: Duration) -> Result<Duration, Refusal> {
     let valid = timeout <= Duration::from_secs(30);
     if valid { Ok(timeout) } else { Err(Refusal::Allowed("0 (off) to 30s".to_owned())) }
+}
+
+fn check_file_age(age: Duration) -> Result<Duration, Refusal> {
+    let valid = (Duration::from_secs(60)..=Duration::from_secs(3650 * 24 * 3600)).contains(&age);
+    if valid { Ok(age) } else { Err(Refusal::Allowed("1m to 3650d".to_owned())) }
 }
 
 fn check_text(text: String, max: usize) -> Result<String, Refusal> {

@@ -12,12 +12,6 @@ use super::sink::{PushError, Sink, Upload};
 use crate::error::{self, Error};
 use crate::profile::{Profile, pprof};
 
-/// Files of one service that a directory keeps: 2 h 46 min of one process at 10 s.
-const MAX_FILES: usize = 1000;
-
-/// Bytes that they may hold together.
-const MAX_BYTES: u64 = 256 << 20;
-
 /// Files written between two looks at the directory, by which the limits can be exceeded.
 const CLEAN_EVERY: u64 = 16;
 
@@ -27,19 +21,37 @@ const STALE: Duration = Duration::from_secs(3600);
 /// What stands behind the name of a file that is being written.
 const HALF_WRITTEN: &str = ".tmp";
 
+/// What a directory keeps of one service. A further file is deleted when the next 16 are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLimits {
+    /// Files, at least 1; 10,000: 28 hours of one process at 10 s, 3 hours and a half of eight.
+    pub count: usize,
+    /// Bytes of all files together; 256 MiB: 3 days of one process with files of 10 KiB.
+    pub bytes: u64,
+    /// Time since a profile's start; 7 days, so that a day can be compared with the same one of the
+    /// week before.
+    pub age: Duration,
+}
+
+impl Default for FileLimits {
+    fn default() -> Self {
+        Self { count: 10_000, bytes: 256 << 20, age: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
 /// Writes `SERVICE-YYYYmmddTHHMMSSZ-PID-SEQ.pb.gz`, named for the profile's start in UTC, with
 /// permissions for the owner only; a profile of the heap has `-heap` before the suffix, one of locks
 /// `-locks`. A file appears under its name when it is complete.
 ///
-/// The directory keeps the newest 1,000 files and 256 MiB of one service, whichever process wrote
-/// them; older ones are deleted. Files whose names have another form are never touched.
+/// The directory keeps what [`FileLimits`] allow of one service, whichever process wrote it; older
+/// files are deleted. Any number of processes may write into it at once. Files whose names have another
+/// form are never touched.
 #[derive(Debug)]
 pub struct FileSink {
     dir: PathBuf,
     shown: String,
     service: String,
-    max_files: usize,
-    max_bytes: u64,
+    limits: FileLimits,
     sequence: u64,
     written: u64,
 }
@@ -56,14 +68,14 @@ impl FileSink {
             let message = format!("{shown}: no working directory: {error}");
             Error::new(error::ErrorKind::Io, message).with_source(error)
         })?;
-        let (max_files, max_bytes) = (MAX_FILES, MAX_BYTES);
+        let limits = FileLimits::default();
         let service = FileName::file_service(service);
-        Ok(Self { dir, shown, service, max_files, max_bytes, sequence: 0, written: 0 })
+        Ok(Self { dir, shown, service, limits, sequence: 0, written: 0 })
     }
 
-    /// Keeps at most `files` files and `bytes` bytes of the service.
-    pub fn with_limits(mut self, files: usize, bytes: u64) -> Self {
-        (self.max_files, self.max_bytes) = (files.max(1), bytes);
+    /// Keeps as much of the service.
+    pub fn with_limits(mut self, limits: FileLimits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -76,16 +88,26 @@ impl FileSink {
             // A directory that cannot be listed can be written to; it is then not cleaned.
             let _ = self.clean();
         }
-        let path = self.free_path(upload, kind);
-        let mut half = path.clone().into_os_string();
-        half.push(HALF_WRITTEN);
         let failed = |error| Failure { doing: "cannot write", error };
-        let file = create(Path::new(&half)).map_err(failed)?;
-        let result = write_all(file, bytes).and_then(|()| fs::rename(&half, &path));
-        if result.is_err() {
-            let _ = fs::remove_file(&half);
+        loop {
+            let path = self.free_path(upload, kind);
+            let mut half = path.clone().into_os_string();
+            half.push(HALF_WRITTEN);
+            let half = PathBuf::from(half);
+            let file = create(&half).map_err(failed)?;
+            let result = write_all(file, bytes).and_then(|()| publish(&half, &path));
+            match result {
+                Ok(()) => break,
+                // Somebody with this process id, of another container, was faster.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    drop(fs::remove_file(&half))
+                }
+                Err(error) => {
+                    let _ = fs::remove_file(&half);
+                    return Err(failed(error));
+                }
+            }
         }
-        result.map_err(failed)?;
         self.written += 1;
         Ok(())
     }
@@ -118,38 +140,56 @@ impl FileSink {
         (name.service == self.service).then_some(name.start_unix_seconds)
     }
 
-    /// Deletes the oldest files of this service until one more fits.
+    /// Deletes the oldest files of this service until one more fits, and those that are too old.
     fn clean(&self) -> io::Result<()> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.dir)?.flatten() {
-            let name = entry.file_name();
-            let Some(stamp) = name.to_str().and_then(|name| self.start_of(name)) else { continue };
-            // The entry's own metadata: a link is not followed, and not deleted.
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.is_file() {
-                let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                files.push(((stamp, modified), metadata.len(), entry.path()));
+        let (half_written, mut files): (Vec<_>, Vec<_>) =
+            self.files()?.into_iter().partition(|file| file.is_half_written());
+        for file in half_written {
+            if file.modified.elapsed().is_ok_and(|age| age > STALE) {
+                remove(&file.path)?;
             }
         }
-        let (half_written, mut files): (Vec<_>, Vec<_>) = files
-            .into_iter()
-            .partition(|(_, _, path)| path.extension().is_some_and(|it| it == "tmp"));
-        for ((_, modified), _, path) in half_written {
-            if modified.elapsed().is_ok_and(|age| age > STALE) {
-                fs::remove_file(path)?;
-            }
-        }
-        files.sort();
-        let mut bytes: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        files.sort_by(|a, b| (a.start, a.modified, &a.path).cmp(&(b.start, b.modified, &b.path)));
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let oldest = now.saturating_sub(self.limits.age).as_secs();
+        let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
         let mut count = files.len();
-        for (_, size, path) in files {
-            if count < self.max_files && bytes <= self.max_bytes {
+        for file in files {
+            let fits = count < self.limits.count.max(1) && bytes <= self.limits.bytes;
+            if fits && file.start >= oldest {
                 break;
             }
-            fs::remove_file(path)?;
-            (count, bytes) = (count - 1, bytes - size);
+            remove(&file.path)?;
+            (count, bytes) = (count - 1, bytes - file.bytes);
         }
         Ok(())
+    }
+
+    /// The files of this service, finished or not.
+    fn files(&self) -> io::Result<Vec<Written>> {
+        let files = fs::read_dir(&self.dir)?.flatten().filter_map(|entry| {
+            let start = self.start_of(entry.file_name().to_str()?)?;
+            // The entry's own metadata: a link is not followed, and not deleted.
+            let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            Some(Written { start, modified, bytes: metadata.len(), path: entry.path() })
+        });
+        Ok(files.collect())
+    }
+}
+
+/// A file of the service.
+struct Written {
+    /// In seconds since the Unix epoch, by its name.
+    start: u64,
+    modified: SystemTime,
+    bytes: u64,
+    path: PathBuf,
+}
+
+impl Written {
+    fn is_half_written(&self) -> bool {
+        self.path.extension().is_some_and(|it| it == "tmp")
     }
 }
 
@@ -210,6 +250,24 @@ impl Failure {
 /// Makes a file that must not exist: a planted link is not followed (`O_EXCL`).
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Gives a complete file its name, unless another file has it.
+fn publish(half: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(half, path) {
+        Ok(()) => fs::remove_file(half),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+        // Not every file system has a second name for a file.
+        Err(_) => fs::rename(half, path),
+    }
+}
+
+/// Removes a file that another process may have removed by now.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The file is not synced: that would stall the disk of the host for a profile.

@@ -31,6 +31,7 @@ pub use exporter::Exporter;
 pub use exporter::Options;
 pub use exporter::Spawn;
 pub use exporter::SpoolOptions;
+pub use file::FileLimits;
 pub use file::FileSink;
 pub use file_name::FileKind;
 pub use file_name::FileName;
@@ -79,7 +80,10 @@ pub fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, Error> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     for target in &config.targets {
         sinks.push(match target {
-            Target::File(dir) => Box::new(FileSink::new(dir, &config.service_name)?),
+            Target::File(dir) => {
+                let sink = FileSink::new(dir, &config.service_name)?;
+                Box::new(sink.with_limits(config.limits.files))
+            }
             Target::Pyroscope(to) => Box::new(PyroscopeSink::new(to.clone(), http, trace_ids)?),
             Target::PyroscopeIngest(to) => Box::new(IngestSink::new(to.clone(), http, trace_ids)?),
             Target::OtlpHttp(to) => Box::new(OtlpSink::over_http(to, http, trace_ids)?),

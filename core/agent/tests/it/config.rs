@@ -9,6 +9,7 @@ use sondage::Error;
 use sondage::config::{
     Auth, Config, EnginePolicy, JavaPolicy, Limits, ProxyPolicy, Secret, SignalPolicy, Target,
 };
+use sondage::export::FileLimits;
 
 fn config(variables: &[(&str, &str)]) -> Result<Config, Error> {
     Config::builder().environment(variables.iter().copied()).build()
@@ -90,6 +91,9 @@ fn every_variable_reaches_its_setting() {
         ("SONDAGE_EXIT_TIMEOUT", "0"),
         ("SONDAGE_SPOOL", "/var/spool/shop"),
         ("SONDAGE_SPOOL_BYTES", "16MiB"),
+        ("SONDAGE_FILE_COUNT", "50"),
+        ("SONDAGE_FILE_BYTES", "1GiB"),
+        ("SONDAGE_FILE_AGE", "3d"),
     ])
     .unwrap();
     let targets = ["file:/var/a", "pyroscope+https://p.example.com/x"];
@@ -109,6 +113,7 @@ fn every_variable_reaches_its_setting() {
         max_depth: 512,
         max_label_sets: 100,
         spool_bytes: 16 << 20,
+        files: FileLimits { count: 50, bytes: 1 << 30, age: Duration::from_secs(3 * 24 * 3600) },
     };
     assert_eq!(built.limits, limits);
     assert!((built.budget - 0.005).abs() < 1e-12);
@@ -129,6 +134,9 @@ fn a_wrong_value_names_variable_value_and_what_is_allowed() {
         ("SONDAGE_HZ", "5001", "1 to 5000"),
         ("SONDAGE_EXIT_TIMEOUT", "31", "0 (off) to 30s"),
         ("SONDAGE_SPOOL_BYTES", "1MiB", "4194304 to 68719476736"),
+        ("SONDAGE_FILE_AGE", "30s", "1m to 3650d"),
+        ("SONDAGE_FILE_BYTES", "1KiB", "1048576 to 1099511627776"),
+        ("SONDAGE_FILE_COUNT", "0", "1 to 1000000"),
         ("SONDAGE_HZ", "fast", "a whole number"),
         ("SONDAGE_WALL", "maybe", "true or false"),
         ("SONDAGE_INTERVAL", "99ms", "100ms to 1h"),

@@ -29,7 +29,7 @@ const MAX_FILE: u64 = 1 << 20;
 pub const DEFAULT_OFF_CPU: Duration = Duration::from_millis(1);
 
 /// Settings that the library has too, under the variable `SONDAGE_` and the name in capitals.
-const SHARED: [&str; 26] = [
+const SHARED: [&str; 29] = [
     "basic_auth_file",
     "budget",
     "ca_file",
@@ -38,6 +38,9 @@ const SHARED: [&str; 26] = [
     "control",
     "datadog_key_file",
     "exit_timeout",
+    "file_age",
+    "file_bytes",
+    "file_count",
     "hz",
     "inlines",
     "interval",
