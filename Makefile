@@ -3,11 +3,12 @@
 
 CARGO ?= cargo
 
-.PHONY: demo demo-host demo-node demo-python demo-jvm test lint lint-deploy wheel npm jar storm storm-host storm-jvm storm-node storm-python page backends test-backends
+.PHONY: demo demo-host demo-node demo-python demo-jvm test lint lint-deploy wheel npm jar storm storm-host storm-jvm storm-node storm-page storm-python page pictures backends test-backends
 
 demo: ## Builds examples/rust-service, loads it for 10 s, prints and writes its profile
-	$(CARGO) build --release -p rust-service
+	$(CARGO) build --release -p rust-service -p sondage-cli
 	./target/release/rust-service demo --out target/demo
+	@echo "to look at it: ./target/release/sondage view target/demo/profile.pb.gz --open"
 
 demo-python: wheel ## The same for a FastAPI service under gunicorn, examples/python-service
 	python3 examples/python-service/demo.py target/wheels/sondage-*.whl target/demo-python
@@ -67,6 +68,13 @@ test-backends: ## Profiles pushed to those servers and read back (2 minutes)
 
 page: ## Rebuilds viewer/dist/page.html
 	node viewer/build.mjs
+
+storm-page: ## The page's tests with the bounds that are published: 2 minutes on an idle machine, with Chromium
+	SONDAGE_STORM=full SONDAGE_REQUIRE_CHROMIUM=1 node --test viewer/test.mjs
+
+pictures: ## The guides' pictures and the incident that they show, anew: 1 minute, with Chromium
+	$(CARGO) build --release -p rust-service -p sondage-cli
+	docs/pictures/take target/pictures
 
 # Side by side with other profilers. Each takes 1 to 15 minutes; docs/performance.md has the
 # results. `make bench ROUNDS=1` is a quick look.

@@ -49,6 +49,7 @@ def main() -> int:
     subprocess.run([sondage, "convert", profile, flame], check=True)
     show(sondage, profile)
     print(f"wrote {profile} and {flame}")
+    print(f"to look at it: {sondage} view {profile} --open")
     return 0
 
 

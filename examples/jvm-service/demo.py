@@ -114,6 +114,7 @@ def show(sondage: Path, profile: Path) -> None:
         for function in part["functions"][:TOP_OF_ROUTE]:
             share = 100 * function["self"] / max(part["total"], 1)
             print(f"        {share:5.1f}%  {function['name']}")
+    print(f"to look at it: {sondage} view {profile} --open")
 
 
 def run(*command) -> None:

@@ -125,6 +125,7 @@ function show() {
     }
   }
   console.log(`wrote ${profile} and ${page}`);
+  console.log(`to look at it: ${sondage} view ${profile} --open`);
 }
 
 function share(part, whole) {
