@@ -29,6 +29,18 @@ impl Error {
 
     /// Something failed that concerns a file.
     pub(crate) fn of_file(path: &Path, error: impl Display) -> Self {
-        Self::new(format!("{}: {error}", path.display()))
+        Self::new(format!("{}: {error}", shown(path)))
     }
+}
+
+/// A path that cannot act on the terminal: that of a directory's file is nobody's choice here.
+pub(crate) fn shown(path: &Path) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    path.display().to_string().chars().fold(String::new(), |mut text, c| {
+        match c.is_control() || turns(c) {
+            true => text.extend(c.escape_unicode()),
+            false => text.push(c),
+        }
+        text
+    })
 }

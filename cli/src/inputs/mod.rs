@@ -10,7 +10,7 @@ use sondage::export::{FileKind, FileName, Source};
 use sondage::profile::Profile;
 
 use crate::args::{Period, Place, Selection};
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::format;
 use crate::output;
 
@@ -112,7 +112,7 @@ impl Inputs {
             }
         }
         if timeless > 0 && !period.is_all() {
-            output::say(&format!("{}: left out: {timeless} without a time", dir.display()));
+            output::say(&format!("{}: left out: {timeless} without a time", shown(dir)));
         }
         Ok(refused)
     }
@@ -152,7 +152,7 @@ impl Inputs {
 
     fn shown(&self) -> String {
         let shown = self.places.iter().map(|place| match place {
-            Place::Path(path) => path.display().to_string(),
+            Place::Path(path) => shown(path),
             Place::Url(url) => url.clone(),
         });
         shown.collect::<Vec<_>>().join(", ")

@@ -141,6 +141,10 @@ fn what_cannot_be_read_is_named_and_left_out_unless_it_is_all() {
     assert!(said(&some).contains("shop-20260101T000000Z-1-0.pb.gz"), "{}", said(&some));
     assert!(said(&some).contains("shop: 1 profile,"), "{}", said(&some));
 
+    std::fs::write(dir.join("a\u{1b}[2J\u{202e}.pb.gz"), "noise").unwrap();
+    let named = report(&dir, &[]);
+    assert!(said(&named).contains("a\\u{1b}[2J\\u{202e}.pb.gz"), "{}", said(&named));
+
     let only = scratch.path("only");
     std::fs::create_dir(&only).unwrap();
     std::fs::rename(&damaged, only.join("shop-20260101T000000Z-1-0.pb.gz")).unwrap();
