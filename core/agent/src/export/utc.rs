@@ -68,7 +68,7 @@ pub(super) fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(january_or_february), month, day)
 }
 
-/// The inverse of [`date`](date), for years from 1970.
+/// The inverse of [`date`], for years from 1970.
 pub(super) fn days(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let (era, of_era) = (year / 400, year % 400);
