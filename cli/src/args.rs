@@ -258,7 +258,7 @@ pub(crate) struct Diff {
     #[arg(long, value_name = "AGO", value_parser = selection::ago)]
     pub(crate) before_since: Option<Duration>,
 
-    /// As --until, of BEFORE
+    /// As --until, of BEFORE [default: where --since begins, if BEFORE is AFTER]
     #[arg(long, value_name = "AGO", value_parser = selection::ago)]
     pub(crate) before_until: Option<Duration>,
 

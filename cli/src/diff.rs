@@ -28,7 +28,10 @@ pub(crate) fn run(options: &args::Diff) -> Result<u8, Error> {
     let asked = Options { kind: options.kind.clone(), by_label: options.by.clone() };
     let diff = Diff::new(&before, &after, &asked);
     let diff = diff.map_err(|error| Error::usage(error.to_string()))?;
-    let violations: Vec<_> = options.fail_if.iter().flat_map(|gate| gate.check(&diff)).collect();
+    let violations = options.fail_if.iter().map(|gate| gate.check(&diff));
+    let violations: Vec<Vec<_>> =
+        violations.collect::<Result<_, _>>().map_err(|error| Error::new(error.to_string()))?;
+    let violations = violations.concat();
     let text = match (options.json, options.md) {
         (true, _) => diff.to_json(&violations) + "\n",
         (_, true) => diff.to_markdown(options.top, options.all, &violations),
@@ -53,7 +56,11 @@ fn sides(options: &args::Diff) -> (Inputs, Inputs) {
     let kind = options.kind.as_deref();
     let mut earlier = options.selection.clone();
     earlier.since = options.before_since.or(earlier.since);
-    earlier.until = options.before_until.or(earlier.until);
+    earlier.until = options.before_until.or(match (&options.after, options.before_since) {
+        // Nothing is on both sides.
+        (None, Some(_)) => options.selection.since,
+        _ => earlier.until,
+    });
     if !options.before_labels.is_empty() {
         earlier.labels.clone_from(&options.before_labels);
     }

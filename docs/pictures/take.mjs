@@ -6,11 +6,11 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Browser, findChromium } from "../../viewer/test/chromium.mjs";
 
-/** Name of the picture, page, what the address chooses, and the colour scheme. */
+/** Name of the picture, page, what the address chooses, the function to zoom to, and the colour scheme. */
 const PICTURES = [
-  ["page-light", "page.html", "", "light"],
-  ["page-grouped-dark", "page.html", "#by=route", "dark"],
-  ["compare-light", "diff.html", "", "light"],
+  ["page-light", "page.html", "", "axum::routing::route::RouteFuture", "light"],
+  ["page-grouped-dark", "page.html", "#by=route", "rust_service::routes", "dark"],
+  ["compare-light", "diff.html", "", "rust_service::routes", "light"],
 ];
 
 const [folder] = process.argv.slice(2);
@@ -20,9 +20,13 @@ if (folder === undefined || path === null) {
   process.exit(2);
 }
 const browser = new Browser(path);
-for (const [name, page, hash, scheme] of PICTURES) {
+for (const [name, page, hash, zoom, scheme] of PICTURES) {
   const address = pathToFileURL(resolve(folder, page)).href + hash;
   const tab = await browser.open(address, { "prefers-color-scheme": scheme });
+  await tab.press("/");
+  await tab.type(zoom);
+  await tab.press("Enter");
+  await tab.press("Escape");
   writeFileSync(new URL(`${name}.png`, import.meta.url), await tab.screenshot());
   await tab.close();
   console.log(`docs/pictures/${name}.png`);

@@ -30,15 +30,16 @@ export function upperQuantile(q) {
 }
 
 /**
- * How many samples a set holds: what is counted as samples, else what the period tells, else the
- * compared type itself when it counts. Null when unknown. `sums` has the set's sum of each type.
+ * How many samples a set holds: what is counted as samples, else what the period tells. Null when
+ * unknown. `sums` has the set's sum of each type.
  */
 export function countSamples({ types, period }, type, sums) {
   const counted = types.findIndex((t) => t.type === "samples" && t.unit === "count");
   if (counted >= 0) return sums[counted];
   const compared = types[type];
-  if (period?.value > 0 && period.type === compared.type && period.unit === compared.unit) return sums[type] / period.value;
-  return compared.unit === "count" ? sums[type] : null;
+  const told = period?.value > 0 && period.type === compared.type && period.unit === compared.unit;
+  // Counts of objects and of waits are scaled up from what was sampled.
+  return told ? sums[type] / period.value : null;
 }
 
 /**
@@ -85,7 +86,8 @@ function differPerSecond(base, before, shown, after) {
  * which the shown side has no more, the certain ones first.
  */
 export function compareRows(sections, comparison) {
-  const tests = sections.reduce((sum, { rows }) => sum + rows.length, 0);
+  // Each function's self and its total.
+  const tests = 2 * sections.reduce((sum, { rows }) => sum + rows.length, 0);
   const changed = new Set();
   const all = new Map();
   for (const section of sections) {

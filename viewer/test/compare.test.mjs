@@ -57,12 +57,12 @@ test("changes_under_half_a_point_are_never_named_and_unknown_counts_name_nothing
   assert.equal(makeTest({ measure: "share", base: side(0), shown: side(10) }, 1)(0, 10).changed, false);
 });
 
-test("samples_are_counted_by_their_type_the_period_or_a_count", () => {
+test("samples_are_counted_by_their_type_or_the_period_and_scaled_counts_are_none", () => {
   const types = [{ type: "cpu", unit: "nanoseconds" }, { type: "samples", unit: "count" }];
   const period = { type: "cpu", unit: "nanoseconds", value: 1e7 };
   assert.equal(countSamples({ types, period }, 0, [5e9, 480]), 480);
   assert.equal(countSamples({ types: types.slice(0, 1), period }, 0, [5e9]), 500);
-  assert.equal(countSamples({ types: [{ type: "lock_count", unit: "count" }], period }, 0, [77]), 77);
+  assert.equal(countSamples({ types: [{ type: "lock_count", unit: "count" }], period }, 0, [77]), null);
   assert.equal(countSamples({ types: types.slice(0, 1), period: null }, 0, [5e9]), null);
 });
 

@@ -2,12 +2,14 @@
 
 mod directory;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
 use sondage::Config;
 use sondage::export::{FileKind, FileName, Source};
 use sondage::profile::Profile;
+use sondage::profile::limits::MAX_SAMPLE_TYPES;
 
 use crate::args::{Period, Place, Selection};
 use crate::error::{Error, shown};
@@ -44,17 +46,27 @@ impl Inputs {
 
     /// The longest that asking running processes takes; zero without any.
     pub(crate) fn fetching(&self) -> Duration {
-        let urls = self.places.iter().filter(|place| matches!(place, Place::Url(_))).count();
-        // A URL that says nothing of its time may stand for half a minute.
-        (Duration::from_secs(self.selection.seconds.max(30)) + Duration::from_secs(15))
-            * urls as u32
+        let patience = |place: &Place| match place {
+            Place::Url(url) => Some(source(url, self.selection.seconds).ok()?.patience()),
+            Place::Path(_) => None,
+        };
+        self.places.iter().filter_map(patience).sum()
     }
 
     /// Reads one profile after the other, those of a directory in order of time, and keeps none.
     /// What cannot be read in a directory is named and left out.
     pub(crate) fn each(&self, mut take: impl FnMut(Input)) -> Result<(), Error> {
         let (mut taken, mut refused) = (0, None);
+        let mut kinds = HashSet::new();
         let mut take = |input: Input| {
+            let types = input.profile.sample_types();
+            let further = types.iter().filter(|kind| !kinds.contains(*kind)).count();
+            // Each file is bounded; the sum of many that have nothing in common would not be.
+            if kinds.len() + further > MAX_SAMPLE_TYPES {
+                let service = input.service.escape_debug();
+                return output::say(&format!("left out: {service}: yet other quantities"));
+            }
+            kinds.extend(types.iter().cloned());
             taken += 1;
             take(input);
         };
@@ -65,7 +77,12 @@ impl Inputs {
                 }
                 Place::Path(path) => {
                     let profile = format::read(path)?;
-                    self.admit(profile, path).map(&mut take);
+                    if self.is_then(&profile, path)? {
+                        self.admit(profile, path).map(&mut take);
+                    }
+                }
+                Place::Url(url) if !self.selection.period().is_all() => {
+                    return Err(Error::usage(format!("{url}: a running process has no past")));
                 }
                 Place::Url(url) => {
                     let profile = self.fetch(url)?;
@@ -128,6 +145,16 @@ impl Inputs {
         told.kind == kind
             && service.is_none_or(|service| told.is_of(service))
             && period.contains(told.start_unix_seconds)
+    }
+
+    /// Whether the profile of a file began in the period that is asked for.
+    fn is_then(&self, profile: &Profile, path: &Path) -> Result<bool, Error> {
+        let period = self.selection.period();
+        match profile.meta.start_unix_nanos {
+            _ if period.is_all() => Ok(true),
+            Some(nanos) => Ok(period.contains(nanos / 1_000_000_000)),
+            None => Err(Error::usage(format!("{}: the file tells no time", path.display()))),
+        }
     }
 
     /// What of a profile is asked for.

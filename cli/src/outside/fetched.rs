@@ -32,11 +32,21 @@ pub(super) fn run(options: &args::Top, url: &str) -> Result<u8, Error> {
     let end = options.duration.map(|duration| Instant::now() + duration);
     let screen = Screen::new(options);
     loop {
+        let begun = Instant::now();
         let Some(profile) = fetch(&source, &interrupt)? else { return Ok(0) };
         let service = profile.title().escape_debug().to_string();
         screen.draw(&format!("{service} at {source}"), &profile)?;
         if options.once || end.is_some_and(|end| Instant::now() >= end) {
             return Ok(0);
+        }
+        // A URL with a path of its own may answer at once.
+        while let left = each.saturating_sub(begun.elapsed())
+            && !left.is_zero()
+        {
+            if interrupt.has_come() {
+                return Ok(0);
+            }
+            interrupt.wait(left.min(LOOK_EVERY))?;
         }
     }
 }

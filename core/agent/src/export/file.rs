@@ -146,7 +146,7 @@ impl FileSink {
             self.files()?.into_iter().partition(|file| file.is_half_written());
         for file in half_written {
             if file.modified.elapsed().is_ok_and(|age| age > STALE) {
-                remove(&file.path)?;
+                remove(&file.path);
             }
         }
         files.sort_by(|a, b| (a.start, a.modified, &a.path).cmp(&(b.start, b.modified, &b.path)));
@@ -159,8 +159,10 @@ impl FileSink {
             if fits && file.start >= oldest {
                 break;
             }
-            remove(&file.path)?;
-            (count, bytes) = (count - 1, bytes - file.bytes);
+            // One that stays, another user's in a shared directory, is made up for by the next.
+            if remove(&file.path) {
+                (count, bytes) = (count - 1, bytes - file.bytes);
+            }
         }
         Ok(())
     }
@@ -262,12 +264,9 @@ fn publish(half: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a file that another process may have removed by now.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+/// Removes a file that another process may have removed by now, and tells whether it is gone.
+fn remove(path: &Path) -> bool {
+    !fs::remove_file(path).is_err_and(|error| error.kind() != ErrorKind::NotFound)
 }
 
 /// The file is not synced: that would stall the disk of the host for a profile.

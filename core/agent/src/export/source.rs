@@ -15,6 +15,9 @@ const PATH: &str = "/debug/pprof/profile";
 /// Seconds of a profile where a URL with a path says nothing: Go's are that long.
 const UNSAID_SECONDS: u64 = 30;
 
+/// The longest profile that is waited for.
+const MAX_SECONDS: u64 = 3600;
+
 /// What a server may take to connect and to answer, besides the profile's time.
 const SLACK: Duration = Duration::from_secs(15);
 
@@ -64,6 +67,9 @@ impl Source {
             true => (format!("?{query}"), said.unwrap_or(UNSAID_SECONDS)),
             false => (format!("{PATH}?seconds={seconds}"), seconds),
         };
+        if seconds > MAX_SECONDS {
+            return Err(refused("a profile of more than an hour"));
+        }
         let client = Client::new(&endpoint, http, Credentials::Standard)?;
         Ok(Self { client, shown, query, seconds })
     }
@@ -118,7 +124,9 @@ mod tests {
             let source = Source::new(url, 7, &Http::default()).unwrap();
             assert_eq!((source.query.as_str(), source.seconds), (query, seconds), "{url}");
         }
-        for url in ["ftp://h", "http://", "http://u:canary@h", "http://h/?a b", "http://h:0"] {
+        let long = "http://h/x?seconds=18446744073709551615";
+        for url in ["ftp://h", "http://", "http://u:canary@h", "http://h/?a b", "http://h:0", long]
+        {
             let error = Source::new(url, 7, &Http::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
             assert!(!error.to_string().contains("canary"), "{error}");

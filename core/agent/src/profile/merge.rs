@@ -1,7 +1,6 @@
 //! Adding one profile to another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
 
 use super::Function;
 use super::FunctionId;
@@ -11,10 +10,10 @@ use super::Location;
 use super::LocationId;
 use super::Mapping;
 use super::MappingId;
-use super::Meta;
 use super::Profile;
 use super::StackId;
 use super::StringId;
+use super::covered::Covered;
 
 impl Profile {
     /// Adds everything in `other`.
@@ -32,7 +31,7 @@ impl Profile {
     pub fn merge(&mut self, other: &Profile) {
         let columns = self.match_columns(other);
         let moved = self.merge_labels(other);
-        self.merge_meta(&other.meta);
+        self.merge_meta(other);
         for loss in other.losses() {
             self.add_loss(loss.cause, loss.value);
         }
@@ -98,9 +97,9 @@ impl Profile {
         }
     }
 
-    pub(super) fn merge_meta(&mut self, other: &Meta) {
-        let meta = &mut self.meta;
-        meta.duration = covered(meta, other);
+    pub(super) fn merge_meta(&mut self, other: &Profile) {
+        self.merge_time(other);
+        let (meta, other) = (&mut self.meta, &other.meta);
         meta.start_unix_nanos = match (meta.start_unix_nanos, other.start_unix_nanos) {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
             (ours, theirs) => ours.or(theirs),
@@ -110,6 +109,28 @@ impl Profile {
         }
         unite(&mut meta.sources, &other.sources);
         unite(&mut meta.comments, &other.comments);
+    }
+}
+
+impl Profile {
+    fn merge_time(&mut self, other: &Profile) {
+        let sum = self.meta.duration.saturating_add(other.meta.duration);
+        let (ours, theirs) = (self.covered(), other.covered());
+        let both = ours.zip(theirs).map(|(mut ours, theirs)| {
+            ours.add(&theirs);
+            ours
+        });
+        self.meta.duration = both.as_ref().map_or(sum, Covered::duration);
+        self.covered = both.unwrap_or_default();
+    }
+
+    /// The time that it covers; `None` without a start.
+    fn covered(&self) -> Option<Covered> {
+        let start = self.meta.start_unix_nanos?;
+        let known = &self.covered;
+        let is_valid = known.start() == Some(start) && known.duration() == self.meta.duration;
+        // Whoever wrote into `meta` has the last word.
+        Some(if is_valid { known.clone() } else { Covered::new(start, self.meta.duration) })
     }
 }
 
@@ -125,18 +146,6 @@ fn difference(of: &BTreeMap<&str, &str>, to: &BTreeMap<&str, &str>) -> Vec<(Stri
 fn unite(into: &mut Vec<String>, from: &[String]) {
     let known: HashSet<String> = into.iter().cloned().collect();
     into.extend(from.iter().filter(|item| !known.contains(*item)).cloned());
-}
-
-/// The time covered by either of two profiles.
-fn covered(ours: &Meta, theirs: &Meta) -> Duration {
-    let sum = ours.duration.saturating_add(theirs.duration);
-    let (Some(a), Some(b)) = (ours.start_unix_nanos, theirs.start_unix_nanos) else {
-        return sum;
-    };
-    let (a, b) = (Duration::from_nanos(a), Duration::from_nanos(b));
-    let (a_end, b_end) = (a.saturating_add(ours.duration), b.saturating_add(theirs.duration));
-    let overlap = a_end.min(b_end).saturating_sub(a.max(b));
-    sum.saturating_sub(overlap)
 }
 
 /// Ids of one profile as ids of another.

@@ -11,6 +11,7 @@
 //!
 //! Reading is bounded: what exceeds a constant of [`limits`] is refused with an error.
 
+mod covered;
 pub mod diff;
 mod extra_strings;
 pub mod folded;

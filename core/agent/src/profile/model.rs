@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::covered::Covered;
 use super::id::FunctionId;
 use super::id::LabelSetId;
 use super::id::LocationId;
@@ -127,6 +128,8 @@ pub struct Profile {
     samples: Vec<Sample>,
     sample_ids: HashMap<(StackId, LabelSetId), usize>,
     losses: HashMap<LossCause, u64>,
+    /// What [`Meta`] says of the time, with its gaps; of a sum.
+    pub(super) covered: Covered,
 }
 
 impl Profile {
@@ -144,6 +147,7 @@ impl Profile {
             samples: Vec::new(),
             sample_ids: HashMap::new(),
             losses: HashMap::new(),
+            covered: Covered::default(),
         };
         profile.string("");
         profile.mapping(Mapping::default());

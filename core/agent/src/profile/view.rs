@@ -144,7 +144,7 @@ impl<'a> Side<'a> {
         profiles.sort_by_key(|profile| profile.meta.start_unix_nanos);
         let mut sum = Profile::new(Vec::new());
         for profile in &profiles {
-            sum.merge_meta(&profile.meta);
+            sum.merge_meta(profile);
             for loss in profile.losses() {
                 sum.add_loss(loss.cause, loss.value);
             }

@@ -80,23 +80,36 @@ impl FromStr for Gate {
 
 impl Gate {
     /// Every reason for which the condition holds; none if it does not.
-    pub fn check(&self, diff: &Diff) -> Vec<Violation> {
-        match &self.subject {
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if the profiles do not tell what it
+    /// takes to judge: how many samples they have, or for `rate` the time that they cover.
+    pub fn check(&self, diff: &Diff) -> Result<Vec<Violation>, Error> {
+        let unknown =
+            |what| Err(Error::invalid(format!("{}: the profiles do not tell {what}", self.text)));
+        if diff.samples.is_none() {
+            return unknown("how many samples they have");
+        }
+        Ok(match &self.subject {
             Subject::Total => self.whole(diff, "total", (1.0, 1.0)),
             Subject::Rate => {
                 let seconds = (diff.durations.0.as_secs_f64(), diff.durations.1.as_secs_f64());
+                if seconds.0 == 0.0 || seconds.1 == 0.0 {
+                    return unknown("the time that they cover");
+                }
                 self.whole(diff, "rate", seconds)
             }
             Subject::Own(_) | Subject::OnStack(_) => self.functions(diff),
-        }
+        })
     }
 
-    /// Growth of the whole, each side divided by `by`.
-    fn whole(&self, diff: &Diff, name: &str, by: (f64, f64)) -> Vec<Violation> {
-        let (before, after) = (diff.total.before as f64 / by.0, diff.total.after as f64 / by.1);
-        let growth = after / before - 1.0;
-        // Nothing before, or no time covered: there is no growth to speak of.
-        let holds = growth.is_finite() && growth > self.limit && diff.total_is_significant;
+    /// Growth of the whole, each side divided by what it covers: seconds, or 1.
+    fn whole(&self, diff: &Diff, name: &str, covered: (f64, f64)) -> Vec<Violation> {
+        let (before, after) = (diff.total.before as f64, diff.total.after as f64);
+        let growth = (after / covered.1) / (before / covered.0) - 1.0;
+        let is_significant = diff.whole_is_significant(covered);
+        // From nothing there is no growth to speak of.
+        let holds = growth.is_finite() && growth > self.limit && is_significant;
         if holds { vec![self.violation(name.to_owned(), growth)] } else { Vec::new() }
     }
 

@@ -66,7 +66,7 @@ impl Diff {
             unit: &self.column.unit,
             before: self.total.before,
             after: self.total.after,
-            significant: self.total_is_significant,
+            significant: self.whole_is_significant((1.0, 1.0)),
             samples: self.samples.map(|samples| (samples.before, samples.after)),
             seconds: (self.durations.0.as_secs_f64(), self.durations.1.as_secs_f64()),
             functions: self.functions.iter().map(function).collect(),

@@ -4,12 +4,12 @@ use super::Diff;
 use super::FunctionChange;
 use super::Pair;
 use super::Violation;
-use super::terminal::{cells, rows};
+use super::terminal::{cells, rows, shares};
 use crate::profile::report::markdown::{code, paragraph};
-use crate::profile::report::terminal::NO_LABEL;
+use crate::profile::report::terminal::{MAX_VALUES, NO_LABEL};
 
 impl Diff {
-    /// The difference as GitHub-flavoured Markdown, with the same content as
+    /// The difference as GitHub-flavoured Markdown, with the same functions as
     /// [`to_text`](Self::to_text). Names are code, never markup.
     pub fn to_markdown(&self, top: usize, all: bool, violations: &[Violation]) -> String {
         let mut out = String::new();
@@ -20,6 +20,14 @@ impl Diff {
             paragraph(&mut out, &code(&line));
         }
         table(&mut out, &self.functions, self.total, (top, all));
+        if !self.by_label.is_empty() {
+            out += "| share | before | after | value |\n|--:|--:|--:|:--|\n";
+        }
+        for part in self.by_label.iter().take(MAX_VALUES) {
+            let value = part.value.as_deref().map_or(NO_LABEL.to_owned(), code);
+            out += &format!("| {} | {value} |\n", shares(part.total, self.total).join(" | "));
+        }
+        out += if self.by_label.is_empty() { "" } else { "\n" };
         for part in &self.by_label {
             if all || part.functions.iter().any(FunctionChange::is_significant) {
                 let value = part.value.as_deref().map_or(NO_LABEL.to_owned(), code);

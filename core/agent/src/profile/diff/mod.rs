@@ -16,8 +16,8 @@ use std::time::Duration;
 use super::Profile;
 use super::ValueType;
 use super::report;
-use super::report::FunctionWeight;
 use super::report::Report;
+use super::report::{FunctionWeight, LabelPart};
 use crate::Error;
 pub use gate::{Gate, Violation};
 use significance::Evidence;
@@ -105,8 +105,6 @@ pub struct Diff {
     pub column: ValueType,
     /// Weight of everything.
     pub total: Pair,
-    /// Whether that differs by more than chance.
-    pub total_is_significant: bool,
     /// Samples behind it, `None` where the profiles do not tell; then nothing is significant.
     pub samples: Option<Pair>,
     /// Time covered, before and after.
@@ -115,6 +113,7 @@ pub struct Diff {
     pub functions: Vec<FunctionChange>,
     /// The parts by [`Options::by_label`], heaviest first.
     pub by_label: Vec<PartChange>,
+    evidence: Option<Evidence>,
 }
 
 impl Diff {
@@ -135,6 +134,11 @@ impl Diff {
         };
         let counts = (sample_count(before, earlier), sample_count(after, column));
         Ok(compare(&report(before, earlier)?, &report(after, column)?, counts))
+    }
+
+    /// Whether the whole changed by more than chance, each side divided by what it covers.
+    fn whole_is_significant(&self, covered: (f64, f64)) -> bool {
+        self.evidence.is_some_and(|evidence| evidence.wholes_differ(covered))
     }
 
     /// The functions that changed by more than chance.
@@ -162,7 +166,7 @@ fn sample_count(profile: &Profile, column: usize) -> Option<f64> {
         Some((kind, period)) if kind == of_column && *period > 0 => {
             Some(profile.total(column) as f64 / *period as f64)
         }
-        _ if of_column.unit == "count" => Some(profile.total(column) as f64),
+        // Counts of objects and of waits are scaled up from what was sampled.
         _ => None,
     }
 }
@@ -174,23 +178,23 @@ fn compare(before: &Report, after: &Report, counts: (Option<f64>, Option<f64>)) 
         _ => None,
     };
     let joined = join(&before.functions, &after.functions);
-    let test = Test { whole: total, evidence, tests: joined.len() };
+    let test = Test { whole: total, evidence, tests: tests_of(&joined) };
     let functions = test.functions(joined);
     Diff {
         column: after.column.clone(),
         total,
-        total_is_significant: evidence.is_some_and(Evidence::wholes_differ),
         samples: evidence.map(|it| Pair { before: it.before as i64, after: it.after as i64 }),
         durations: (before.duration, after.duration),
         functions,
         by_label: by_label(before, after, total, evidence),
+        evidence,
     }
 }
 
 /// The parts of both sides that have the same value of the label.
-fn by_label(
-    before: &Report,
-    after: &Report,
+fn by_label<'a>(
+    before: &'a Report,
+    after: &'a Report,
     whole: Pair,
     evidence: Option<Evidence>,
 ) -> Vec<PartChange> {
@@ -198,16 +202,19 @@ fn by_label(
         before.by_label.iter().chain(&after.by_label).map(|part| &part.value).collect();
     values.sort();
     values.dedup();
-    let of = |report: &Report, value: &Option<String>| {
-        let part = report.by_label.iter().find(|part| part.value == *value);
-        part.map_or((0, Vec::new()), |part| (part.total, part.functions.clone()))
+    let by_value = |report: &'a Report| -> HashMap<_, &'a LabelPart> {
+        report.by_label.iter().map(|part| (&part.value, part)).collect()
+    };
+    let (earlier, later) = (by_value(before), by_value(after));
+    let of = |part: Option<&&'a LabelPart>| -> (i64, &'a [FunctionWeight]) {
+        part.map_or((0, &[]), |part| (part.total, &part.functions))
     };
     let parts = values.into_iter().map(|value| {
-        let ((first, before), (second, after)) = (of(before, value), of(after, value));
-        (value, Pair { before: first, after: second }, join(&before, &after))
+        let ((before, functions), (after, others)) = (of(earlier.get(value)), of(later.get(value)));
+        (value, Pair { before, after }, join(functions, others))
     });
     let parts: Vec<_> = parts.collect();
-    let tests = parts.iter().map(|(_, _, functions)| functions.len()).sum();
+    let tests = parts.iter().map(|(_, _, functions)| tests_of(functions)).sum();
     let values = Test { whole, evidence, tests: parts.len() };
     let parts = parts.into_iter().map(|(value, total, functions)| {
         let (before, after) = total.shares(whole);
@@ -222,6 +229,11 @@ fn by_label(
     parts
 }
 
+/// How many weights are tested: each function's own and its total.
+fn tests_of(functions: &[Joined]) -> usize {
+    functions.len().saturating_mul(2)
+}
+
 /// A function's own and total weights on both sides.
 type Joined = (String, String, Pair, Pair);
 
@@ -229,11 +241,13 @@ fn join(before: &[FunctionWeight], after: &[FunctionWeight]) -> Vec<Joined> {
     let mut joined: HashMap<(&str, &str), (Pair, Pair)> = HashMap::new();
     for function in before {
         let (own, total) = joined.entry((&function.name, &function.file)).or_default();
-        (own.before, total.before) = (function.self_value, function.total);
+        own.before = own.before.saturating_add(function.self_value);
+        total.before = total.before.saturating_add(function.total);
     }
     for function in after {
         let (own, total) = joined.entry((&function.name, &function.file)).or_default();
-        (own.after, total.after) = (function.self_value, function.total);
+        own.after = own.after.saturating_add(function.self_value);
+        total.after = total.after.saturating_add(function.total);
     }
     let joined = joined.into_iter();
     joined.map(|((name, file), (own, total))| (name.into(), file.into(), own, total)).collect()

@@ -27,7 +27,13 @@ impl Evidence {
     /// to 1, and `tests` is how many are looked at.
     pub(super) fn tells_apart(self, before: f64, after: f64, tests: usize) -> bool {
         let (samples_before, samples_after) = (self.before, self.after);
-        if samples_before <= 0.0 || samples_after <= 0.0 || (after - before).abs() < MIN_CHANGE {
+        let is_share = |share: f64| (0.0..=1.0).contains(&share);
+        // A profile that is a difference itself has shares below 0.
+        let is_known = samples_before > 0.0 && samples_after > 0.0;
+        if !is_known || !is_share(before) || !is_share(after) {
+            return false;
+        }
+        if (after - before).abs() < MIN_CHANGE {
             return false;
         }
         let pooled =
@@ -36,9 +42,12 @@ impl Evidence {
         exceeds(after - before, DISPERSION * variance, tests)
     }
 
-    /// Whether the two counts differ by more than chance, as wholes.
-    pub(super) fn wholes_differ(self) -> bool {
-        exceeds(self.after - self.before, DISPERSION * (self.before + self.after), 1)
+    /// Whether the two counts differ by more than chance, as wholes, each divided by what it covers:
+    /// seconds, or 1.
+    pub(super) fn wholes_differ(self, covered: (f64, f64)) -> bool {
+        let (before, after) = (self.before / covered.0, self.after / covered.1);
+        let variance = DISPERSION * (before / covered.0 + after / covered.1);
+        variance.is_finite() && exceeds(after - before, variance, 1)
     }
 }
 
@@ -99,10 +108,20 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_difference_are_not_judged() {
+        let many = Evidence { before: 1e6, after: 1e6 };
+        assert!(!many.tells_apart(-0.5, 0.5, 1) && !many.tells_apart(0.5, 1.5, 1));
+    }
+
+    #[test]
     fn without_samples_nothing_is_known() {
         assert!(!Evidence { before: 0.0, after: 1e6 }.tells_apart(0.0, 1.0, 1));
         assert!(Evidence { before: 1e6, after: 1e6 }.tells_apart(0.0, 1.0, 1));
-        assert!(!Evidence { before: 500.0, after: 540.0 }.wholes_differ());
-        assert!(Evidence { before: 5_000.0, after: 5_500.0 }.wholes_differ());
+        assert!(!Evidence { before: 500.0, after: 540.0 }.wholes_differ((1.0, 1.0)));
+        assert!(Evidence { before: 5_000.0, after: 5_500.0 }.wholes_differ((1.0, 1.0)));
+        // The same count in half the time, and nearly the same rate over ten times as long.
+        assert!(Evidence { before: 1_000.0, after: 1_000.0 }.wholes_differ((10.0, 5.0)));
+        assert!(!Evidence { before: 1_000.0, after: 10_600.0 }.wholes_differ((10.0, 100.0)));
+        assert!(!Evidence { before: 10.0, after: 1e6 }.wholes_differ((0.0, 10.0)));
     }
 }

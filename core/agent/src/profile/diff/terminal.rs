@@ -4,9 +4,10 @@ use super::Change;
 use super::Diff;
 use super::FunctionChange;
 use super::Pair;
+use super::PartChange;
 use super::Violation;
 use crate::profile::report::quantity::{amount, share};
-use crate::profile::report::terminal::{NO_LABEL, visible};
+use crate::profile::report::terminal::{MAX_VALUES, NO_LABEL, visible};
 
 /// What stands in place of a change that may be chance.
 const CHANCE: &str = "~";
@@ -18,6 +19,7 @@ impl Diff {
     pub fn to_text(&self, top: usize, all: bool, violations: &[Violation]) -> String {
         let mut out = self.headlines().join("\n") + "\n";
         table(&mut out, &self.functions, self.total, (top, all));
+        values(&mut out, &self.by_label, self.total);
         for part in &self.by_label {
             if all || part.functions.iter().any(FunctionChange::is_significant) {
                 let value = part.value.as_deref().map_or(NO_LABEL.to_owned(), visible);
@@ -91,6 +93,18 @@ fn table(out: &mut String, functions: &[FunctionChange], whole: Pair, (top, all)
     }
 }
 
+/// What each value of the label is of the whole, heaviest first.
+fn values(out: &mut String, parts: &[PartChange], whole: Pair) {
+    if !parts.is_empty() {
+        *out += "\n  share  before   after  value\n";
+    }
+    for part in parts.iter().take(MAX_VALUES) {
+        let [change, before, after] = shares(part.total, whole);
+        let value = part.value.as_deref().map_or(NO_LABEL.to_owned(), visible);
+        *out += &format!("{change:>7} {before:>7} {after:>7}  {value}\n");
+    }
+}
+
 /// The functions to show.
 pub(super) fn rows(
     functions: &[FunctionChange],
@@ -101,10 +115,13 @@ pub(super) fn rows(
 
 /// Change, before and after of a function's own share and of its total share.
 pub(super) fn cells(function: &FunctionChange, whole: Pair) -> [[String; 3]; 2] {
-    [function.self_value, function.total].map(|change| {
-        let Pair { before, after } = change.weight;
-        [points(change), share(before, whole.before), share(after, whole.after)]
-    })
+    [function.self_value, function.total].map(|change| shares(change, whole))
+}
+
+/// Change, before and after as shares of the whole.
+pub(super) fn shares(change: Change, whole: Pair) -> [String; 3] {
+    let Pair { before, after } = change.weight;
+    [points(change), share(before, whole.before), share(after, whole.after)]
 }
 
 fn points(change: Change) -> String {

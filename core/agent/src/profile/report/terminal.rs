@@ -11,7 +11,7 @@ use super::quantity::share;
 /// Characters of a name that are shown.
 const MAX_NAME: usize = 300;
 /// Values of one label that are shown.
-const MAX_VALUES: usize = 20;
+pub(in crate::profile) const MAX_VALUES: usize = 20;
 /// What stands for the value of a label that a stack does not have.
 pub(in crate::profile) const NO_LABEL: &str = "(without it)";
 
