@@ -67,8 +67,15 @@ export function describeSources(profile) {
   const names = profile.sources.map((source) => (Object.hasOwn(SOURCES, source) ? SOURCES[source] : source));
   const { period } = profile;
   const each = period?.value > 0 ? `, one sample per ${period.unit === "nanoseconds" ? formatDuration(period.value) : formatValue(period.value, period.unit)} of ${typeName(period.type)}` : "";
-  const overhead = profile.labels.find(([key]) => /(^|[._])overhead$/.test(key));
-  return `Sampled by ${names.join(" and ")}${each}.${overhead ? ` Profiling itself took ${overhead[1]}.` : ""}`;
+  return `Sampled by ${names.join(" and ")}${each}.${describeCost(profile)}`;
+}
+
+/** " Profiling itself took 12.3 ms (0.1 %)." where the profile knows it. */
+function describeCost(profile) {
+  if (profile.costNs === null) return "";
+  const whole = measured(profile);
+  const share = whole !== null && profile.period.unit === "nanoseconds" ? ` (${formatShare(profile.costNs, whole.total)})` : "";
+  return ` Profiling itself took ${formatValue(profile.costNs, "nanoseconds")} of CPU time${share}.`;
 }
 
 /** What stands beside the total: type, share of the whole when filtered, period, start. */

@@ -35,6 +35,7 @@ function fromRaw(raw) {
     sources: raw.sources.map(String),
     labelSets: raw.labelSets.map((set) => set.map(([k, v]) => [String(k), String(v)])),
     period: raw.period ?? null,
+    costNs: Number(raw.cost_ns) || null,
     functions,
     nodes,
     base: raw.base ? readSide(raw.base) : null,

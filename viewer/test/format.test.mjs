@@ -64,10 +64,9 @@ test("the_banner_says_what_is_missing_in_plain_words", () => {
   assert.equal(plain(describeTotal(profile, 0, { shown: 8e9, whole: 16e9 })), "CPU time (50.0 % of 16.0 s) over 10 s, 0.80 cores · 2025-10-09 08:53:20 UTC");
 });
 
-test("the_banner_tells_what_profiling_cost_where_a_label_knows", () => {
-  const data = realistic();
-  data.labels["sondage.overhead"] = "0.4 %";
-  assert.match(describeSources(read(data)), /of CPU time\. Profiling itself took 0\.4 %\.$/);
+test("the_banner_tells_what_profiling_cost_where_the_profile_knows", () => {
+  const data = { ...realistic(), cost_ns: 17.1e6 };
+  assert.match(plain(describeSources(read(data))), /of CPU time\. Profiling itself took 17\.1 ms of CPU time \(0\.1 %\)\.$/);
 });
 
 test("changes_have_a_sign_and_a_unit", () => {

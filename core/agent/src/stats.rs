@@ -123,6 +123,11 @@ impl Stats {
         self.symbols = earlier.symbols.and(collector.symbol_counters());
     }
 
+    /// CPU time of profiling so far.
+    pub(crate) fn cost(&self) -> Duration {
+        Duration::from_nanos(self.agent_cpu.saturating_add(self.handler_time))
+    }
+
     /// The counters in Prometheus' text format.
     pub fn to_prometheus(&self) -> String {
         let seconds = |nanos: u64| nanos as f64 / 1e9;

@@ -325,16 +325,18 @@ impl Work {
         profile.meta.labels = self.labels();
         self.bursts.mark(&mut profile);
         self.setup.participation.weigh(&mut profile);
-        let profile = Arc::new(profile);
         // First, so that the counters tell what became of it.
         let is_handed = self.hand_out_memory(&profile.meta, cpu.host, collector);
         {
             let stats = &mut self.setup.board.lock().status.stats;
+            let before = stats.cost();
             stats.update(collector, &cpu, &self.earlier);
+            profile.meta.cost = Some(stats.cost().saturating_sub(before));
             stats.unread_cpu += unread;
             stats.memory.sampling |= is_handed;
             stats.exports = self.setup.exporter.stats();
         }
+        let profile = Arc::new(profile);
         self.bursts.add(&profile);
         self.windows.add(&profile);
         self.setup.exporter.submit(&profile);

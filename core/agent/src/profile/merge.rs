@@ -24,10 +24,11 @@ impl Profile {
     ///   periods count once, a gap between them does not count. Where a start is unknown the
     ///   durations add up.
     /// - Process-wide labels that both sides have with the same value stay in
-    ///   [`Meta::labels`]. The others move to the samples of their side, where a
+    ///   [`Meta::labels`](super::Meta::labels). The others move to the samples of their side, where a
     ///   sample's own label of that name wins. A side without samples does not take part: the
     ///   other side's labels stay as they are.
-    /// - Losses add up, sources and comments are united. The period is `self`'s where it has one.
+    /// - Losses and costs add up, sources and comments are united. Where the cost of a part is not known,
+    ///   that of the sum is not. The period is `self`'s where it has one.
     pub fn merge(&mut self, other: &Profile) {
         let columns = self.match_columns(other);
         let moved = self.merge_labels(other);
@@ -98,11 +99,17 @@ impl Profile {
     }
 
     pub(super) fn merge_meta(&mut self, other: &Profile) {
+        let is_first = self.meta.duration.is_zero();
         self.merge_time(other);
         let (meta, other) = (&mut self.meta, &other.meta);
         meta.start_unix_nanos = match (meta.start_unix_nanos, other.start_unix_nanos) {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
             (ours, theirs) => ours.or(theirs),
+        };
+        meta.cost = match (meta.cost, other.cost) {
+            (Some(ours), Some(theirs)) => Some(ours.saturating_add(theirs)),
+            (None, theirs) if is_first => theirs,
+            _ => None,
         };
         if meta.period.is_none() {
             meta.period.clone_from(&other.period);

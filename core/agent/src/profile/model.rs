@@ -51,6 +51,9 @@ pub struct Meta {
     pub sources: Vec<String>,
     /// Free text lines that travel with the profile.
     pub comments: Vec<String>,
+    /// CPU time that profiling itself took meanwhile, in its own threads and, at most, in signal
+    /// handlers; `None` where that is not known.
+    pub cost: Option<Duration>,
 }
 
 /// A file mapped into the process when a sample was taken.

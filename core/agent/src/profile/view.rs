@@ -46,6 +46,8 @@ struct View<'a> {
     /// What the shown side is compared with.
     base: Option<Base<'a>>,
     lost: Vec<(&'static str, u64)>,
+    /// CPU time of profiling itself.
+    cost_ns: Option<u64>,
     period: Option<Period<'a>>,
 }
 
@@ -120,6 +122,7 @@ pub fn encode_all(shown: &[&Profile], base: &[&Profile]) -> String {
             lost: base.lost(),
         }),
         lost: shown.lost(),
+        cost_ns: meta.cost.map(|cost| u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX)),
         period: meta.period.as_ref().map(|(period_type, value)| Period {
             kind: &period_type.kind,
             unit: &period_type.unit,

@@ -46,6 +46,9 @@ fn waiting_time_stands_beside_cpu_time_in_a_wall_profile() {
     // 1.5 s pass in the function, 0.3 s of them on a processor; more where others use that too.
     assert!((200_000_000..450_000_000).contains(&cpu), "cpu {cpu}");
     assert!((passed * 2 / 3..passed * 11 / 10).contains(&wall), "wall {wall} of {passed}");
+    // The agent thread worked, and no more than a processor can.
+    let cost = i64::try_from(profile.meta.cost.unwrap().as_nanos()).unwrap();
+    assert!((1..passed * 2).contains(&cost), "cost {cost} of {passed}");
 }
 
 /// A child of this test process, made by fork, in which `work` runs; returns its exit status.

@@ -1,5 +1,7 @@
 //! Facts that pprof has no field for, as comment lines.
 
+use std::time::Duration;
+
 use crate::profile::LossCause;
 use crate::profile::Profile;
 use crate::profile::limits;
@@ -19,6 +21,9 @@ pub(super) fn lines(profile: &Profile) -> Vec<String> {
     for loss in profile.losses() {
         let (cause, unit) = (loss.cause.name(), escape(profile.loss_unit(), false));
         lines.push(format!("{PREFIX}lost {cause}={} {unit}", loss.value));
+    }
+    if let Some(cost) = meta.cost {
+        lines.push(format!("{PREFIX}cost {} nanoseconds", cost.as_nanos()));
     }
     for comment in &meta.comments {
         lines.push(match comment.starts_with(PREFIX) {
@@ -53,6 +58,10 @@ fn apply_fact(profile: &mut Profile, line: &str) -> Option<()> {
             let (cause, amount) = rest.split_once('=')?;
             let (value, _unit) = amount.split_once(' ')?;
             profile.add_loss(LossCause::from_name(cause)?, value.parse().ok()?);
+        }
+        "cost" => {
+            let (value, _unit) = rest.split_once(' ')?;
+            meta.cost = Some(Duration::from_nanos(value.parse().ok()?));
         }
         "comment" => meta.comments.push(unescape(rest)?),
         _ => return None,

@@ -9,6 +9,7 @@
 //! | `sondage:label service_name=shop` | a process-wide label |
 //! | `sondage:source timer` | an engine that took samples |
 //! | `sondage:lost unsampled=123 nanoseconds` | weight lost to a cause |
+//! | `sondage:cost 123 nanoseconds` | CPU time of profiling itself |
 //! | `sondage:comment TEXT` | a comment of the user that itself begins with `sondage:` |
 //!
 //! In these lines `%`, control characters and, in a label's name, `=` are written as `%` and two

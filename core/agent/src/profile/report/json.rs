@@ -17,6 +17,8 @@ struct Json<'a> {
     total: i64,
     samples: i64,
     lost: BTreeMap<&'a str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_ns: Option<u64>,
     functions: Vec<JsonFunction<'a>>,
     labels: &'a BTreeMap<String, BTreeMap<String, i64>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +59,7 @@ struct JsonEdge<'a> {
 
 impl Report {
     /// The whole report as one JSON object: `type`, `unit`, `total`, `samples`, `lost` (amount by
-    /// cause), `functions` (`name`, `file`, `self`, `total`; heaviest self first) and `labels`
+    /// cause), `cost_ns` (CPU time of profiling itself, if it is known), `functions` (`name`, `file`, `self`, `total`; heaviest self first) and `labels`
     /// (weight by value, by label). `by` (`value`, `total`, `functions`) and `peek` (a function
     /// with `callers` and `callees`) are there only if they were asked for and found something.
     pub fn to_json(&self) -> String {
@@ -67,6 +69,7 @@ impl Report {
             total: self.total,
             samples: self.samples,
             lost: self.lost.iter().copied().collect(),
+            cost_ns: self.cost.and_then(|cost| u64::try_from(cost.as_nanos()).ok()),
             functions: functions(&self.functions),
             labels: &self.labels,
             by: self.by_label.iter().map(part).collect(),

@@ -91,6 +91,8 @@ pub struct Report {
     pub lost: Vec<(&'static str, u64)>,
     /// Unit of the losses, that of the profile's period.
     pub lost_unit: String,
+    /// CPU time of profiling itself, if the profile tells it.
+    pub cost: Option<Duration>,
     /// Every function, heaviest self first.
     pub functions: Vec<FunctionWeight>,
     /// Weight of each value of each label. Process-wide labels count for every sample that does
@@ -128,6 +130,7 @@ impl Report {
             sources: profile.meta.sources.clone(),
             lost: profile.losses().iter().map(|loss| (loss.cause.name(), loss.value)).collect(),
             lost_unit: profile.loss_unit().to_owned(),
+            cost: profile.meta.cost,
             functions: tally.functions(profile, &table),
             labels: label_weights(profile, &by_set),
             by_label: label_parts(profile, &table, parts),

@@ -1,6 +1,7 @@
 //! The report for a terminal, and what both texts share.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::FunctionWeight;
 use super::Peek;
@@ -72,7 +73,20 @@ impl Report {
             let lost = self.lost.iter().map(|(cause, value)| self.loss(cause, *value));
             lines.push(format!("lost: {}", lost.collect::<Vec<_>>().join(", ")));
         }
+        if let Some(cost) = self.cost {
+            lines.push(format!("profiling itself: {}", self.cost(cost)));
+        }
         lines
+    }
+
+    /// What profiling took, with its share where CPU time is reported.
+    fn cost(&self, cost: Duration) -> String {
+        let nanos = i64::try_from(cost.as_nanos()).unwrap_or(i64::MAX);
+        let mut text = amount(nanos, "nanoseconds");
+        if self.column.kind == "cpu" && self.column.unit == "nanoseconds" && self.total > 0 {
+            let _ = write!(text, " ({})", share(nanos, self.total));
+        }
+        text
     }
 
     /// A loss, with its share where it is in the unit of the column.

@@ -66,14 +66,16 @@ fn metas() -> impl Strategy<Value = Meta> {
     let period = option::of((text(), text(), 0..1u64 << 62));
     let texts = (vec(text(), 0..3), vec(text(), 0..4));
     let start = option::of(1..1u64 << 62);
-    (start, 0..1u64 << 62, period, labels, texts).prop_map(
-        |(start, duration, period, labels, t)| Meta {
+    let cost = option::of((0..1u64 << 62).prop_map(Duration::from_nanos));
+    (start, 0..1u64 << 62, period, labels, texts, cost).prop_map(
+        |(start, duration, period, labels, t, cost)| Meta {
             start_unix_nanos: start,
             duration: Duration::from_nanos(duration),
             period: period.map(|(kind, unit, value)| (ValueType::new(&kind, &unit), value)),
             labels,
             sources: t.0,
             comments: t.1,
+            cost,
         },
     )
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use sondage::profile::LossCause;
+use sondage::profile::Meta;
 use sondage::profile::Profile;
 use sondage::profile::ValueType;
 use sondage::profile::report::Options;
@@ -40,7 +41,24 @@ fn a_profile_added_to_itself_has_the_same_samples_twice_as_heavy() {
     assert_eq!(sum.strings().len(), one.strings().len());
     assert_eq!([0, 1].map(|column| sum.total(column)), [12, 120_000_000]);
     assert_eq!(sum.losses()[0].value, 20_000_000);
-    assert_eq!(sum.meta, one.meta);
+    // Two processes that cost as much each, over the same time.
+    assert_eq!(sum.meta.cost, one.meta.cost.map(|cost| cost * 2));
+    assert_eq!(sum.meta, Meta { cost: sum.meta.cost, ..one.meta });
+}
+
+#[test]
+fn the_cost_of_a_sum_is_known_if_that_of_each_part_is() {
+    let (mut sum, mut other) = (shop(), shop());
+    sum.merge(&empty());
+    assert_eq!(sum.meta.cost, shop().meta.cost.map(|cost| cost * 2));
+    other.meta.cost = None;
+    sum.merge(&other);
+    assert_eq!(sum.meta.cost, None);
+    sum.merge(&shop());
+    assert_eq!(sum.meta.cost, None);
+    let mut new = Profile::new(Vec::new());
+    new.merge(&shop());
+    assert_eq!(new.meta.cost, shop().meta.cost);
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn the_json_has_exactly_the_documented_keys() {
         "unit": "nanoseconds",
         "total": 60 * MS,
         "samples": 6,
+        "cost_ns": 600_000,
         "lost": {"unsampled": 10 * MS},
         "functions": [
             function("shop::walk", "src/shop.rs", 20, 20),
@@ -109,6 +110,7 @@ fn the_terminal_shows_shares_amounts_losses_and_labels() {
 cpu: 60.0 ms in 6 samples over 10.0 s (timer)
 pid=42 service_name=shop
 lost: unsampled 10.0 ms (16.7%)
+profiling itself: 600.0 µs (1.0%)
 
   self%       self   total%      total  function
   33.3%    20.0 ms    33.3%    20.0 ms  shop::walk

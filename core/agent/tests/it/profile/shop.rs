@@ -46,6 +46,7 @@ pub fn empty() -> Profile {
     p.meta.period = Some((cpu, PERIOD as u64));
     p.meta.labels = vec![("service_name".into(), "shop".into()), ("pid".into(), "42".into())];
     p.meta.sources = vec!["timer".into()];
+    p.meta.cost = Some(Duration::from_micros(600));
     p.meta.comments = vec!["built by make demo".into()];
     p
 }

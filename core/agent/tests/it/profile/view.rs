@@ -32,6 +32,7 @@ fn the_format_is_the_one_the_page_was_written_for() {
             [8, 1, 1, 10_000_000], [9, 2, 1, 10_000_000]],
         "parts": [[1_700_000_000_000u64, 10_000_000_000u64, 5]],
         "base": null,
+        "cost_ns": 600_000,
         "lost": [["unsampled", 10_000_000]],
         "period": {"type": "cpu", "unit": "nanoseconds", "value": 10_000_000},
     });
