@@ -448,17 +448,7 @@ fn label_set(profile: &mut Profile, key: &StackKey, threads: &Threads) -> (Label
 
 /// Adds what has no stack, under a frame that says why.
 fn add_placeholder(profile: &mut Profile, cause: LossCause, amounts: Amounts) {
-    let name = match cause {
-        LossCause::Unsampled => "[unsampled]",
-        LossCause::Missed => "[missed]",
-        LossCause::Dropped => "[dropped]",
-        LossCause::StackOverflow => "[overflow]",
-        LossCause::LabelOverflow
-        | LossCause::Truncated
-        | LossCause::PythonLost
-        | LossCause::JavaScriptLost
-        | LossCause::JavaLost => return,
-    };
+    let Some(name) = cause.placeholder() else { return };
     let values = amounts.values();
     if values.iter().any(|value| *value > 0) {
         profile.add_loss(cause, amounts.weight());

@@ -58,6 +58,21 @@ impl LossCause {
         }
     }
 
+    /// The frame that stands for a stack, where there is none.
+    pub fn placeholder(self) -> Option<&'static str> {
+        match self {
+            Self::Unsampled => Some("[unsampled]"),
+            Self::Missed => Some("[missed]"),
+            Self::Dropped => Some("[dropped]"),
+            Self::StackOverflow => Some("[overflow]"),
+            Self::LabelOverflow
+            | Self::Truncated
+            | Self::PythonLost
+            | Self::JavaScriptLost
+            | Self::JavaLost => None,
+        }
+    }
+
     /// The cause with this [`name`](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cause| cause.name() == name)

@@ -150,6 +150,16 @@ fn a_condition_holds_for_growth_that_is_more_than_chance() {
 }
 
 #[test]
+fn what_has_no_stack_is_no_function_that_became_slower() {
+    let with =
+        |samples| profile(&[("main parse", "/cart", 5_000), ("[unsampled]", "/cart", samples)]);
+    let diff = Diff::new(&with(100), &with(2_000), &Options::default()).unwrap();
+    assert!(find(&diff, "[unsampled]").self_value.is_significant);
+    let check = |text: &str| text.parse::<Gate>().unwrap().check(&diff).unwrap().len();
+    assert_eq!((check("self>1%"), check("self(unsampled)>1%")), (0, 1));
+}
+
+#[test]
 fn a_rate_is_judged_by_the_time_that_each_side_covers() {
     let covering = |mut profile: Profile, seconds| {
         profile.meta.duration = Duration::from_secs(seconds);
