@@ -126,11 +126,12 @@ test('lines have the time that they take in code of each compiler', async (t) =>
 });
 
 test('native code, regular expressions and functions of V8 have their callers', async () => {
-  const { createHash } = await import('node:crypto');
-  const data = Buffer.alloc(1 << 20, 'sondage');
+  // Compiled from C: of hashes the processor's own variant is taken, some of which no table describes.
+  const { deflateSync } = await import('node:zlib');
+  const data = Buffer.from(Array.from({ length: 1 << 17 }, (_, n) => (n * 7919) % 251));
   const text = `${'a'.repeat(200)}b`;
-  function hashes() {
-    return createHash('sha256').update(data).digest('hex');
+  function packs() {
+    return deflateSync(data);
   }
   function matches() {
     for (let n = 0; n < 100; n += 1) /^(a+)*$/.test(text.slice(180));
@@ -139,10 +140,10 @@ test('native code, regular expressions and functions of V8 have their callers', 
     return Array.from({ length: 20_000 }, (_, n) => (n * 7919) % 20_011).sort((a, b) => a - b);
   }
   sondage.start(SETTINGS);
-  for (const work of [hashes, matches, sorts]) burn(work, 500);
+  for (const work of [packs, matches, sorts]) burn(work, 500);
   const samples = read(await sondage.flush());
   for (const [name, leaf] of [
-    ['hashes', /sha256/i], ['matches', /regular expression/], ['sorts', /^sort/],
+    ['packs', /deflate/i], ['matches', /regular expression/], ['sorts', /^sort/],
   ]) {
     const of = samples.filter(({ frames }) => frames.some((frame) => frame.name === name));
     const has = of.filter(({ frames }) => frames.some((frame) => leaf.test(frame.name)));
