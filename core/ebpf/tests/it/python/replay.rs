@@ -149,6 +149,8 @@ impl Random {
 struct Seen {
     stacks: usize,
     frames: usize,
+    /// Frames of the deepest stack.
+    deepest: usize,
     whole: usize,
     restarted: usize,
     changed: usize,
@@ -205,6 +207,7 @@ impl Scene<'_> {
             }
             self.seen.stacks += 1;
             self.seen.frames += stack.frames.len();
+            self.seen.deepest = self.seen.deepest.max(stack.frames.len());
             self.seen.restarted += usize::from(stack.restarted);
             let is_lost =
                 |frame: &RecordedPython| *frame == RecordedPython::Other(PythonFrame::Unreadable);
@@ -293,7 +296,11 @@ fn replay(minor: u8, interpreter: &Path, stops: usize, rounds: usize) -> Seen {
         PythonProcess::new(&program.python.outside, program.python.slot.unwrap()).unwrap();
     let mut seen = Seen::default();
     let mut random = Random(u64::from(minor));
-    for number in 0..stops {
+    for number in 0..10 * stops {
+        // How deep a thread is at a stop is chance, and more so on a busy machine.
+        if number >= stops && seen.deepest as u64 >= LIMIT {
+            break;
+        }
         std::thread::sleep(Duration::from_millis(7 + number as u64 % 5));
         stop(program.pid());
         let memory = Frozen::of(program.pid());
@@ -311,7 +318,8 @@ fn replay(minor: u8, interpreter: &Path, stops: usize, rounds: usize) -> Seen {
 fn both_walks_find_the_same_python_frames_in_stopped_processes() {
     for (minor, interpreter) in interpreters() {
         let seen = replay(*minor, interpreter, 15, 30);
-        assert!(seen.stacks > 100 && seen.frames > 10 * seen.stacks, "{seen:?}");
+        assert!(seen.stacks > 100 && seen.frames > 4 * seen.stacks, "{seen:?}");
+        assert!(seen.deepest as u64 >= LIMIT, "{seen:?}");
         assert!(seen.whole * 100 >= seen.stacks * 99, "{seen:?}");
         assert!(seen.refused * 4 > seen.changed, "{seen:?}");
         // A walk is bounded whatever it reads: 18 starts of at most 258 steps of 12 reads.
