@@ -244,6 +244,7 @@ INLINE long step(struct walk *walk)
 	case CFA_SP_DEREF:
 		if (!read_word(walk->sp + (s64)rule->offset, &cfa))
 			return stop(walk, END_MEMORY);
+		cfa += (s64)rule->ra * 8;
 		break;
 	default:
 		return stop(walk, END_UNSUPPORTED);

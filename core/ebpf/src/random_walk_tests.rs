@@ -68,7 +68,11 @@ fn random_rule(dice: &mut Dice) -> Rule {
     let offset = if usual { 16 + dice.below(8) as i32 * 16 } else { any };
     let any = dice.below(44) as i16 - 40;
     let fp = if usual { -2 * dice.below(4) as i16 } else { any };
-    let ra = if dice.one_in(8) { Rule::INTERRUPTED } else { 0 };
+    let ra = match cfa {
+        Rule::SP_DEREF => dice.below(4) as i8 - 1,
+        _ if dice.one_in(8) => Rule::INTERRUPTED,
+        _ => 0,
+    };
     Rule { cfa, ra, fp, offset }
 }
 

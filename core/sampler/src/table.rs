@@ -14,7 +14,8 @@ pub struct Rule {
     pub cfa: u8,
     /// Where the return address is on processors with a link register: in words from the saved
     /// frame pointer (if `fp` is not 0) or from the CFA. 0 means "still in the register". On
-    /// x86_64 it always lies one word below the CFA, and this is 0 or [`INTERRUPTED`](Self::INTERRUPTED).
+    /// x86_64 it always lies one word below the CFA, and this is 0, [`INTERRUPTED`](Self::INTERRUPTED),
+    /// or what [`SP_DEREF`](Self::SP_DEREF) says.
     pub ra: i8,
     /// Where the caller's frame pointer is saved, in words from the CFA; 0 means unchanged.
     pub fp: i16,
@@ -37,7 +38,8 @@ impl Rule {
     pub const SIGNAL: u8 = 5;
     /// Something the compact form cannot express.
     pub const UNSUPPORTED: u8 = 6;
-    /// CFA = the word at (stack pointer + offset).
+    /// CFA = the word at (stack pointer + offset), on x86_64 plus `ra` words: functions that realign
+    /// their stack, in assembly those that keep the address of their return address.
     pub const SP_DEREF: u8 = 7;
     /// CFA = the word at (frame pointer + offset), and the caller's frame pointer lies where the
     /// frame pointer points: gcc's frames that are both realigned and of variable size.

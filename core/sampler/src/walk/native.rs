@@ -214,7 +214,11 @@ impl<'m, 't> Cursor<'m, 't> {
                 let pushed = if pc & 15 >= 11 { 8 } else { 0 };
                 sp.wrapping_add(8).wrapping_add(pushed)
             }
-            Rule::SP_DEREF => memory.word(sp.wrapping_add(offset)).ok_or(End::Memory)?,
+            Rule::SP_DEREF => {
+                let kept = memory.word(sp.wrapping_add(offset)).ok_or(End::Memory)?;
+                let words = if cfg!(target_arch = "x86_64") { i64::from(rule.ra) } else { 0 };
+                kept.wrapping_add(words.wrapping_mul(8) as u64)
+            }
             Rule::FP_DEREF => return self.step_over_realigned(rule, memory),
             Rule::FP_ANY_STACK => return self.step_to_another_stack(rule, memory),
             _ => return Err(End::Unsupported),

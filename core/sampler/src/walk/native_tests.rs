@@ -20,7 +20,7 @@ const STACK: u64 = 0x7000_0000;
 const CODE: u64 = 0x10000;
 
 /// One function each 16 bytes, in this order.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     Rule { cfa: Rule::SP, ra: -1, fp: 0, offset: 16 },
     Rule { cfa: Rule::SP, ra: 1, fp: -2, offset: 32 },
     Rule { cfa: Rule::FP, ra: 1, fp: -2, offset: 16 },
@@ -28,11 +28,17 @@ const RULES: [Rule; 12] = [
     Rule { cfa: Rule::SIGNAL, ra: 0, fp: 0, offset: 0 },
     Rule { cfa: Rule::UNSUPPORTED, ra: 0, fp: 0, offset: 0 },
     Rule { cfa: Rule::NONE, ra: 0, fp: 0, offset: 0 },
-    Rule { cfa: Rule::SP_DEREF, ra: -1, fp: 0, offset: 8 },
+    Rule {
+        cfa: Rule::SP_DEREF,
+        ra: if cfg!(target_arch = "x86_64") { 0 } else { -1 },
+        fp: 0,
+        offset: 8,
+    },
     Rule { cfa: Rule::PLT, ra: -1, fp: 0, offset: 0 },
     Rule { cfa: Rule::FP_DEREF, ra: -1, fp: 0, offset: -8 },
     Rule { cfa: Rule::FP_ANY_STACK, ra: 1, fp: -2, offset: 16 },
     Rule { cfa: Rule::SP, ra: Rule::INTERRUPTED, fp: -2, offset: 32 },
+    Rule { cfa: Rule::SP_DEREF, ra: 1, fp: -2, offset: 88 },
 ];
 
 const fn code(function: u64) -> u64 {
@@ -50,6 +56,8 @@ const REALIGNED: u64 = code(9);
 const SWITCHES_STACK: u64 = code(10);
 #[cfg(target_arch = "x86_64")]
 const INJECTED: u64 = code(11);
+#[cfg(target_arch = "x86_64")]
+const KEEPS_RETURN_ADDRESS: u64 = code(12);
 
 fn run(registers: Registers, words: &[(u64, u64)], limit: usize) -> (Vec<u64>, Walked) {
     let rows: Vec<u32> = (0..RULES.len() as u32).map(|rule| (rule * 16) | (rule << 16)).collect();
@@ -130,6 +138,22 @@ fn a_realigned_frame_of_variable_size_is_left_by_the_address_it_keeps() {
     assert_eq!(end(&[(fp, outer), (fp - 8, STACK - 64)]), End::Corrupt);
     let below = Registers { fp: STACK, ..at(REALIGNED) };
     assert_eq!(run(below, &[], 9).1.end, End::Corrupt, "it keeps it below its last word");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_realigned_frame_of_assembly_is_left_by_the_place_of_its_return_address() {
+    let (kept, outer) = (STACK + 248, STACK + 512);
+    let words = [
+        (STACK + 88, kept),
+        (kept, FP16_SAVES_FP),
+        (kept - 8, outer),
+        (outer, 0),
+        (outer + 8, ROOT),
+    ];
+    let (frames, walked) = run(at(KEEPS_RETURN_ADDRESS), &words, 9);
+    assert_eq!(frames, [KEEPS_RETURN_ADDRESS, FP16_SAVES_FP, ROOT]);
+    assert_eq!(walked.end, End::Root);
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(super) fn compact(
     if ra == Some(Saved::Nowhere) {
         return Rule { cfa: Rule::ROOT, ..Rule::default() };
     }
-    let Some((cfa, offset)) = compact_cfa(row.cfa(), section, encoding) else {
+    let Some(Cfa { kind: cfa, offset, words }) = compact_cfa(row.cfa(), section, encoding) else {
         return UNSUPPORTED;
     };
     let fp = row.register(registers::FP);
@@ -73,7 +73,8 @@ pub(super) fn compact(
     } else {
         Saved::of(fp.as_ref())
     };
-    fp.zip(ra).map_or(UNSUPPORTED, |(fp, ra)| assemble(cfa, offset, fp, ra))
+    let rule = fp.zip(ra).map_or(UNSUPPORTED, |(fp, ra)| assemble(cfa, offset, fp, ra));
+    if words == 0 || rule == UNSUPPORTED { rule } else { Rule { ra: words, ..rule } }
 }
 
 /// The rule for a CFA that is a register and an offset.
@@ -94,6 +95,21 @@ fn assemble(cfa: u8, offset: i64, fp: Saved, ra: Saved) -> Rule {
     Rule { cfa, ra, fp, offset }
 }
 
+/// A CFA in the terms of [`Rule`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cfa {
+    kind: u8,
+    offset: i64,
+    /// See [`Rule::SP_DEREF`].
+    words: i8,
+}
+
+impl Cfa {
+    fn new(kind: u8, offset: i64) -> Self {
+        Self { kind, offset, words: 0 }
+    }
+}
+
 fn plain_cfa(register: Register) -> Option<u8> {
     match register {
         registers::SP => Some(Rule::SP),
@@ -106,10 +122,10 @@ fn compact_cfa(
     cfa: &CfaRule<usize>,
     section: &EhFrame<Bytes<'_>>,
     encoding: gimli::Encoding,
-) -> Option<(u8, i64)> {
+) -> Option<Cfa> {
     match cfa {
         CfaRule::RegisterAndOffset { register, offset } => {
-            plain_cfa(*register).map(|cfa| (cfa, *offset))
+            plain_cfa(*register).map(|kind| Cfa::new(kind, *offset))
         }
         CfaRule::Expression(expression) => {
             compact_expression(&operations(expression, section, encoding)?)
@@ -134,20 +150,29 @@ fn operations<'a>(
     Some(list)
 }
 
-/// The three CFA expressions that compilers and linkers emit.
-fn compact_expression(operations: &[Operation<Bytes<'_>>]) -> Option<(u8, i64)> {
+/// The CFA expressions that compilers, linkers and OpenSSL's authors write.
+fn compact_expression(operations: &[Operation<Bytes<'_>>]) -> Option<Cfa> {
     match operations {
         // "The word at sp + offset": functions that realign their stack.
         [Operation::RegisterOffset { register, offset, .. }, Operation::Deref { .. }]
             if *register == registers::SP =>
         {
-            Some((Rule::SP_DEREF, *offset))
+            Some(Cfa::new(Rule::SP_DEREF, *offset))
         }
         // "The word at fp + offset": gcc's functions that do so and call `alloca`.
         [Operation::RegisterOffset { register, offset, .. }, Operation::Deref { .. }]
             if *register == registers::FP =>
         {
-            Some((Rule::FP_DEREF, *offset))
+            Some(Cfa::new(Rule::FP_DEREF, *offset))
+        }
+        // "The word at sp + offset, plus so much": assembly that keeps its old stack pointer.
+        [
+            Operation::RegisterOffset { register: registers::SP, offset, .. },
+            Operation::Deref { .. },
+            Operation::PlusConstant { value },
+        ] if cfg!(target_arch = "x86_64") && value % 8 == 0 => {
+            let words = i8::try_from(value / 8).ok()?;
+            Some(Cfa { kind: Rule::SP_DEREF, offset: *offset, words })
         }
         // Linkers' lazy-binding stubs: sp + 8 + ((pc & 15) >= 11) * 8.
         [
@@ -160,7 +185,7 @@ fn compact_expression(operations: &[Operation<Bytes<'_>>]) -> Option<(u8, i64)> 
             Operation::UnsignedConstant { value: 3 },
             Operation::Shl,
             Operation::Plus,
-        ] if cfg!(target_arch = "x86_64") => Some((Rule::PLT, 0)),
+        ] if cfg!(target_arch = "x86_64") => Some(Cfa::new(Rule::PLT, 0)),
         _ => None,
     }
 }
