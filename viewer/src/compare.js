@@ -80,19 +80,37 @@ function differPerSecond(base, before, shown, after) {
   return { difference: after * perShown - before * perBase, deviation, smallest: SMALLEST_CHANGE * Math.max(perBase, perShown) };
 }
 
+/** What a comparison's shares leave out: the weight of frames that stand for stacks there are none of. */
+export function weighPlaceholders({ placeholder }, rows) {
+  const sum = { shown: 0, base: 0 };
+  for (const { fn, self, baseSelf } of rows) {
+    if (!placeholder[fn]) continue;
+    sum.shown += self;
+    sum.base += baseSelf;
+  }
+  return sum;
+}
+
+const UNCHANGED = { change: 0, part: 0, changed: false };
+
 /**
  * Tests every row of the top table, self and total each by itself: rows get `selfChange` and
  * `totalChange`. Returns how many functions there are, how many changed (in one or the other), and
- * which the shown side has no more, the certain ones first.
+ * which the shown side has no more, the certain ones first. Placeholders are no functions.
  */
-export function compareRows(sections, comparison) {
+export function compareRows(functions, sections, comparison) {
+  const isFunction = ({ fn }) => !functions.placeholder[fn];
   // Each function's self and its total.
-  const tests = 2 * sections.reduce((sum, { rows }) => sum + rows.length, 0);
+  const tests = 2 * sections.reduce((sum, { rows }) => sum + rows.filter(isFunction).length, 0);
   const changed = new Set();
   const all = new Map();
   for (const section of sections) {
-    const test = makeTest(narrow(comparison, section), tests);
+    const test = makeTest(narrow(comparison, section, weighPlaceholders(functions, section.rows)), tests);
     for (const row of section.rows) {
+      if (!isFunction(row)) {
+        row.selfChange = row.totalChange = UNCHANGED;
+        continue;
+      }
       row.selfChange = test(row.baseSelf, row.self);
       row.totalChange = test(row.baseTotal, row.total);
       if (row.selfChange.changed || row.totalChange.changed) changed.add(row.fn);
@@ -107,8 +125,31 @@ export function compareRows(sections, comparison) {
   return { functions: all.size, changed, vanished: vanished.map(({ fn }) => fn) };
 }
 
-/** The comparison within one section, which has its own totals. */
-function narrow({ measure, base, shown }, { total, baseTotal }) {
+/** The test of a tree's nodes, one of `tests`: takes the tree and a node. */
+export function makeNodeTest({ placeholder }, comparison, tests) {
+  const test = makeTest(comparison, tests);
+  return (tree, node) => {
+    if (placeholder[tree.fn[node]]) return UNCHANGED;
+    const lost = weighLost(placeholder, tree, node);
+    return test(tree.baseTotal[node] - lost.base, tree.total[node] - lost.shown);
+  };
+}
+
+/** What of the root or of a group has no stack: placeholders lie directly below them. */
+function weighLost(placeholder, tree, node) {
+  const sum = { shown: 0, base: 0 };
+  if (tree.fn[node] >= 0) return sum;
+  for (let at = tree.firstChild[node]; at < tree.firstChild[node + 1]; at += 1) {
+    const child = tree.children[at];
+    const lost = placeholder[tree.fn[child]] ? { shown: tree.total[child], base: tree.baseTotal[child] } : weighLost(placeholder, tree, child);
+    sum.shown += lost.shown;
+    sum.base += lost.base;
+  }
+  return sum;
+}
+
+/** The comparison within one section, which has its own totals and losses. */
+function narrow({ measure, base, shown }, { total, baseTotal }, lost) {
   const part = (side, sum) => ({ ...side, total: sum, samples: side.samples === null ? null : side.samples * ratio(sum, side.total) });
-  return { measure, base: part(base, baseTotal), shown: part(shown, total) };
+  return { measure, base: part(base, baseTotal - lost.base), shown: part(shown, total - lost.shown) };
 }

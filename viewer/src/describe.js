@@ -24,7 +24,7 @@ export function describeNode({ functions }, { tree, name, unit, comparison, inve
 
 function describeChange({ tree, unit, comparison }, node) {
   const before = tree.baseTotal[node];
-  const outcome = comparison.test(before, tree.total[node]);
+  const outcome = comparison.test(tree, node);
   const vanished = tree.total[node] === 0 ? "vanished: " : "";
   return [
     ["figures", `${vanished}base ${formatValue(before, unit)}, ${formatShare(before, tree.baseTotal[0])}`],
@@ -43,7 +43,7 @@ export function judge({ changed, part }, { base, shown }) {
 export function barText({ tree, unit, comparison, width }, byChange, node) {
   if (node === 0) return "";
   if (byChange) {
-    const { change, changed } = comparison.test(tree.baseTotal[node], tree.total[node]);
+    const { change, changed } = comparison.test(tree, node);
     const mark = changed ? (change > 0 ? "▲ " : "▼ ") : "";
     return mark + formatChange(change, comparison.measure, unit).replace(/\u00a0pt$/, "");
   }

@@ -198,7 +198,7 @@ class Page {
     const about = { tree, unit, comparison, width: this.state.width };
     return {
       text: (node) => barText(about, this.assignment.byChange, node),
-      change: (node) => comparison.test(tree.baseTotal[node], tree.total[node]),
+      change: (node) => comparison.test(tree, node),
     };
   }
 

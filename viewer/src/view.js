@@ -1,6 +1,6 @@
 // From the reader's choices to figures: what must be computed again when something changes.
 
-import { compareRows, countSamples, makeTest } from "./compare.js";
+import { compareRows, countSamples, makeNodeTest, weighPlaceholders } from "./compare.js";
 import { groupLabels } from "./label.js";
 import { compileQuery, matchFunctions, matchedNodes, matchedTotal } from "./search.js";
 import { BASE, sidesOf, SHOWN, sumSide } from "./sides.js";
@@ -55,13 +55,20 @@ function matchAny({ functions }, patterns) {
 }
 
 /** What is compared with what, and the outcome for each function; rows of `sections` get their
- *  changes. `test(base, shown)` tests a node of the tree: as many as are drawn are tested. */
+ *  changes. `test(tree, node)` tests a node: as many as are drawn are tested. What has no stack is
+ *  of neither side. */
 function compareSides(profile, type, { sides, keep, tree, sections, measure }) {
-  const side = (bit, total, seconds) => ({ total, seconds, samples: countSamples(profile, type, sumSide(profile, sides, bit, keep)) });
-  const shown = side(SHOWN, tree.total[0], sides.seconds);
-  const base = side(BASE, tree.baseTotal[0], sides.baseSeconds);
+  const { functions } = profile;
+  const lost = weighPlaceholders(functions, sections.flatMap(({ rows }) => rows));
+  const side = (bit, total, lost, seconds) => {
+    const sums = sumSide(profile, sides, bit, keep);
+    sums[type] -= lost;
+    return { total: total - lost, seconds, samples: countSamples(profile, type, sums) };
+  };
+  const shown = side(SHOWN, tree.total[0], lost.shown, sides.seconds);
+  const base = side(BASE, tree.baseTotal[0], lost.base, sides.baseSeconds);
   const comparison = { measure, base, shown };
-  return { ...comparison, ...compareRows(sections, comparison), test: makeTest(comparison, tree.count - 1) };
+  return { ...comparison, ...compareRows(functions, sections, comparison), test: makeNodeTest(functions, comparison, tree.count - 1) };
 }
 
 /** Which functions a query marks, their share of the tree and where they are. Null without one. */

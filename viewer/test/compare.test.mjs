@@ -94,6 +94,25 @@ function drawn(seed, more) {
   return builder.finish({ duration_ns: 20e9, period, base: { parts: 1, title: "", start_ms: null, duration_ns: 20e9, labels: {}, lost: [] } });
 }
 
+test("what_has_no_stack_changes_no_share", () => {
+  const builder = new ProfileBuilder([{ type: "cpu", unit: "nanoseconds" }]);
+  for (const lost of [100, 2000]) {
+    builder.part(null, 20e9);
+    builder.add([{ name: "main" }, { name: "parse" }], { route: "/cart" }, [3000e7]);
+    builder.add([{ name: "main" }, { name: "render" }], { route: "/pay" }, [2000e7]);
+    builder.add([{ name: "[unsampled]" }], {}, [lost * 1e7]);
+  }
+  const period = { type: "cpu", unit: "nanoseconds", value: 1e7 };
+  const profile = read(builder.finish({ duration_ns: 20e9, period, base: { parts: 1, title: "", start_ms: null, duration_ns: 20e9, labels: {}, lost: [] } }));
+  for (const groupBy of ["", "route"]) {
+    const { comparison, sections, tree } = figures(profile, { groupBy });
+    assert.equal(comparison.changed.size, 0);
+    assert.deepEqual([comparison.base.samples, comparison.shown.samples], [5000, 5000]);
+    for (const { rows } of sections) for (const { totalChange } of rows) assert.equal(totalChange.change, 0);
+    for (let node = 0; node < tree.count; node += 1) assert.deepEqual(comparison.test(tree, node), { change: 0, part: 0, changed: false });
+  }
+});
+
 test("each_function_has_the_values_of_both_sides_and_what_vanished_is_listed", () => {
   const profile = read(compared());
   const { sections, comparison, tree } = figures(profile);

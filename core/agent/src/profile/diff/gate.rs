@@ -7,7 +7,6 @@ use regex_lite::Regex;
 use super::Diff;
 use super::FunctionChange;
 use crate::Error;
-use crate::profile::LossCause;
 
 /// A condition on a difference: what may not grow, and by how much.
 ///
@@ -19,9 +18,9 @@ use crate::profile::LossCause;
 /// | `self(REGEX)>2%` | that of a function whose name matches did |
 /// | `total(REGEX)>2%` | the share of a function that matches, with what it calls, did |
 ///
-/// Growth that may be chance never counts, and `self` without a pattern leaves out the frames that stand
-/// for weight without a stack, such as `[unsampled]`. With a label to compare by, conditions on functions hold
-/// for those of its values too, as shares of what the value has.
+/// Growth that may be chance never counts. Shares are of what has a stack, and `[unsampled]` and its like
+/// are no functions. With a label to compare by, conditions on functions hold for those of its values
+/// too, as shares of what the value has.
 #[derive(Clone, Debug)]
 pub struct Gate {
     text: String,
@@ -136,10 +135,7 @@ impl Gate {
             Subject::OnStack(pattern) => (&function.total, Some(pattern)),
             Subject::Total | Subject::Rate => return None,
         };
-        let matches = match pattern {
-            Some(pattern) => pattern.is_match(&function.name),
-            None => !is_placeholder(function),
-        };
+        let matches = pattern.is_none_or(|pattern| pattern.is_match(&function.name));
         let grew = change.is_significant && change.share > self.limit;
         (matches && grew).then_some((&function.name, change.share))
     }
@@ -151,11 +147,6 @@ impl Gate {
             per_mille: (growth * 1000.0).round() as i64,
         }
     }
-}
-
-fn is_placeholder(function: &FunctionChange) -> bool {
-    let stands_for = |cause: LossCause| cause.placeholder() == Some(function.name.as_str());
-    function.file.is_empty() && LossCause::ALL.into_iter().any(stands_for)
 }
 
 #[cfg(test)]

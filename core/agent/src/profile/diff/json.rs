@@ -15,6 +15,7 @@ struct Json<'a> {
     unit: &'a str,
     before: i64,
     after: i64,
+    with_stack: (i64, i64),
     significant: bool,
     samples: Option<(i64, i64)>,
     seconds: (f64, f64),
@@ -56,8 +57,8 @@ struct JsonViolation<'a> {
 }
 
 impl Diff {
-    /// The whole difference as one JSON object: `type`, `unit`, `before`, `after`, `significant`,
-    /// `samples` and `seconds` (before and after), `functions` (`name`, `file`, and for `self` and
+    /// The whole difference as one JSON object: `type`, `unit`, `before`, `after`, `with_stack` (of that,
+    /// before and after), `significant`, `samples` and `seconds` (before and after), `functions` (`name`, `file`, and for `self` and
     /// `total` the weights `before` and `after`, `share_change` of 1, and `significant`), `by` (the same
     /// for each value of a label) and `violations` (`condition`, `what`, `percent`).
     pub fn to_json(&self, violations: &[Violation]) -> String {
@@ -66,6 +67,7 @@ impl Diff {
             unit: &self.column.unit,
             before: self.total.before,
             after: self.total.after,
+            with_stack: (self.with_stack.before, self.with_stack.after),
             significant: self.whole_is_significant((1.0, 1.0)),
             samples: self.samples.map(|samples| (samples.before, samples.after)),
             seconds: (self.durations.0.as_secs_f64(), self.durations.1.as_secs_f64()),

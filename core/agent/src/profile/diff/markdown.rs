@@ -19,13 +19,13 @@ impl Diff {
         for line in self.headlines() {
             paragraph(&mut out, &code(&line));
         }
-        table(&mut out, &self.functions, self.total, (top, all));
+        table(&mut out, &self.functions, self.with_stack, (top, all));
         if !self.by_label.is_empty() {
             out += "| share | before | after | value |\n|--:|--:|--:|:--|\n";
         }
         for part in self.by_label.iter().take(MAX_VALUES) {
             let value = part.value.as_deref().map_or(NO_LABEL.to_owned(), code);
-            out += &format!("| {} | {value} |\n", shares(part.total, self.total).join(" | "));
+            out += &format!("| {} | {value} |\n", shares(part.total, self.with_stack).join(" | "));
         }
         out += if self.by_label.is_empty() { "" } else { "\n" };
         for part in &self.by_label {

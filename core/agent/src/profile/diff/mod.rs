@@ -1,8 +1,9 @@
 //! What changed from one profile to another, with chance left out.
 //!
-//! Functions are matched by name and source file. What is compared are their shares of the whole: two
-//! profiles need not cover the same time. The amounts stay as they are, so that the difference of
-//! two is what `go tool pprof -diff_base` prints.
+//! Functions are matched by name and source file. What is compared are their shares of what has a
+//! stack: two profiles need not cover the same time, and one that lost more (`[unsampled]`) has not
+//! changed thereby. The amounts stay as they are, so that the difference of two is what `go tool pprof
+//! -diff_base` prints.
 
 mod gate;
 mod json;
@@ -13,6 +14,7 @@ mod terminal;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::LossCause;
 use super::Profile;
 use super::ValueType;
 use super::report;
@@ -48,7 +50,7 @@ impl Pair {
         self.after.saturating_sub(self.before)
     }
 
-    /// Both as shares of a whole, 0 to 1; 0 of a whole that is nothing.
+    /// Both as parts of a whole, 1 being all of it; 0 of a whole that is nothing.
     pub fn shares(self, whole: Pair) -> (f64, f64) {
         let share =
             |part: i64, whole: i64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
@@ -61,7 +63,7 @@ impl Pair {
 pub struct Change {
     /// The weights.
     pub weight: Pair,
-    /// Change of the share of the whole: 0.02 is two points more.
+    /// Change of the share of what has a stack: 0.02 is two points more.
     pub share: f64,
     /// Whether that is more than chance, and at least [`MIN_CHANGE`].
     pub is_significant: bool,
@@ -92,7 +94,7 @@ impl FunctionChange {
 pub struct PartChange {
     /// The label's value; `None` for the stacks without the label.
     pub value: Option<String>,
-    /// Weight of the part, with its change as part of everything.
+    /// Weight of what has a stack in the part, with its change as part of all such weight.
     pub total: Change,
     /// Its functions. Their shares are of the part.
     pub functions: Vec<FunctionChange>,
@@ -105,6 +107,8 @@ pub struct Diff {
     pub column: ValueType,
     /// Weight of everything.
     pub total: Pair,
+    /// Weight of what has a stack: the whole of which functions and values have shares.
+    pub with_stack: Pair,
     /// Samples behind it, `None` where the profiles do not tell; then nothing is significant.
     pub samples: Option<Pair>,
     /// Time covered, before and after.
@@ -132,13 +136,21 @@ impl Diff {
             let by_label = options.by_label.clone();
             Report::new(profile, &report::Options { column: Some(column), by_label, peek: None })
         };
-        let counts = (sample_count(before, earlier), sample_count(after, column));
-        Ok(compare(&report(before, earlier)?, &report(after, column)?, counts))
+        let (first, second) = (report(before, earlier)?, report(after, column)?);
+        let with_stack = |report: &Report| with_stack(report.total, &report.functions);
+        let with_stack = Pair { before: with_stack(&first), after: with_stack(&second) };
+        let counts = (
+            sample_count(before, earlier, with_stack.before),
+            sample_count(after, column, with_stack.after),
+        );
+        Ok(compare(&first, &second, with_stack, counts))
     }
 
     /// Whether the whole changed by more than chance, each side divided by what it covers.
     fn whole_is_significant(&self, covered: (f64, f64)) -> bool {
-        self.evidence.is_some_and(|evidence| evidence.wholes_differ(covered))
+        // As if what has no stack had been sampled, too: its weight is known.
+        let (before, after) = self.total.shares(self.with_stack);
+        self.evidence.is_some_and(|evidence| evidence.scaled(before, after).wholes_differ(covered))
     }
 
     /// The functions that changed by more than chance.
@@ -155,8 +167,8 @@ fn column(profile: &Profile, kind: Option<&str>) -> Result<usize, Error> {
     })
 }
 
-/// How many samples the values of a column come from.
-fn sample_count(profile: &Profile, column: usize) -> Option<f64> {
+/// How many samples a weight of a column comes from that is everything with a stack.
+fn sample_count(profile: &Profile, column: usize, with_stack: i64) -> Option<f64> {
     let counts = ValueType::new("samples", "count");
     let of_column = &profile.sample_types()[column];
     if let Some(column) = profile.sample_types().iter().position(|it| *it == counts) {
@@ -164,29 +176,35 @@ fn sample_count(profile: &Profile, column: usize) -> Option<f64> {
     }
     match &profile.meta.period {
         Some((kind, period)) if kind == of_column && *period > 0 => {
-            Some(profile.total(column) as f64 / *period as f64)
+            Some(with_stack as f64 / *period as f64)
         }
         // Counts of objects and of waits are scaled up from what was sampled.
         _ => None,
     }
 }
 
-fn compare(before: &Report, after: &Report, counts: (Option<f64>, Option<f64>)) -> Diff {
+fn compare(
+    before: &Report,
+    after: &Report,
+    with_stack: Pair,
+    counts: (Option<f64>, Option<f64>),
+) -> Diff {
     let total = Pair { before: before.total, after: after.total };
     let evidence = match counts {
         (Some(before), Some(after)) => Some(Evidence { before, after }),
         _ => None,
     };
     let joined = join(&before.functions, &after.functions);
-    let test = Test { whole: total, evidence, tests: tests_of(&joined) };
+    let test = Test { whole: with_stack, evidence, tests: tests_of(&joined) };
     let functions = test.functions(joined);
     Diff {
         column: after.column.clone(),
         total,
+        with_stack,
         samples: evidence.map(|it| Pair { before: it.before as i64, after: it.after as i64 }),
         durations: (before.duration, after.duration),
         functions,
-        by_label: by_label(before, after, total, evidence),
+        by_label: by_label(before, after, with_stack, evidence),
         evidence,
     }
 }
@@ -207,26 +225,37 @@ fn by_label<'a>(
     };
     let (earlier, later) = (by_value(before), by_value(after));
     let of = |part: Option<&&'a LabelPart>| -> (i64, &'a [FunctionWeight]) {
-        part.map_or((0, &[]), |part| (part.total, &part.functions))
+        part.map_or((0, &[]), |part| (with_stack(part.total, &part.functions), &part.functions))
     };
     let parts = values.into_iter().map(|value| {
         let ((before, functions), (after, others)) = (of(earlier.get(value)), of(later.get(value)));
         (value, Pair { before, after }, join(functions, others))
     });
-    let parts: Vec<_> = parts.collect();
+    let parts: Vec<_> = parts.filter(|(_, total, _)| *total != Pair::default()).collect();
     let tests = parts.iter().map(|(_, _, functions)| tests_of(functions)).sum();
     let values = Test { whole, evidence, tests: parts.len() };
     let parts = parts.into_iter().map(|(value, total, functions)| {
         let (before, after) = total.shares(whole);
-        let of_part =
-            |all: Evidence| Evidence { before: all.before * before, after: all.after * after };
-        let test = Test { whole: total, evidence: evidence.map(of_part), tests };
+        let evidence = evidence.map(|all| all.scaled(before, after));
+        let test = Test { whole: total, evidence, tests };
         let functions = test.functions(functions);
         PartChange { value: value.clone(), total: values.change(total), functions }
     });
     let mut parts: Vec<_> = parts.collect();
     parts.sort_by_key(|part| std::cmp::Reverse(part.total.weight.after));
     parts
+}
+
+/// The part of a weight that has a stack.
+fn with_stack(weight: i64, functions: &[FunctionWeight]) -> i64 {
+    let lost = functions.iter().filter(|function| is_placeholder(function));
+    lost.fold(weight, |left, function| left.saturating_sub(function.self_value))
+}
+
+/// Whether it stands for stacks that there are none of.
+fn is_placeholder(function: &FunctionWeight) -> bool {
+    let stands_for = |cause: LossCause| cause.placeholder() == Some(function.name.as_str());
+    function.file.is_empty() && LossCause::ALL.into_iter().any(stands_for)
 }
 
 /// How many weights are tested: each function's own and its total.
@@ -237,14 +266,15 @@ fn tests_of(functions: &[Joined]) -> usize {
 /// A function's own and total weights on both sides.
 type Joined = (String, String, Pair, Pair);
 
+/// The functions of both sides.
 fn join(before: &[FunctionWeight], after: &[FunctionWeight]) -> Vec<Joined> {
     let mut joined: HashMap<(&str, &str), (Pair, Pair)> = HashMap::new();
-    for function in before {
+    for function in before.iter().filter(|it| !is_placeholder(it)) {
         let (own, total) = joined.entry((&function.name, &function.file)).or_default();
         own.before = own.before.saturating_add(function.self_value);
         total.before = total.before.saturating_add(function.total);
     }
-    for function in after {
+    for function in after.iter().filter(|it| !is_placeholder(it)) {
         let (own, total) = joined.entry((&function.name, &function.file)).or_default();
         own.after = own.after.saturating_add(function.self_value);
         total.after = total.after.saturating_add(function.total);

@@ -23,6 +23,11 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
+    /// That of a part of each side, or of a larger whole.
+    pub(super) fn scaled(self, before: f64, after: f64) -> Self {
+        Self { before: self.before * before, after: self.after * after }
+    }
+
     /// Whether a part of all samples differs by more than chance: `before` and `after` are shares, 0
     /// to 1, and `tests` is how many are looked at.
     pub(super) fn tells_apart(self, before: f64, after: f64, tests: usize) -> bool {

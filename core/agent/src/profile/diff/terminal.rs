@@ -18,8 +18,8 @@ impl Diff {
     /// terminal, as in [`Report::to_text`](crate::profile::report::Report::to_text).
     pub fn to_text(&self, top: usize, all: bool, violations: &[Violation]) -> String {
         let mut out = self.headlines().join("\n") + "\n";
-        table(&mut out, &self.functions, self.total, (top, all));
-        values(&mut out, &self.by_label, self.total);
+        table(&mut out, &self.functions, self.with_stack, (top, all));
+        values(&mut out, &self.by_label, self.with_stack);
         for part in &self.by_label {
             if all || part.functions.iter().any(FunctionChange::is_significant) {
                 let value = part.value.as_deref().map_or(NO_LABEL.to_owned(), visible);
@@ -51,7 +51,18 @@ impl Diff {
             Some(_) => format!("{changed} of {functions} functions changed by more than chance"),
             None => "the profiles do not tell their samples: any change may be chance".to_owned(),
         };
-        vec![first, second]
+        [Some(first), self.without_stack(), Some(second)].into_iter().flatten().collect()
+    }
+
+    /// What is in no function's share, if there is any.
+    fn without_stack(&self) -> Option<String> {
+        let lost = |whole: i64, with_stack: i64| whole.saturating_sub(with_stack);
+        let before = lost(self.total.before, self.with_stack.before);
+        let after = lost(self.total.after, self.with_stack.after);
+        let shares =
+            format!("{} → {}", share(before, self.total.before), share(after, self.total.after));
+        let is_any = (before, after) != (0, 0);
+        is_any.then(|| format!("without a stack, and in no share below: {shares}"))
     }
 
     fn weights(&self, weight: Pair) -> String {

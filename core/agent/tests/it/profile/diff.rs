@@ -150,13 +150,24 @@ fn a_condition_holds_for_growth_that_is_more_than_chance() {
 }
 
 #[test]
-fn what_has_no_stack_is_no_function_that_became_slower() {
-    let with =
-        |samples| profile(&[("main parse", "/cart", 5_000), ("[unsampled]", "/cart", samples)]);
-    let diff = Diff::new(&with(100), &with(2_000), &Options::default()).unwrap();
-    assert!(find(&diff, "[unsampled]").self_value.is_significant);
+fn what_has_no_stack_changes_no_share() {
+    let with = |samples| {
+        let stacks = [("main parse", "/cart", 3_000), ("main render", "/pay", 2_000)];
+        profile(&[stacks[0], stacks[1], ("[unsampled]", "", samples)])
+    };
+    let by_label = Some("route".to_owned());
+    let diff = Diff::new(&with(100), &with(2_000), &Options { kind: None, by_label }).unwrap();
+    assert_eq!((diff.total, diff.with_stack), (pair(5_100, 7_000), pair(5_000, 5_000)));
+    assert_eq!(diff.samples, Some(Pair { before: 5_000, after: 5_000 }));
+    assert_eq!(diff.changed().count(), 0);
+    assert!(diff.functions.iter().all(|function| function.total.share == 0.0));
+    let values: Vec<_> = diff.by_label.iter().map(|part| part.value.as_deref()).collect();
+    assert_eq!(values, [Some("/cart"), Some("/pay")]);
     let check = |text: &str| text.parse::<Gate>().unwrap().check(&diff).unwrap().len();
-    assert_eq!((check("self>1%"), check("self(unsampled)>1%")), (0, 1));
+    assert_eq!((check("self>1%"), check("self(unsampled)>1%"), check("total>5%")), (0, 0, 1));
+    let text = diff.to_text(10, false, &[]);
+    let lost = "without a stack, and in no share below: 2.0% → 28.6%\n0 of 3 functions";
+    assert!(text.contains(lost), "{text}");
 }
 
 #[test]
