@@ -70,6 +70,12 @@ export interface Options {
   pullTokenFile?: string | URL | null;
   /** Seconds, 0 to 30, that the end of the process waits for the last profile; by default 2. */
   exitTimeout?: number | string | null;
+  /** Seconds, or a text such as `30d`, that a directory of profiles keeps them; by default 7 days. */
+  fileAge?: number | string | null;
+  /** The bytes that it keeps of one service: `256MiB`, as by default. The oldest go. */
+  fileBytes?: number | string | null;
+  /** The files that it keeps of one service; by default 10000. */
+  fileCount?: number | null;
   /** The directory where uploads wait, so that they outlive an outage and this process. */
   spool?: string | URL | null;
   /** The bytes that may wait there: `64MiB`. */

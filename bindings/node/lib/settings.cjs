@@ -13,7 +13,7 @@ const VARIABLES = {
 };
 
 // Options that are times, in seconds where they are numbers.
-const DURATIONS = new Set(['interval', 'exitTimeout']);
+const DURATIONS = new Set(['interval', 'exitTimeout', 'fileAge']);
 
 /** The options as variable, name, text; again and again. `undefined` and `null` are not given. */
 function settings(options) {

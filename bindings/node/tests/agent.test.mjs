@@ -78,14 +78,19 @@ test('options are taken in their own units and types', async (t) => {
     labels: { key: 'ü/%, x', count: 3, on: true, none: null, half: '\ud800' },
     exitTimeout: '1s',
     spoolLimit: 4n << 20n,
+    fileAge: 3600,
+    fileBytes: '2GiB',
+    fileCount: 1,
   });
   burn(100);
   await sondage.flush();
   assert.equal(sondage.stats().intervalNanos, 20e6);
   const sinks = sondage.stats().exports.map(({ sink }) => sink);
   assert.deepEqual(sinks, [`file:${place}/a b`, `file:${place}/c`]);
+  burn(100);
   await sondage.stop();
-  assert.ok(readdirSync(path.join(place, 'a b')).length > 0);
+  // The second profile takes the place of the first.
+  assert.equal(readdirSync(path.join(place, 'a b')).length, 1);
 });
 
 test('a wrong variable is a warning, and the program goes on', async () => {

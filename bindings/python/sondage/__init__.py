@@ -66,6 +66,9 @@ def start(
     participation=None,
     pull_token_file=None,
     exit_timeout=None,
+    file_age=None,
+    file_bytes=None,
+    file_count=None,
     spool=None,
     spool_limit=None,
     memory_limit=None,
@@ -89,6 +92,8 @@ def start(
     :param interval: seconds between two profiles; by default 10.
     :param memory: whether to profile memory too: what is allocated and what is in use; or the bytes
         between two samples on average, by default 512 KiB.
+    :param file_age: how long a directory of profiles keeps them, in seconds or as "30d"; by default
+        7 days. `file_bytes` and `file_count` bound what it keeps of one service, too: the oldest go.
     :param budget: the share of the program's CPU time that the profiler may use before it samples
         less often; by default 0.01.
     :param labels: labels of the whole process, as a dict.

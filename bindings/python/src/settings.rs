@@ -61,7 +61,7 @@ fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
 }
 
 /// Arguments that are times, in seconds where they are numbers.
-const DURATIONS: [&str; 2] = ["interval", "exit_timeout"];
+const DURATIONS: [&str; 3] = ["interval", "exit_timeout", "file_age"];
 
 /// `key=value,key=value`, with `%` for what may not stand there.
 fn pairs_text(pairs: &Bound<'_, PyDict>) -> PyResult<String> {

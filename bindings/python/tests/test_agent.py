@@ -85,6 +85,9 @@ class Running(unittest.TestCase):
                 control=False,
                 participation=1.0,
                 exit_timeout=1.5,
+                file_age=3600.0,
+                file_bytes="2GiB",
+                file_count=1,
                 memory_limit="32MiB",
                 symbol_memory_limit=8 << 20,
                 max_threads=100,
@@ -93,10 +96,12 @@ class Running(unittest.TestCase):
             )
             burn(0.1)
             profile = gzip.decompress(sondage.flush())
+            burn(0.1)
             sondage.stop()
             self.assertIn(b"shop, %25 and =", profile)
             self.assertIn(b"eu=1,2", profile)
-            self.assertEqual(len(os.listdir(folder)) > 1, True)
+            # The second profile takes the place of the first.
+            self.assertEqual(len(os.listdir(os.path.join(folder, "other"))), 1)
 
     def test_stop_may_be_called_at_any_time(self):
         sondage.stop()
