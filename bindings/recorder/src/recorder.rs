@@ -161,7 +161,7 @@ fn run(directory: &Path) {
             }
             READY.store(true, Ordering::Release);
             let total = Profile::new(Vec::new());
-            let recorder = Recorder { agent, stem, options, total, part: 0 };
+            let recorder = Recorder { agent, stem, options, total, part: 0, told: Duration::ZERO };
             // What cannot be written (the recording is over, the disk is full) is given up.
             let _ = recorder.run(&settings);
         }
@@ -182,6 +182,8 @@ struct Recorder {
     /// What the file that is being written holds.
     total: Profile,
     part: u32,
+    /// What the files before it tell of the profiler's own CPU time.
+    told: Duration,
 }
 
 impl Recorder {
@@ -211,10 +213,10 @@ impl Recorder {
     fn add(&mut self, fresh: &Profile) -> std::io::Result<()> {
         self.total.merge(fresh);
         let shared = std::mem::replace(&mut self.total.meta.labels, identity());
-        let cost = format!("{AGENT_CPU}{}", sondage::own_cpu().as_nanos());
-        self.total.meta.comments.push(cost);
+        // With the start of the agent, which the profiles' own costs leave out.
+        let cost = sondage::own_cpu();
+        self.total.meta.cost = Some(cost.saturating_sub(self.told));
         let bytes = pprof::encode_gz(&self.total);
-        self.total.meta.comments.pop();
         self.total.meta.labels = shared;
         let mut path = self.stem.clone().into_os_string();
         path.push(format!("-{}.pb.gz", self.part));
@@ -222,15 +224,11 @@ impl Recorder {
         if self.total.samples().len() > MAX_SAMPLES {
             self.total = Profile::new(Vec::new());
             self.part += 1;
+            self.told = cost;
         }
         Ok(())
     }
 }
-
-/// Begins the comment that says how much CPU time, in nanoseconds, the profiler itself has used
-/// in this process so far, the start of the agent included: what [`Agent::stats`] tells begins after
-/// it. `sondage record` takes it out.
-const AGENT_CPU: &str = "sondage-record agent_cpu=";
 
 /// The labels that tell this process from others.
 fn identity() -> Vec<(String, String)> {

@@ -15,9 +15,6 @@ const MAX_PIDS: usize = 256;
 /// Lines about processes that could not be recorded.
 const MAX_FAILURES: usize = 8;
 
-/// Begins the comment in which a process tells the profiler's own CPU time in nanoseconds.
-const AGENT_CPU: &str = "sondage-record agent_cpu=";
-
 /// Merged profiles.
 #[derive(Debug)]
 pub(crate) struct Collected {
@@ -70,7 +67,6 @@ impl Collected {
 
     /// Adds what one process wrote.
     fn add_image(&mut self, files: &[PathBuf], with_pid: bool) {
-        let mut agent = 0;
         for path in files {
             let decoded = file::read(path).map_err(|error| error.message).and_then(|bytes| {
                 let decoded = sondage::profile::pprof::decode(&bytes);
@@ -78,7 +74,7 @@ impl Collected {
             });
             match decoded {
                 Ok(mut profile) => {
-                    agent = agent.max(take_agent_cpu(&mut profile));
+                    self.cpu.agent += profile.meta.cost.unwrap_or_default();
                     if !with_pid {
                         profile.meta.labels.retain(|(key, _)| key != "pid");
                     }
@@ -87,7 +83,6 @@ impl Collected {
                 Err(message) => fail(&mut self.failures, message),
             }
         }
-        self.cpu.agent += Duration::from_nanos(agent);
     }
 
     /// Adds the CPU time that no process accounted for: that of processes and parts of processes
@@ -150,11 +145,4 @@ fn fail(failures: &mut Vec<String>, line: String) {
     if failures.len() < MAX_FAILURES {
         failures.push(line);
     }
-}
-
-fn take_agent_cpu(profile: &mut Profile) -> u64 {
-    let comments = &mut profile.meta.comments;
-    let cost = comments.iter().find_map(|line| line.strip_prefix(AGENT_CPU)?.parse().ok());
-    comments.retain(|line| !line.starts_with(AGENT_CPU));
-    cost.unwrap_or(0)
 }
