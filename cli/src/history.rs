@@ -10,7 +10,7 @@ use sondage::profile::Profile;
 
 use crate::args;
 use crate::error::Error;
-use crate::inputs::{Input, Inputs};
+use crate::inputs::{Input, Inputs, Keeper};
 use crate::report;
 
 /// The services by their names.
@@ -46,30 +46,8 @@ impl History {
     /// Adds up what is read, one profile after the other, so that only the sums are held.
     pub(crate) fn read(inputs: &Inputs) -> Result<Self, Error> {
         let mut history = Self::default();
-        inputs.each(|input| history.add(input))?;
+        inputs.each(&mut history)?;
         Ok(history)
-    }
-
-    fn add(&mut self, Input { service, profile }: Input) {
-        let time = profile.meta.start_unix_nanos.map(|start| {
-            let start = Duration::from_nanos(start);
-            (start, start.saturating_add(profile.meta.duration))
-        });
-        match self.services.get_mut(&service) {
-            Some(known) => {
-                known.sum.merge(&profile);
-                known.profiles += 1;
-                known.time = match (known.time, time) {
-                    (Some(ours), Some(theirs)) => {
-                        Some((ours.0.min(theirs.0), ours.1.max(theirs.1)))
-                    }
-                    (ours, theirs) => ours.or(theirs),
-                };
-            }
-            None => {
-                self.services.insert(service, Service { sum: profile, profiles: 1, time });
-            }
-        }
     }
 
     /// A table for each service, in the form that is asked for.
@@ -104,6 +82,34 @@ impl History {
             });
         }
         Ok(serde_json::to_string(&Json { services }).map_err(failed)? + "\n")
+    }
+}
+
+impl Keeper for History {
+    fn take(&mut self, Input { service, profile }: Input) {
+        let time = profile.meta.start_unix_nanos.map(|start| {
+            let start = Duration::from_nanos(start);
+            (start, start.saturating_add(profile.meta.duration))
+        });
+        match self.services.get_mut(&service) {
+            Some(known) => {
+                known.sum.merge(&profile);
+                known.profiles += 1;
+                known.time = match (known.time, time) {
+                    (Some(ours), Some(theirs)) => {
+                        Some((ours.0.min(theirs.0), ours.1.max(theirs.1)))
+                    }
+                    (ours, theirs) => ours.or(theirs),
+                };
+            }
+            None => {
+                self.services.insert(service, Service { sum: profile, profiles: 1, time });
+            }
+        }
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Profile> {
+        self.services.values().map(|service| &service.sum)
     }
 }
 

@@ -3,7 +3,7 @@
 use sondage::profile::{Profile, html};
 
 use crate::error::Error;
-use crate::inputs::Inputs;
+use crate::inputs::{Input, Inputs, Keeper};
 
 /// Profiles of one side that the page tells apart in time. Of more, neighbours are added up: a week
 /// of an agent's files is then shown by the hour, and memory is not held for each of them.
@@ -30,7 +30,7 @@ impl Side {
     /// Reads everything.
     pub(crate) fn read(inputs: &Inputs) -> Result<Self, Error> {
         let mut side = Self { in_each: 1, ..Self::default() };
-        inputs.each(|input| side.add(input.profile))?;
+        inputs.each(&mut side)?;
         Ok(side)
     }
 
@@ -69,6 +69,16 @@ impl Side {
             sum.merge(&part);
             sum
         })
+    }
+}
+
+impl Keeper for Side {
+    fn take(&mut self, input: Input) {
+        self.add(input.profile);
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Profile> {
+        self.parts.iter()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Profiles from where the user says: files, directories of them, running processes.
 
 mod directory;
+mod room;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::args::{Period, Place, Selection};
 use crate::error::{Error, shown};
 use crate::format;
 use crate::output;
+use room::Room;
 
 /// What is read, and which part of it.
 #[derive(Clone, Debug)]
@@ -31,6 +33,28 @@ pub(crate) struct Input {
     /// The profile's own name for its service, or the file's.
     pub(crate) service: String,
     pub(crate) profile: Profile,
+}
+
+/// Who takes the profiles that are read.
+pub(crate) trait Keeper {
+    fn take(&mut self, input: Input);
+
+    /// What it holds by now.
+    fn held(&self) -> impl Iterator<Item = &Profile>;
+}
+
+/// Adds everything up.
+impl Keeper for Option<Profile> {
+    fn take(&mut self, input: Input) {
+        match self {
+            Some(sum) => sum.merge(&input.profile),
+            None => *self = Some(input.profile),
+        }
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Profile> {
+        self.iter()
+    }
 }
 
 impl Inputs {
@@ -53,10 +77,11 @@ impl Inputs {
         self.places.iter().filter_map(patience).sum()
     }
 
-    /// Reads one profile after the other, those of a directory in order of time, and keeps none.
-    /// What cannot be read in a directory is named and left out.
-    pub(crate) fn each(&self, mut take: impl FnMut(Input)) -> Result<(), Error> {
+    /// Reads one profile after the other, those of a directory in order of time. What cannot be read
+    /// in a directory is named and left out. It is an error where the keeper holds too much.
+    pub(crate) fn each(&self, keeper: &mut impl Keeper) -> Result<(), Error> {
         let (mut taken, mut refused) = (0, None);
+        let mut room = Room::default();
         let mut kinds = HashSet::new();
         let mut take = |input: Input| {
             let types = input.profile.sample_types();
@@ -64,11 +89,14 @@ impl Inputs {
             // Each file is bounded; the sum of many that have nothing in common would not be.
             if kinds.len() + further > MAX_SAMPLE_TYPES {
                 let service = input.service.escape_debug();
-                return output::say(&format!("left out: {service}: yet other quantities"));
+                output::say(&format!("left out: {service}: yet other quantities"));
+                return Ok(());
             }
             kinds.extend(types.iter().cloned());
             taken += 1;
-            take(input);
+            let bytes = input.profile.heap_bytes();
+            keeper.take(input);
+            room.take(bytes, || keeper.held().map(Profile::heap_bytes).sum())
         };
         for place in &self.places {
             match place {
@@ -78,7 +106,7 @@ impl Inputs {
                 Place::Path(path) => {
                     let profile = format::read(path)?;
                     if self.is_then(&profile, path)? {
-                        self.admit(profile, path).map(&mut take);
+                        self.admit(profile, path).map_or(Ok(()), &mut take)?;
                     }
                 }
                 Place::Url(url) if !self.selection.period().is_all() => {
@@ -86,7 +114,7 @@ impl Inputs {
                 }
                 Place::Url(url) => {
                     let profile = self.fetch(url)?;
-                    self.admit(profile, Path::new("profile")).map(&mut take);
+                    self.admit(profile, Path::new("profile")).map_or(Ok(()), &mut take)?;
                 }
             }
         }
@@ -99,16 +127,17 @@ impl Inputs {
 
     /// Their sum.
     pub(crate) fn sum(&self) -> Result<Profile, Error> {
-        let mut sum: Option<Profile> = None;
-        self.each(|input| match &mut sum {
-            Some(sum) => sum.merge(&input.profile),
-            None => sum = Some(input.profile),
-        })?;
+        let mut sum = None;
+        self.each(&mut sum)?;
         sum.ok_or_else(|| Error::usage("no file is given"))
     }
 
     /// The profiles of a directory, and why the last of those that cannot be read cannot.
-    fn directory(&self, dir: &Path, take: &mut dyn FnMut(Input)) -> Result<Option<Error>, Error> {
+    fn directory(
+        &self,
+        dir: &Path,
+        take: &mut impl FnMut(Input) -> Result<(), Error>,
+    ) -> Result<Option<Error>, Error> {
         let (mut refused, mut timeless) = (None, 0);
         let (period, kind) = (self.selection.period(), self.file_kind());
         for file in directory::files(dir)? {
@@ -120,7 +149,7 @@ impl Inputs {
                     timeless += usize::from(profile.meta.start_unix_nanos.is_none());
                 }
                 Ok(profile) => {
-                    self.admit(profile, &file.path).into_iter().for_each(&mut *take);
+                    self.admit(profile, &file.path).map_or(Ok(()), &mut *take)?;
                 }
                 Err(error) => {
                     output::say(&format!("left out: {}", error.message));

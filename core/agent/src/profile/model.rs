@@ -310,6 +310,20 @@ impl Profile {
         values.fold(0, |total, &value| total.saturating_add(value))
     }
 
+    /// About the bytes of memory that it holds.
+    pub fn heap_bytes(&self) -> usize {
+        let values = self.sample_types.len() * size_of::<i64>();
+        // A sample, its values, and its place among the ids.
+        let sample = size_of::<Sample>() + values + 48;
+        self.strings.heap_bytes(String::len)
+            + self.mappings.heap_bytes(|_| 0)
+            + self.functions.heap_bytes(|_| 0)
+            + self.locations.heap_bytes(|location| size_of_val(location.lines.as_slice()))
+            + self.stacks.heap_bytes(|frames| size_of_val(frames.as_slice()))
+            + self.label_sets.heap_bytes(|labels| size_of_val(labels.as_slice()))
+            + self.samples.len() * sample
+    }
+
     /// What to call the profile: its `service_name`, or `profile`.
     pub fn title(&self) -> &str {
         let name = self.meta.labels.iter().rev().find(|(key, _)| key == "service_name");

@@ -5,6 +5,9 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use hashbrown::HashTable;
 
+/// An item's share of the index, which is between half and fully used, and of what an allocation costs.
+const INDEX_BYTES: usize = 24;
+
 /// Equal values get equal ids; ids are dense and in order of first sight. Each value is stored
 /// once. The hash is seeded at random, so that a hostile file cannot make lookups slow.
 #[derive(Clone, Debug)]
@@ -42,6 +45,11 @@ impl<T: Eq + Hash> Table<T> {
         let rehash = |&id: &u32| hasher.hash_one(&items[id as usize]);
         self.ids.insert_unique(hash, u32::try_from(index).unwrap_or(u32::MAX), rehash);
         index
+    }
+
+    /// About the bytes that it holds; `of` says what an item has outside the table.
+    pub(super) fn heap_bytes(&self, of: impl Fn(&T) -> usize) -> usize {
+        self.items.iter().map(|item| size_of::<T>() + INDEX_BYTES + of(item)).sum()
     }
 
     /// Every item, in id order.
