@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::label;
+use super::values::label;
 
 /// What of directories is read, and how of running processes.
 #[derive(Clone, Debug, Args)]

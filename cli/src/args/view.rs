@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::{Place, Selection, seconds};
+use super::selection::{Place, Selection};
+use super::values::seconds;
 
 /// Shows profiles in a browser: a flame graph, tables and search on one page.
 ///

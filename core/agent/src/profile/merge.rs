@@ -1,5 +1,6 @@
 //! Adding one profile to another.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Function;
@@ -10,6 +11,7 @@ use super::Location;
 use super::LocationId;
 use super::Mapping;
 use super::MappingId;
+use super::Meta;
 use super::Profile;
 use super::StackId;
 use super::StringId;
@@ -122,23 +124,25 @@ impl Profile {
 impl Profile {
     fn merge_time(&mut self, other: &Profile) {
         let sum = self.meta.duration.saturating_add(other.meta.duration);
-        let (ours, theirs) = (self.covered(), other.covered());
-        let both = ours.zip(theirs).map(|(mut ours, theirs)| {
-            ours.add(&theirs);
-            ours
+        let known = std::mem::take(&mut self.covered);
+        let ours = covered(&self.meta, Cow::Owned(known));
+        let theirs = covered(&other.meta, Cow::Borrowed(&other.covered));
+        let both = ours.zip(theirs).map(|(ours, theirs)| {
+            let mut both = ours.into_owned();
+            both.add(&theirs);
+            both
         });
         self.meta.duration = both.as_ref().map_or(sum, Covered::duration);
         self.covered = both.unwrap_or_default();
     }
+}
 
-    /// The time that it covers; `None` without a start.
-    fn covered(&self) -> Option<Covered> {
-        let start = self.meta.start_unix_nanos?;
-        let known = &self.covered;
-        let is_valid = known.start() == Some(start) && known.duration() == self.meta.duration;
-        // Whoever wrote into `meta` has the last word.
-        Some(if is_valid { known.clone() } else { Covered::new(start, self.meta.duration) })
-    }
+/// The time that a profile covers, of which `known` was written down; `None` without a start.
+fn covered<'c>(meta: &Meta, known: Cow<'c, Covered>) -> Option<Cow<'c, Covered>> {
+    let start = meta.start_unix_nanos?;
+    let is_valid = known.start() == Some(start) && known.duration() == meta.duration;
+    // Whoever wrote into `meta` has the last word.
+    Some(if is_valid { known } else { Cow::Owned(Covered::new(start, meta.duration)) })
 }
 
 fn by_key(labels: &[(String, String)]) -> BTreeMap<&str, &str> {

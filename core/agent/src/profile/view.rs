@@ -103,8 +103,8 @@ pub fn encode_all(shown: &[&Profile], base: &[&Profile]) -> String {
         v: 2,
         title: shown.sum.title(),
         types: writer.types.items.iter().map(|t| Type { kind: &t.kind, unit: &t.unit }).collect(),
-        start_ms: shown.start_ms(),
-        duration_ns: shown.duration_ns(),
+        start_ms: start_ms(&shown.sum),
+        duration_ns: duration_ns(&shown.sum),
         labels: shown.labels(),
         sources: &meta.sources,
         strings: writer.texts.items,
@@ -116,8 +116,8 @@ pub fn encode_all(shown: &[&Profile], base: &[&Profile]) -> String {
         base: (!base.profiles.is_empty()).then(|| Base {
             parts: base.profiles.len(),
             title: base.sum.title(),
-            start_ms: base.start_ms(),
-            duration_ns: base.duration_ns(),
+            start_ms: start_ms(&base.sum),
+            duration_ns: duration_ns(&base.sum),
             labels: base.labels(),
             lost: base.lost(),
         }),
@@ -157,14 +157,6 @@ impl<'a> Side<'a> {
             common.filter(|label| profiles.iter().all(|it| it.meta.labels.contains(label)));
         sum.meta.labels = common.cloned().collect();
         Self { profiles, sum }
-    }
-
-    fn start_ms(&self) -> Option<u64> {
-        start_ms(&self.sum)
-    }
-
-    fn duration_ns(&self) -> u64 {
-        duration_ns(&self.sum)
     }
 
     fn labels(&self) -> BTreeMap<&str, &str> {
