@@ -54,15 +54,18 @@ impl Diff {
         [Some(first), self.without_stack(), Some(second)].into_iter().flatten().collect()
     }
 
-    /// What is in no function's share, if there is any.
+    /// What is in no function's share, unless it rounds to nothing.
     fn without_stack(&self) -> Option<String> {
-        let lost = |whole: i64, with_stack: i64| whole.saturating_sub(with_stack);
-        let before = lost(self.total.before, self.with_stack.before);
-        let after = lost(self.total.after, self.with_stack.after);
-        let shares =
-            format!("{} → {}", share(before, self.total.before), share(after, self.total.after));
-        let is_any = (before, after) != (0, 0);
-        is_any.then(|| format!("without a stack, and in no share below: {shares}"))
+        let Pair { before, after } = self.with_stack;
+        let lost = Pair {
+            before: self.total.before.saturating_sub(before),
+            after: self.total.after.saturating_sub(after),
+        };
+        let (before, after) = lost.shares(self.total);
+        (before >= 0.0005 || after >= 0.0005).then(|| {
+            let (before, after) = (before * 100.0, after * 100.0);
+            format!("without a stack, and in no share below: {before:.1}% → {after:.1}%")
+        })
     }
 
     fn weights(&self, weight: Pair) -> String {
