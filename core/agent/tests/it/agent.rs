@@ -97,7 +97,7 @@ fn a_forked_child_profiles_itself_and_the_parent_goes_on() {
         assert!(time > 200_000_000, "{time}");
     });
     assert_eq!(status, 0, "the child failed or died");
-    burn(Duration::from_millis(100));
+    burn(Duration::from_millis(500));
     let profile = agent.stop().unwrap();
     assert_eq!(time_by_function(&profile, "only_in_the_child", 1), 0);
     assert!(time_by_function(&profile, "burn", 1) > 50_000_000);

@@ -281,7 +281,7 @@ fn an_agent_is_asked_and_changed_through_its_socket_until_it_stops() {
     let wrong = sondage::Change { hz: Some(0), ..Default::default() };
     assert_eq!(client.change(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
 
-    let number = client.burst(200, Duration::from_millis(500), true).unwrap();
+    let number = client.burst(200, Duration::from_secs(3), true).unwrap();
     until("the burst ends", || client.status().unwrap().burst.is_none());
     let profile = client.burst_profile(number, Instant::now()).unwrap();
     let profile = pprof::decode(&profile).unwrap();

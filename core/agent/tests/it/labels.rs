@@ -112,8 +112,8 @@ fn threads_that_enter_their_labels_at_the_same_moment_all_have_them() {
         totals.iter().filter(|((_, of), _)| of == value).map(|(_, time)| *time).sum::<i64>()
     };
     assert!(of("yes") > 500_000_000, "{totals:?}");
-    // A registering thread that loses its processor is not waited for: one of 64 may miss out.
-    assert!(of("") * 40 < of("yes"), "{totals:?}");
+    // A registering thread that loses its processor is not waited for: those of one round may miss out.
+    assert!(of("") * 8 < of("yes"), "{totals:?}");
 }
 
 #[inline(never)]

@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 const TARGET: &str = "SONDAGE_TEST_TARGET";
 const LIMIT: &str = "SONDAGE_TEST_LIMIT_MS";
 
+/// What a busy machine may add to a limit; what nothing ends takes for ever.
+const A_STALL: Duration = Duration::from_secs(20);
+
 /// Longer than any flush takes on a busy machine: what is proven is that it comes, not how fast.
 pub const GENEROUS: Duration = Duration::from_secs(20);
 
@@ -152,7 +155,7 @@ fn a_server_that_hangs_holds_the_end_up_no_longer_than_allowed() {
             begin = ending.unwrap_or(begin);
             let took = Duration::from_nanos(received::now() - begin);
             println!("{role}: {took:?}");
-            assert!(took < limit + Duration::from_secs(1), "{role}: {took:?}");
+            assert!(took < limit + A_STALL, "{role}: {took:?}");
             let ended = status.code().ok_or_else(|| status.signal().unwrap_or(0));
             let expected = if role == "exit" { Ok(3) } else { Err(libc::SIGTERM) };
             assert_eq!(ended, expected, "{role}");
@@ -193,7 +196,7 @@ fn an_agent_that_hangs_holds_the_end_up_no_longer_than_allowed() {
         assert_eq!(service.wait().1.signal(), Some(libc::SIGTERM));
         let took = before.elapsed();
         println!("{took:?}");
-        assert!((limit..limit + Duration::from_secs(1)).contains(&took), "{took:?}");
+        assert!((limit..limit + A_STALL).contains(&took), "{took:?}");
     });
 }
 

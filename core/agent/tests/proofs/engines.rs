@@ -112,13 +112,14 @@ fn short_threads(threads: usize, announce: bool) -> Duration {
     (0..threads).map(run).sum()
 }
 
-fn covered(engine: EnginePolicy, hz: u32, threads: usize, announce: bool) -> f64 {
+/// The part of short threads' CPU time that an engine tells, and the engine that it became.
+fn covered(engine: EnginePolicy, hz: u32, threads: usize, announce: bool) -> (f64, String) {
     let agent = start(engine, hz);
     let cpu = short_threads(threads, announce);
     let (profile, stats) = flush(&agent);
     let seen = attributed(&profile, "burn") as f64 / cpu.as_nanos() as f64;
     println!("{}, {hz} Hz: {:.1} % of {threads} threads' CPU time", stats.engine, seen * 100.0);
-    seen
+    (seen, stats.engine)
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn perf_events_see_threads_of_five_milliseconds_that_announce_themselves() {
         let Some(agent) = start_perf(250) else { return };
         drop(agent);
         let threads = size(600, 6_000);
-        let seen = covered(EnginePolicy::Perf, 250, threads, true);
+        let (seen, _) = covered(EnginePolicy::Perf, 250, threads, true);
         assert!((0.9..1.1).contains(&seen), "{seen}");
         // For comparison: what falls after the last tick is lost to timers.
         covered(EnginePolicy::Timer, 250, threads, true);
@@ -145,8 +146,15 @@ fn the_process_timer_sees_threads_of_five_milliseconds_that_nobody_announces() {
             assert!(stats.engine_reason.is_some());
             return;
         }
-        let seen = covered(EnginePolicy::Process, 100, size(600, 6_000), false);
-        assert!((0.9..1.1).contains(&seen), "{seen}");
+        // On a busy machine the kernel may seem to do without at times.
+        for _ in 0..10 {
+            let (seen, engine) = covered(EnginePolicy::Process, 100, size(600, 6_000), false);
+            if engine == "process-timer" {
+                assert!((0.9..1.1).contains(&seen), "{seen}");
+                return;
+            }
+        }
+        panic!("the process timer was chosen once, and never again");
     });
 }
 

@@ -120,7 +120,7 @@ fn a_host_that_handles_a_signal_before_us_keeps_it() {
 
 /// Works until the agent has acted on what the host did to its signal.
 fn until_noticed(acted: impl Fn() -> bool) {
-    workload::work_until(Duration::from_secs(3), || {
+    workload::work_until(Duration::from_secs(60), || {
         if acted() { Ok(()) } else { Err("the agent did not notice".to_owned()) }
     });
 }

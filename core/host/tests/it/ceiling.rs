@@ -1,14 +1,14 @@
 //! The ceiling of what unwind tables take.
 
 use crate::gate;
-use crate::stacks::{of, options, share, watch, work_for};
+use crate::stacks::{of, options, share, watch, work_for, work_until_used};
 use crate::target::{Scratch, Target};
 use sondage_host::Machine;
 use std::time::{Duration, Instant};
 
 /// Flushes until the stacks of a process are whole, or no longer.
 fn wait_until_whole(machine: &mut Machine, pid: u32) -> bool {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(60);
     while Instant::now() < end {
         work_for(machine, Duration::from_millis(300));
         let stacks = of(&machine.flush(), pid);
@@ -39,7 +39,7 @@ fn a_table_that_finds_no_room_is_counted_and_put_once_there_is_some() {
     assert!(wait_until_whole(&mut machine, one.pid()), "{:?}", machine.stats());
     assert_eq!(machine.stats().table_bytes, 2 << 20);
     let other = Target::run(&other, &[]);
-    work_for(&mut machine, Duration::from_secs(1));
+    work_until_used(&mut machine, other.pid(), Duration::from_secs(1));
     let stacks = of(&machine.flush(), other.pid());
     let (all, part) = share(&stacks, |stack| stack.has("wide") && !stack.has("main"));
     assert!(all >= 30 && part > 0.9, "{part} of {all}: {stacks:#?}");

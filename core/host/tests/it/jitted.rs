@@ -1,14 +1,14 @@
 //! Code that a runtime made at run time, named by what it writes down.
 
 use crate::gate;
-use crate::stacks::{assert_mostly, of, options, share, watch, work_for};
+use crate::stacks::{assert_mostly, of, options, share, watch, work_until_used};
 use crate::target::{Scratch, Target};
 use sondage::profile::Profile;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// Mostly on another core than this test.
+/// CPU time of the program, 400 samples.
 const TIME: Duration = Duration::from_secs(2);
 
 /// Where the function spins: the files and lines of its samples.
@@ -34,7 +34,7 @@ fn jitted_code_has_names_and_lines_of_its_dump_and_then_of_what_took_its_place()
     let mut target = Target::run(&program, &[folder]);
     let mut machine = watch(options());
     for (name, line) in [("jitted", 11), ("jitted_again", 21)] {
-        work_for(&mut machine, TIME);
+        work_until_used(&mut machine, target.pid(), TIME);
         let profile = machine.flush();
         let stacks = of(&profile, target.pid());
         assert_mostly(&stacks, &[name, "main"], 0.6);

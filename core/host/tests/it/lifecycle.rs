@@ -123,6 +123,11 @@ fn a_killed_agent_leaves_nothing() {
         // Starting takes 10 to 100 ms: moments within it and after it.
         let random = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_micros();
         std::thread::sleep(Duration::from_micros(u64::from(random % 250_000)));
+        // Every fifth time as late as it takes.
+        let end = Instant::now() + Duration::from_secs(60);
+        while round % 5 == 0 && loaded().is_subset(&before) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         seen += usize::from(loaded().difference(&before).count() > 0);
         child.kill().unwrap();
         child.wait().unwrap();

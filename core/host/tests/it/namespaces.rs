@@ -1,7 +1,7 @@
 //! A process in namespaces of its own, whose program is nowhere to be found any more.
 
 use crate::gate;
-use crate::stacks::{assert_mostly, of, options, watch, work_for};
+use crate::stacks::{assert_mostly, of, options, watch, work_until_used};
 use crate::target::{Scratch, Target};
 use std::fs;
 use std::process::Command;
@@ -23,6 +23,6 @@ fn a_deleted_program_in_its_own_mount_and_pid_namespace_gets_names() {
     let file = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
     assert_eq!(file.to_str(), Some("/mnt/target (deleted)"));
     let mut machine = watch(options());
-    work_for(&mut machine, Duration::from_secs(2));
+    work_until_used(&mut machine, pid, Duration::from_secs(1));
     assert_mostly(&of(&machine.flush(), pid), &["spin", "before", "main"], 0.9);
 }

@@ -1,7 +1,7 @@
 //! Unwind tables that processes share.
 
 use crate::gate;
-use crate::stacks::{of, options, share, watch, work_for};
+use crate::stacks::{of, options, share, used_by, watch, work_for, work_until, work_until_used};
 use crate::target::{Scratch, Target};
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ fn processes_of_one_program_share_its_table_and_it_goes_with_the_last() {
     let program = scratch.build("alone", &["target.c"], &["-static", "-Wno-all"]);
     let mut machine = watch(options());
     let mut first = vec![Target::run(&program, &["run"])];
-    work_for(&mut machine, Duration::from_secs(1));
+    work_until_used(&mut machine, first[0].pid(), Duration::from_secs(1));
     machine.flush();
     let before = machine.stats();
     first.extend((1..PROCESSES).map(|_| Target::run(&program, &["run"])));
-    work_for(&mut machine, Duration::from_secs(3));
+    let each = Duration::from_millis(250);
+    work_until(&mut machine, || first.iter().all(|target| used_by(target.pid()) >= each));
     let profile = machine.flush();
     let with_all = machine.stats();
     let whole = |stack: &crate::stacks::Stack| stack.is_whole_with(&["spin", "before", "main"]);

@@ -27,6 +27,29 @@ pub(crate) fn work_for(machine: &mut Machine, time: Duration) {
     }
 }
 
+/// Works until a process has used so much CPU time more: on a busy machine that takes longer.
+pub(crate) fn work_until_used(machine: &mut Machine, pid: u32, time: Duration) {
+    let goal = used_by(pid) + time;
+    work_until(machine, || used_by(pid) >= goal);
+}
+
+/// Works until it is so, for a minute at most.
+pub(crate) fn work_until(machine: &mut Machine, mut it_is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !it_is_so() && Instant::now() < end {
+        work_for(machine, Duration::from_millis(20));
+    }
+}
+
+/// CPU time of a process in user space and in the kernel.
+pub(crate) fn used_by(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let after_name = stat.rsplit_once(") ").unwrap().1;
+    // Fields 14 and 15 of proc(5), in hundredths of a second.
+    let ticks = after_name.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
+    Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
 /// One stack, the leaf first, and how often it was seen.
 #[derive(Debug)]
 pub(crate) struct Stack {

@@ -58,9 +58,10 @@ struct JsonViolation<'a> {
 
 impl Diff {
     /// The whole difference as one JSON object: `type`, `unit`, `before`, `after`, `with_stack` (of that,
-    /// before and after), `significant`, `samples` and `seconds` (before and after), `functions` (`name`, `file`, and for `self` and
-    /// `total` the weights `before` and `after`, `share_change` of 1, and `significant`), `by` (the same
-    /// for each value of a label) and `violations` (`condition`, `what`, `percent`).
+    /// before and after), `significant`, `samples` and `seconds` (before and after), `functions`
+    /// (`name`, `file`, and for `self` and `total` the weights `before` and `after`, `share_change` of 1,
+    /// and `significant`), `by` (the same for each value of a label) and `violations` (`condition`,
+    /// `what`, `percent`).
     pub fn to_json(&self, violations: &[Violation]) -> String {
         let json = Json {
             kind: &self.column.kind,
