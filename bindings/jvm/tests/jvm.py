@@ -43,9 +43,11 @@ def run(program, *arguments, agent=None, flags=(), environment=None, timeout=120
         within=(), classes=(), jar=JAR):
     """Runs a class of `programs` and reads the profiles that it leaves. `within` is a command that
     runs the command that follows it, `classes` what else is on the class path, `jar` the packed one
-    there, if it is to be."""
+    there, if it is to be. At its end it waits for its last profile for longer than the machine may
+    stand still."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"SONDAGE_PUSH": "file:" + folder, "SONDAGE_INTERVAL": "10m"}
+        settings = {"SONDAGE_PUSH": "file:" + folder, "SONDAGE_INTERVAL": "10m",
+                    "SONDAGE_EXIT_TIMEOUT": "30s"}
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SONDAGE_")}
         path = ":".join(map(str, [CLASSES, *([jar] if jar else []), *classes]))
         command = [*within, HOME / "bin/java", "-Xmx256m", *(agent if agent is not None else by_agentpath()),

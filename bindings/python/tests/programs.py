@@ -17,12 +17,14 @@ def burn(seconds=0.3):
 
 
 def run(arguments, check=True, cwd=None, **environment):
-    """Runs a program to its end in a clean environment, in a folder of its own unless it has one."""
+    """Runs a program to its end in a clean environment, in a folder of its own unless it has one. At
+    its end it waits for its last profile for longer than the machine may stand still."""
+    settings = {"SONDAGE_EXIT_TIMEOUT": "30s"}
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SONDAGE_", "PYTHON"))}
     with tempfile.TemporaryDirectory() as folder:
         ended = subprocess.run(
             arguments,
-            env={**clean, **environment},
+            env={**clean, **settings, **environment},
             cwd=cwd or folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -12,9 +12,10 @@ PROOFS = pathlib.Path(__file__).parent / "proofs"
 FULL = os.environ.get("SONDAGE_STORM") == "full"
 
 
-def prove(program, seconds, hz, engine):
-    """Runs a proof and returns what it printed."""
-    command = [sys.executable, str(PROOFS / program), str(seconds), str(hz), engine]
+def prove(program, seconds, hz, engine, *least):
+    """Runs a proof, some until it has at least so many samples, and returns what it printed."""
+    command = [sys.executable, str(PROOFS / program), str(seconds), str(hz), engine,
+               *map(str, least)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=seconds * 5 + 120)
     if run.returncode != 0:
         raise AssertionError(f"{program} ended with {run.returncode}:\n{run.stderr[-4000:]}")
@@ -27,13 +28,15 @@ def prove(program, seconds, hz, engine):
 
 class Proofs(unittest.TestCase):
     def test_no_stack_is_put_together_from_two_moments(self):
-        told = prove("chains.py", 25 if FULL else 2, 1000, "perf")
-        self.assertGreaterEqual(told["judged"], 20_000 if FULL else 150)
+        least = 20_000 if FULL else 150
+        told = prove("chains.py", 25 if FULL else 2, 1000, "perf", least)
+        self.assertGreaterEqual(told["judged"], least)
         self.assertEqual(told["torn"], 0)
 
     def test_every_sample_of_interleaved_tasks_has_the_label_of_its_task(self):
-        told = prove("interleaved.py", 60 if FULL else 2, 1000, "perf")
-        self.assertGreaterEqual(told["right"], 30_000 if FULL else 150)
+        least = 30_000 if FULL else 150
+        told = prove("interleaved.py", 60 if FULL else 2, 1000, "perf", least)
+        self.assertGreaterEqual(told["right"], least)
         self.assertEqual(told["wrong"], 0)
 
     def test_the_time_of_threads_that_live_5_ms_is_in_the_profile(self):
@@ -44,8 +47,9 @@ class Proofs(unittest.TestCase):
         self.assertLessEqual(told["told"] / told["spent"], 1.1 if FULL else 1.25)
 
     def test_nothing_that_moves_frames_crashes_the_process_or_loses_stacks(self):
-        told = prove("churn.py", 60 if FULL else 3, 5000, "perf")
-        self.assertGreaterEqual(told["samples"], 100_000 if FULL else 250)
+        least = 100_000 if FULL else 250
+        told = prove("churn.py", 60 if FULL else 3, 5000, "perf", least)
+        self.assertGreaterEqual(told["samples"], least)
         self.assertLessEqual(told["lost"], max(1, told["samples"] / 1000))
 
 

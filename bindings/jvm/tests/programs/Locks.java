@@ -4,12 +4,13 @@ import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * Two threads that wait for each other 40 times, 5 ms each time: for a monitor, then for a lock; and
- * one that waits for work, which is no wait for a lock. Prints the nanoseconds that they have waited.
+ * one that waits for work, which is no wait for a lock. Prints the nanoseconds that they have waited,
+ * and how long the one took.
  */
 public class Locks {
     static final Object MONITOR = new Object();
     static final ReentrantLock LOCK = new ReentrantLock();
-    static final long[] WAITED = new long[2];
+    static final long[] WAITED = new long[3];
 
     static void hold() {
         long end = System.nanoTime() + 5_000_000;
@@ -54,6 +55,7 @@ public class Locks {
         } catch (InterruptedException impossible) {
             throw new IllegalStateException(impossible);
         }
+        WAITED[2] += System.nanoTime();
     }
 
     static void together(Runnable work) throws InterruptedException {
@@ -72,11 +74,12 @@ public class Locks {
     }
 
     public static void main(String[] arguments) throws Exception {
+        WAITED[2] -= System.nanoTime();
         Thread idle = new Thread(Locks::idle, "idle");
         idle.start();
         together(Locks::monitor);
         together(Locks::lock);
         idle.join();
-        System.out.println(WAITED[0] + " " + WAITED[1]);
+        System.out.println(WAITED[0] + " " + WAITED[1] + " " + WAITED[2]);
     }
 }

@@ -1,4 +1,5 @@
-"""Torn stacks: two chains of calls that never mix. `chains.py SECONDS HZ ENGINE` prints JSON.
+"""Torn stacks: two chains of calls that never mix. `chains.py SECONDS HZ ENGINE LEAST`
+prints JSON, of at least so many samples.
 
 A stack with functions of both, or with a gap in one, was put together from two moments.
 """
@@ -34,7 +35,7 @@ def judge(samples):
 
 
 def main():
-    seconds, hz, engine = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    seconds, hz, engine, least = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     first, second = make_chain("a"), make_chain("b")
 
     def step():
@@ -43,7 +44,7 @@ def main():
             second(number)
 
     with recording(hz=hz, engine=engine) as record:
-        record.spin(seconds, step)
+        record.spin(seconds, step, lambda: judge(record.samples)[0] >= least)
     judged, torn = judge(record.samples)
     print(json.dumps({"judged": judged, "torn": torn, "stats": record.stats}))
 

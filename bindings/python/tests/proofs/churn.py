@@ -1,4 +1,5 @@
-"""Everything that moves the interpreter's structures, at a high rate. `churn.py SECONDS HZ ENGINE`.
+"""Everything that moves the interpreter's structures, at a high rate. `churn.py SECONDS HZ ENGINE LEAST`
+prints JSON, of at least so many samples.
 
 Generators, exceptions, code made and thrown away, garbage collection, threads that come and go,
 asyncio, and greenlets where they are installed. The process must live, and stacks must have their
@@ -10,7 +11,6 @@ import gc
 import json
 import sys
 import threading
-import time
 
 from recording import recording
 
@@ -109,17 +109,17 @@ def greenlets():
 PARTS = [generators, exceptions, made_code, garbage, threads, loops, greenlets]
 
 
-def busy(until):
-    while time.monotonic() < until:
+def busy(ended):
+    while not ended.is_set():
         for part in PARTS[:4]:
             part()
 
 
 def main():
-    seconds, hz, engine = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    seconds, hz, engine, least = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     with recording(hz=hz, engine=engine) as record:
-        until = time.monotonic() + seconds
-        others = [threading.Thread(target=busy, args=(until,)) for _ in range(3)]
+        ended = threading.Event()
+        others = [threading.Thread(target=busy, args=(ended,), daemon=True) for _ in range(3)]
         for thread in others:
             thread.start()
 
@@ -127,7 +127,8 @@ def main():
             for part in PARTS:
                 part()
 
-        record.spin(seconds, step)
+        record.spin(seconds, step, lambda: record.count() >= least)
+        ended.set()
         for thread in others:
             thread.join()
     python = lost = 0

@@ -1,4 +1,5 @@
-"""Labels over asyncio tasks that take turns on one thread. `interleaved.py SECONDS HZ ENGINE`.
+"""Labels over asyncio tasks that take turns on one thread. `interleaved.py SECONDS HZ ENGINE LEAST`
+prints JSON, of at least so many samples.
 
 Task 3 runs `work_3` under the label `task=3` and is interrupted at every await; in each sample the
 function on the stack and the label must be of the same task.
@@ -9,7 +10,6 @@ import contextvars
 import json
 import re
 import sys
-import time
 
 import sondage
 from recording import recording
@@ -25,13 +25,13 @@ def make_work(number):
     return namespace[f"work_{number}"]
 
 
-async def task(number, until):
+async def task(number, goes_on):
     work = make_work(number)
     for other in OTHERS:
         other.set(number)
     x = 0
     with sondage.labels(task=str(number)):
-        while time.monotonic() < until:
+        while goes_on():
             x = work(x)
             await asyncio.sleep(0)
             OTHERS[x % len(OTHERS)].set(x)
@@ -39,9 +39,8 @@ async def task(number, until):
                 x = await asyncio.to_thread(work, x)
 
 
-async def everything(seconds):
-    until = time.monotonic() + seconds
-    await asyncio.gather(*(task(number, until) for number in range(TASKS)))
+async def everything(goes_on):
+    await asyncio.gather(*(task(number, goes_on) for number in range(TASKS)))
 
 
 def judge(samples):
@@ -57,9 +56,10 @@ def judge(samples):
 
 
 def main():
-    seconds, hz, engine = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    seconds, hz, engine, least = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     with recording(hz=hz, engine=engine) as record:
-        asyncio.run(everything(seconds))
+        goes_on = record.lasting(seconds, lambda: judge(record.samples)[0] >= least)
+        asyncio.run(everything(goes_on))
     right, wrong = judge(record.samples)
     print(json.dumps({"right": right, "wrong": wrong, "stats": record.stats}))
 

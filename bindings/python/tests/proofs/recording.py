@@ -13,6 +13,9 @@ import sondage  # noqa: E402
 # The agent puts profiles together as they come; a pause this long keeps its tables small.
 FLUSH = 5.0
 
+# Seconds that are added at most, on a machine that stands still at times, until there is enough.
+LONGER = 60.0
+
 
 class Recording:
     """The samples so far. `spin` calls a function until time is up and flushes in between."""
@@ -21,14 +24,29 @@ class Recording:
         self.samples = []
         self.stats = {}
 
-    def spin(self, seconds, step):
-        """Calls `step` again and again for this many seconds of wall time."""
-        end, flush = time.monotonic() + seconds, time.monotonic() + FLUSH
-        while (now := time.monotonic()) < end:
+    def spin(self, seconds, step, enough=lambda: True):
+        """Calls `step` again and again as long as `lasting` says."""
+        goes_on = self.lasting(seconds, enough)
+        while goes_on():
             step()
-            if now >= flush:
+
+    def lasting(self, seconds, enough=lambda: True):
+        """A function that says whether to go on: for this many seconds of wall time, and then until
+        there are `enough` samples. It flushes in between."""
+        begun = time.monotonic()
+        end, flush, latest = begun + seconds, begun + FLUSH, begun + seconds + LONGER
+
+        def goes_on():
+            nonlocal end, flush
+            now = time.monotonic()
+            if now >= min(end, flush):
                 self.flush()
                 flush = now + FLUSH
+            if now >= end:
+                end = now if now >= latest or enough() else now + 1
+            return now < end
+
+        return goes_on
 
     def flush(self):
         profile = sondage.flush()
