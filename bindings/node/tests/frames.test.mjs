@@ -119,7 +119,7 @@ test('lines have the time that they take in code of each compiler', async (t) =>
       const all = [...own.values()].reduce((sum, time) => sum + time, 0);
       for (const [mark, share] of [['one', 0.125], ['two', 0.25], ['five', 0.625]]) {
         const found = (own.get(line(mark)) ?? 0) / all;
-        assert.ok(Math.abs(found - share) < 0.1, `${tier} ${mark}: ${found}, of ${all / 1e6} ms`);
+        assert.ok(Math.abs(found - share) < 0.12, `${tier} ${mark}: ${found}, of ${all / 1e6} ms`);
       }
     });
   }

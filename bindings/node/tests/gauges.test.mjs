@@ -25,9 +25,13 @@ if (isMainThread) {
     assert.ok(seen.utilization > 0.2 && seen.utilization <= 1, JSON.stringify(seen));
     assert.ok(memory.rss > memory.heapUsed && memory.heapUsed > 1e6, JSON.stringify(memory));
     assert.deepEqual(workers, {});
-    await sondage.flush();
-    await pause(300);
-    const later = sondage.stats().eventLoop;
+    // The longest delay is one of the time since the last flush. A busy machine has its own.
+    let later = seen;
+    for (let round = 0; round < 20 && later.delayMaxMs >= seen.delayMaxMs; round += 1) {
+      await sondage.flush();
+      await pause(300);
+      later = sondage.stats().eventLoop;
+    }
     assert.ok(later.delayMaxMs < seen.delayMaxMs, JSON.stringify(later));
     await sondage.stop();
     assert.deepEqual(sondage.stats(), {});
@@ -67,7 +71,8 @@ if (isMainThread) {
     const worker = new Worker(fileURLToPath(import.meta.url));
     const { threadId } = worker;
     try {
-      await pause(2500);
+      const end = performance.now() + 60_000;
+      while (!sondage.stats().workers[threadId] && performance.now() < end) await pause(100);
       const told = sondage.stats().workers[threadId];
       assert.ok(told.memoryUsage.heapUsed > 1e6, JSON.stringify(told));
       assert.ok(told.eventLoop.utilization >= 0);

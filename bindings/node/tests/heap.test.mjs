@@ -72,10 +72,11 @@ if (isMainThread) {
       for (let number = 0; number < 1e6; number++) kept.push({ number });
       await next();
       const heap = internal('lib/heap.cjs');
-      const begin = performance.now();
+      // CPU time: a busy machine stops the program too.
+      const begin = process.cpuUsage();
       heap.handOver({ memory: RATE, interval: 1 });
-      const stall = performance.now() - begin;
-      assert.ok(stall < 60, `${stall} ms`);
+      const { user, system } = process.cpuUsage(begin);
+      assert.ok((user + system) / 1000 < 60, `${user + system} µs`);
       assert.equal(kept.length, 1e6);
     }));
 
@@ -85,10 +86,13 @@ if (isMainThread) {
       const worker = new Worker(fileURLToPath(import.meta.url));
       try {
         await new Promise((resolve) => worker.once('message', resolve));
-        await pause(3500);
         const name = `worker ${worker.threadId}`;
         const isWorker = ({ labels }) => labels.thread === name;
-        const held = sum(await next(), 'inuse_space', (it) => has('retain')(it) && isWorker(it));
+        let held = 0;
+        for (let round = 0; round < 20 && !isAbout(held); round += 1) {
+          await pause(3500);
+          held = sum(await next(), 'inuse_space', (it) => has('retain')(it) && isWorker(it));
+        }
         assert.ok(isAbout(held), `${held} in ${name}`);
       } finally {
         await worker.terminate();

@@ -175,8 +175,8 @@ for (const [name, express] of [['4', express4], ['5', express5]]) {
         ['/shops/:shop/first/:id', '/shops/:shop/second/:id']);
       const first = cpu(samples, { route: '/shops/:shop/first/:id', method: 'GET' });
       const second = cpu(samples, { route: '/shops/:shop/second/:id', method: 'GET' });
-      assert.ok(first > 250 && first < 400, `${first} ms of 300`);
-      assert.ok(second > 110 && second < 250, `${second} ms of 150`);
+      assert.ok(first > 200 && first < 400, `${first} ms of 300`);
+      assert.ok(second > 75 && second < 250, `${second} ms of 150`);
     });
   }
 }

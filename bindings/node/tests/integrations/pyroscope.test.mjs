@@ -190,16 +190,16 @@ for (const [name, server] of Object.entries(SERVERS)) {
       if (runs) Pyroscope.start();
       t.after(() => Pyroscope.stop());
       const get = await server(t);
-      const answer = fetch(`${get.origin}/debug/pprof/profile?seconds=1`);
+      const answer = fetch(`${get.origin}/debug/pprof/profile?seconds=3`);
       // The profile begins when what was sampled before is out of the way.
-      await new Promise((resolve) => { setTimeout(resolve, 400); });
+      await new Promise((resolve) => { setTimeout(resolve, 1000); });
       await get('/busy');
       const response = await answer;
       assert.equal(response.status, 200);
       assert.equal(response.headers.get('content-type'), 'application/octet-stream');
       const { samples } = readProfile(Buffer.from(await response.arrayBuffer()));
       const busy = cpu(samples, { vehicle: 'bike' });
-      assert.ok(busy > 100 && busy < 250, `${busy} ms of 150`);
+      assert.ok(busy > 75 && busy < 250, `${busy} ms of 150`);
       assert.equal(sondage.isRunning(), runs);
       const heap = await fetch(`${get.origin}/debug/pprof/heap`);
       assert.equal(heap.status, runs ? 200 : 503);

@@ -3,7 +3,7 @@
 // function that works; V8's tells its caller instead where the function was inlined.
 import inspector from 'node:inspector';
 
-import { conclude, count, options, packages, recording } from './recording.mjs';
+import { conclude, count, options, packages, recording, worked } from './recording.mjs';
 
 const { seconds, hz, least } = options({ seconds: 2, hz: 1000, least: 100 });
 
@@ -58,7 +58,7 @@ async function beside(other, first) {
   if (first) other.begin();
   const { result, samples, stats } = await recording({ hz }, async (breathe) => {
     if (!first) other.begin();
-    for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
+    for (const end = worked() + seconds * 1000; worked() < end;) {
       busyBeside(performance.now() + 20);
       await breathe();
     }

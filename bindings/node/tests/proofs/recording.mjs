@@ -38,6 +38,11 @@ export async function recording(settings, work) {
   return { result, samples, stats };
 }
 
+/** CPU time of the process so far in milliseconds: a busy machine leaves less of it in a second. */
+export function worked() {
+  return process.cpuUsage().user / 1000;
+}
+
 /** `NAME=VALUE` arguments over these defaults, whose types they have. */
 export function options(defaults) {
   const given = process.argv.slice(2).filter((text) => text.includes('='));

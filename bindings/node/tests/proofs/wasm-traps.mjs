@@ -1,6 +1,6 @@
 // Faults that are V8's own: WebAssembly that reads beyond its memory makes SIGSEGV, which V8 turns
 // into an exception. They must arrive there, whoever else handles that signal for samples.
-import { conclude, count, options, recording } from './recording.mjs';
+import { conclude, count, options, recording, worked } from './recording.mjs';
 
 const { seconds, hz, least } = options({ seconds: 5, hz: 1000, least: 100 });
 
@@ -26,7 +26,7 @@ function trap(address) {
 
 const { result, samples, stats } = await recording({ hz }, async (breathe) => {
   const counts = { traps: 0, missed: 0, reads: 0 };
-  for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
+  for (const end = worked() + seconds * 1000; worked() < end;) {
     for (let n = 0; n < 500; n += 1) {
       counts[trap(0x7fff0000 - n * 4096) ? 'traps' : 'missed'] += 1;
       counts.reads += load(n * 4) === 0 ? 1 : 0;
