@@ -12,7 +12,8 @@ use super::sink::{PushError, Sink, Upload};
 use crate::error::{self, Error};
 use crate::profile::{Profile, pprof};
 
-/// Files written between two looks at the directory, by which the limits can be exceeded.
+/// Files written at most between two looks at the directory, by which the limits can be exceeded; and
+/// at most a tenth of the limit on their number.
 const CLEAN_EVERY: u64 = 16;
 
 /// Age of a half-written file that its writer must have left behind.
@@ -84,7 +85,8 @@ impl FileSink {
         let mut dirs = DirBuilder::new();
         let made = dirs.recursive(true).mode(0o700).create(&self.dir);
         made.map_err(|error| Failure { doing: "cannot make the directory", error })?;
-        if self.written.is_multiple_of(CLEAN_EVERY) {
+        let every = CLEAN_EVERY.min(self.limits.count as u64 / 10).max(1);
+        if self.written.is_multiple_of(every) {
             // A directory that cannot be listed can be written to; it is then not cleaned.
             let _ = self.clean();
         }
