@@ -106,9 +106,10 @@ impl Watched {
         // On a busy machine the agent may find the thread somewhat later.
         let mut period = self.period(2_000);
         for _ in 0..4 {
-            if period.sampled.abs_diff(period.host) > noise(period.host) {
-                period = self.period(2_000);
+            if is_close(period.sampled, period.host) {
+                break;
             }
+            period = self.period(2_000);
         }
         let Period { profile, sampled, host } = period;
         assert_eq!(profile.meta.sources, [engine]);
@@ -139,8 +140,12 @@ fn noise(cpu: u64) -> u64 {
     ((4.0 * samples.sqrt() + 2.0) * INTERVAL as f64) as u64
 }
 
+fn is_close(sampled: u64, host: u64) -> bool {
+    sampled.abs_diff(host) <= noise(host)
+}
+
 fn assert_close(sampled: u64, host: u64) {
-    assert!(sampled.abs_diff(host) <= noise(host), "{sampled} of {host}");
+    assert!(is_close(sampled, host), "{sampled} of {host}");
 }
 
 fn by_label(profile: &Profile, key: &str, value: &str) -> u64 {
