@@ -145,6 +145,12 @@ test('native code, regular expressions and functions of V8 have their callers', 
     return Array.from({ length: 20_000 }, (_, n) => (n * 7919) % 20_011).sort((a, b) => a - b);
   }
   sondage.start(SETTINGS);
+  // Assembly has no frame pointers: its callers are there from when the tables are.
+  const called = ({ frames }) => frames.some(({ name }) => name === 'hashes');
+  for (let round = 0; round < 300; round += 1) {
+    burn(hashes, 100);
+    if (read(await sondage.flush()).filter(called).length > 20) break;
+  }
   for (const work of [hashes, packs, matches, sorts]) burn(work, 500);
   const samples = read(await sondage.flush());
   for (const [name, leaf] of [
@@ -153,8 +159,7 @@ test('native code, regular expressions and functions of V8 have their callers', 
     const of = samples.filter(({ frames }) => frames.some((frame) => frame.name === name));
     const has = of.filter(({ frames }) => frames.some((frame) => leaf.test(frame.name)));
     const time = (some) => some.reduce((sum, { values }) => sum + values.cpu, 0);
-    // A part of the hash keeps its caller below the stack pointer, where AVX2 is the best there is.
-    assert.ok(time(of) > (name === 'hashes' ? 1.5e8 : 3e8), `${name}: ${time(of) / 1e6} ms`);
+    assert.ok(time(of) > 3e8, `${name}: ${time(of) / 1e6} ms`);
     assert.ok(time(has) > time(of) / 2, `${name}: ${time(has) / 1e6} of ${time(of) / 1e6} ms`);
   }
   const lost = samples.filter(({ frames }) => frames.some(({ name }) => /lost/.test(name)));
