@@ -49,6 +49,14 @@ impl Target {
         stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
     }
 
+    fn wait_for(&self, state: char) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.state() != state {
+            assert!(Instant::now() < until, "{} and not {state}", self.state());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn signal(&self, name: &str) {
         assert!(Command::new("kill").args(["-s", name, &self.pid()]).status().unwrap().success());
     }
@@ -288,20 +296,14 @@ fn a_process_that_job_control_has_stopped_is_read_and_stays_stopped() {
     let scratch = Scratch::new("outside-stopped");
     let target = Target::c(&scratch, &[]);
     target.signal("STOP");
-    let until = Instant::now() + Duration::from_secs(60);
-    while target.state() != 'T' && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    target.wait_for('T');
     let dump = target.dump();
     assert_eq!(dump["threads"][0]["state"], "stopped");
     assert!(functions(&dump["threads"][0]).contains(&"main"), "{dump}");
-    assert_eq!(target.state(), 'T');
+    // Linux wakes a thread that is let go, to stop it again before it runs.
+    target.wait_for('T');
     target.signal("CONT");
-    let until = Instant::now() + Duration::from_secs(60);
-    while target.state() == 'T' && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    assert_eq!(target.state(), 'R');
+    target.wait_for('R');
 }
 
 #[test]
