@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::built;
 use crate::read::{report, said, total};
+use crate::record::wait_for;
 use crate::scratch::Scratch;
 
 /// The command; it needs no library for this.
@@ -49,12 +50,8 @@ impl Target {
         stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
     }
 
-    fn wait_for(&self, state: char) {
-        let until = Instant::now() + Duration::from_secs(60);
-        while self.state() != state {
-            assert!(Instant::now() < until, "{} and not {state}", self.state());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    fn wait_until_it_is(&self, state: char) {
+        wait_for(&format!("state {state}"), || self.state() == state);
     }
 
     fn signal(&self, name: &str) {
@@ -296,14 +293,14 @@ fn a_process_that_job_control_has_stopped_is_read_and_stays_stopped() {
     let scratch = Scratch::new("outside-stopped");
     let target = Target::c(&scratch, &[]);
     target.signal("STOP");
-    target.wait_for('T');
+    target.wait_until_it_is('T');
     let dump = target.dump();
     assert_eq!(dump["threads"][0]["state"], "stopped");
     assert!(functions(&dump["threads"][0]).contains(&"main"), "{dump}");
     // Linux wakes a thread that is let go, to stop it again before it runs.
-    target.wait_for('T');
+    target.wait_until_it_is('T');
     target.signal("CONT");
-    target.wait_for('R');
+    target.wait_until_it_is('R');
 }
 
 #[test]

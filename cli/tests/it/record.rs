@@ -49,7 +49,7 @@ impl Drop for Running {
 }
 
 /// Waits until something is so.
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
     let latest = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < latest, "{what}: not within a minute");
