@@ -31,6 +31,18 @@ function burn(work, millis) {
   for (const end = used() + millis; used() < end;) work();
 }
 
+/**
+ * Adds a pause of random length to work, up to that of the work. Linux looks at timers in its tick:
+ * rounds of one length can keep step with it, and are then seen at the same few places.
+ */
+const UNEVENLY = `function unevenly(work) {
+  const begun = performance.now();
+  work();
+  const ended = performance.now();
+  const until = ended + Math.random() * (ended - begun);
+  while (performance.now() < until);
+}`;
+
 test('functions that are inlined have the time that they take', async () => {
   const loop = (times) => `let x = 0;
     for (let i = 0; i < ${times}; i += 1) x = (x + i * i) % 1000003;
@@ -40,18 +52,21 @@ test('functions that are inlined have the time that they take', async () => {
     function work_2() { ${loop(20_000)} }
     function work_3() { ${loop(30_000)} }
     function work_4() { ${loop(40_000)} }
-    return function request() { return work_1() + work_2() + work_3() + work_4(); };`)();
+    function request() { return work_1() + work_2() + work_3() + work_4(); }
+    ${UNEVENLY}
+    return () => unevenly(request);`)();
   burn(work, 300);
   sondage.start(SETTINGS);
-  burn(work, 2000);
+  burn(work, 3000);
   const samples = read(await sondage.flush());
   const found = shares(samples, /^work_\d$/);
   let error = 0;
   for (const number of [1, 2, 3, 4]) {
     error += Math.abs((found.get(`work_${number}`) ?? 0) - number / 10) / 2;
   }
-  // At 400 samples the error of sampling is some 3 %; V8's own profiler has up to 40 here.
-  assert.ok(error < 0.1, JSON.stringify([...found]));
+  // At 500 samples the error of sampling is some 3 %, and 5 % where others want the processors, too;
+  // V8's own profiler has up to 40 here.
+  assert.ok(error < 0.15, JSON.stringify([...found]));
   const callers = samples.filter(({ frames }) => /^work_\d$/.test(frames[0]?.name));
   assert.ok(callers.every(({ frames }) => frames[1].name === 'request'), 'inlined into request');
 });
@@ -74,13 +89,14 @@ function five(x) {
 function request(x) {
   return five(two(one(x)));
 }
+${UNEVENLY}
 function burn(millis) {
   const used = () => process.cpuUsage().user / 1000;
   const end = used() + millis;
   let x = 0;
-  while (used() < end) x = request(x);
+  while (used() < end) unevenly(() => { x = request(x); });
 }
-burn(1500);
+burn(4000);
 `;
 
 const TIERS = {
@@ -119,7 +135,8 @@ test('lines have the time that they take in code of each compiler', async (t) =>
       const all = [...own.values()].reduce((sum, time) => sum + time, 0);
       for (const [mark, share] of [['one', 0.125], ['two', 0.25], ['five', 0.625]]) {
         const found = (own.get(line(mark)) ?? 0) / all;
-        assert.ok(Math.abs(found - share) < 0.12, `${tier} ${mark}: ${found}, of ${all / 1e6} ms`);
+        // By chance 2 %, and 4 % where others want the processors, too.
+        assert.ok(Math.abs(found - share) < 0.15, `${tier} ${mark}: ${found}, of ${all / 1e6} ms`);
       }
     });
   }

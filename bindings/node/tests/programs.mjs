@@ -46,11 +46,12 @@ function environment(more) {
   for (const name of Object.keys(inherited)) {
     if (/^(SONDAGE_|OTEL_|NODE_)/.test(name)) delete inherited[name];
   }
-  return { ...inherited, ...more };
+  // Longer than the last profile takes on a busy machine.
+  return { ...inherited, SONDAGE_EXIT_TIMEOUT: '30s', ...more };
 }
 
 /** Runs a program to its end. */
-export function run(command, args, { env = {}, cwd = SUITE, timeout = 30_000, input = '' } = {}) {
+export function run(command, args, { env = {}, cwd = SUITE, timeout = 90_000, input = '' } = {}) {
   return new Promise((resolve) => {
     const options = { env: environment(env), cwd, timeout, killSignal: 'SIGKILL' };
     const child = execFile(command, args, options, (error, stdout, stderr) => {

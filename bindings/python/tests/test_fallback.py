@@ -19,7 +19,7 @@ REASON = "its frames are laid out otherwise"
 REFUSED = (
     BURN
     + f"""
-import collections, json, os, sys, threading, warnings
+import collections, json, os, random, sys, threading, warnings
 import sondage, sondage._selftest
 sondage._selftest.run = lambda: {REASON!r}
 warnings.simplefilter("ignore", RuntimeWarning)
@@ -116,10 +116,11 @@ def spend(name, seconds):
     begun = time.thread_time()
     burn(seconds)
     spent[name] += time.thread_time() - begun
+# At random: rounds of one length could keep step with the samples.
 def one():
-    spend("one", 0.03)
+    spend("one", 0.03 * random.uniform(0.5, 1.5))
 def two():
-    spend("two", 0.01)
+    spend("two", 0.01 * random.uniform(0.5, 1.5))
 def work():
     for _ in range(40):
         one()

@@ -207,7 +207,7 @@ fn python_is_read_from_outside_with_names_and_lines() {
         assert_shares(&json, ["heavy", "light"]);
         let frame = dump["threads"][0]["frames"].as_array().unwrap().last().unwrap();
         assert!(frame["file"].as_str().unwrap().ends_with("shares.py"), "{dump}");
-        assert!((24..=25).contains(&frame["line"].as_u64().unwrap()), "{dump}");
+        assert!((27..=28).contains(&frame["line"].as_u64().unwrap()), "{dump}");
     }
     if seen == 0 {
         println!("skipped: there is no Python on the path");
@@ -230,7 +230,7 @@ fn javascript_is_read_from_outside_with_names_and_lines() {
     assert_shares(&json, ["heavy", "light"]);
     let (dump, work) = target.dump_within("work");
     assert!(work["file"].as_str().unwrap().ends_with("shares.cjs"), "{dump}");
-    assert!((19..=20).contains(&work["line"].as_u64().unwrap()), "{dump}");
+    assert!((21..=22).contains(&work["line"].as_u64().unwrap()), "{dump}");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn java_is_read_from_outside_with_names_and_lines() {
     let (json, _) = target.record(&scratch, "2");
     assert_shares(&json, ["Shares.heavy", "Shares.light"]);
     let (dump, main) = target.dump_within("Shares.main");
-    assert_eq!((&main["file"], &main["line"]), (&"Shares.java".into(), &24.into()), "{dump}");
+    assert_eq!((&main["file"], &main["line"]), (&"Shares.java".into(), &28.into()), "{dump}");
 }
 
 #[test]

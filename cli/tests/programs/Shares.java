@@ -1,3 +1,5 @@
+import java.util.concurrent.ThreadLocalRandom;
+
 /** Three in four parts of its time in heavy, one in light, until it is killed. */
 public class Shares {
     static volatile long sink;
@@ -15,8 +17,10 @@ public class Shares {
     }
 
     static void work() {
-        sink += heavy(3_000_000);
-        sink += light(1_000_000);
+        // At random: rounds of one length could keep step with the samples.
+        int part = ThreadLocalRandom.current().nextInt(500_000, 1_500_000);
+        sink += heavy(3 * part);
+        sink += light(part);
     }
 
     public static void main(String[] arguments) {

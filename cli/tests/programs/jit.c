@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -88,9 +89,12 @@ int main(int argc, char **argv) {
     puts("started");
     fflush(stdout);
     for (;;) {
-        for (int i = 0; i < 3; i++)
+        /* At random: rounds of one length could keep step with the samples. */
+        long part = 1 + random() % 4;
+        for (long i = 0; i < 3 * part; i++)
             ((void (*)(void))memory)();
-        ((void (*)(void))other)();
+        for (long i = 0; i < part; i++)
+            ((void (*)(void))other)();
         if (asked) {
             asked = 0;
             tell("jitted_again", (uintptr_t)memory, 20);

@@ -19,8 +19,8 @@ __attribute__((noinline)) static void spin(unsigned long count) {
         sink += i * sink;
 }
 
-__attribute__((noinline)) static void heavy(void) { spin(300000); sink++; }
-__attribute__((noinline)) static void light(void) { spin(100000); sink++; }
+__attribute__((noinline)) static void heavy(unsigned long part) { spin(3 * part); sink++; }
+__attribute__((noinline)) static void light(unsigned long part) { spin(part); sink++; }
 
 static void *waiter(void *nothing) {
     for (;;)
@@ -45,8 +45,10 @@ int main(int argc, char **argv) {
     puts("started");
     fflush(stdout);
     while (argc == 1 || ticks < 1000) {
-        heavy();
-        light();
+        /* At random: rounds of one length could keep step with the samples. */
+        unsigned long part = 50000 + random() % 100000;
+        heavy(part);
+        light(part);
     }
     printf("ticks %d\n", (int)ticks);
     return 0;

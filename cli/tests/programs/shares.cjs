@@ -16,8 +16,10 @@ function light(count) {
 let sink = 0;
 
 function work() {
-  sink += heavy(3000000);
-  sink += light(1000000);
+  // At random: rounds of one length could keep step with the samples.
+  const part = Math.floor((0.5 + Math.random()) * 1000000);
+  sink += heavy(3 * part);
+  sink += light(part);
 }
 
 console.log('started');

@@ -1,4 +1,5 @@
 """Three in four parts of its time in heavy, one in light, until it is killed."""
+import random
 
 
 def heavy(count):
@@ -16,8 +17,10 @@ def light(count):
 
 
 def work():
-    heavy(60_000)
-    light(20_000)
+    # At random: rounds of one length could keep step with the samples.
+    part = random.randint(10_000, 30_000)
+    heavy(3 * part)
+    light(part)
 
 
 print("started", flush=True)

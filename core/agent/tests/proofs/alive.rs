@@ -172,7 +172,7 @@ fn a_stack_segment_does_not_make_the_gap_above_it_trusted() {
                 library.function("set_top")(top.cast_signed());
                 library.function("set_guard")((stack.start - 64).cast_signed());
                 let work = library.function("work");
-                while sys::thread_cpu() < Duration::from_millis(400) {
+                while sys::thread_cpu() < Duration::from_secs(1) {
                     work(10_000_000);
                 }
             });

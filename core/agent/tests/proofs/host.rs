@@ -96,11 +96,13 @@ fn interrupts_when_sent_to_a_waiting_thread() -> bool {
         sondage::register_thread();
         send.send(sys::tid()).unwrap();
         let mut entry = libc::pollfd { fd: -1, events: 0, revents: 0 };
-        interrupted(unsafe { libc::poll(&raw mut entry, 1, 2000) } as isize)
+        interrupted(unsafe { libc::poll(&raw mut entry, 1, 20_000) } as isize)
     });
     let timer = sys::timer_of(receive.recv().unwrap()).expect("registered threads have timers");
-    std::thread::sleep(Duration::from_millis(300));
-    timer.expire_now();
+    while !waiting.is_finished() {
+        std::thread::sleep(Duration::from_millis(100));
+        timer.expire_now();
+    }
     waiting.join().unwrap()
 }
 
