@@ -64,8 +64,8 @@ test('functions that are inlined have the time that they take', async () => {
   for (const number of [1, 2, 3, 4]) {
     error += Math.abs((found.get(`work_${number}`) ?? 0) - number / 10) / 2;
   }
-  // At 500 samples the error of sampling is some 3 %, and 5 % where others want the processors, too;
-  // V8's own profiler has up to 40 here.
+  // At 500 samples the error of sampling is some 3 %, and 5 % where others want the processors,
+  // too; V8's own profiler has up to 40 here.
   assert.ok(error < 0.15, JSON.stringify([...found]));
   const callers = samples.filter(({ frames }) => /^work_\d$/.test(frames[0]?.name));
   assert.ok(callers.every(({ frames }) => frames[1].name === 'request'), 'inlined into request');
@@ -162,11 +162,12 @@ test('native code, regular expressions and functions of V8 have their callers', 
     return Array.from({ length: 20_000 }, (_, n) => (n * 7919) % 20_011).sort((a, b) => a - b);
   }
   const isIn = (work) => ({ frames }) => frames.some(({ name }) => name === work.name);
+  const time = (some) => some.reduce((sum, { values }) => sum + values.cpu, 0);
   sondage.start(SETTINGS);
   // Assembly has no frame pointers: its callers are there from when the tables are.
   for (let round = 0; round < 300; round += 1) {
     burn(hashes, 100);
-    if (read(await sondage.flush()).filter(isIn(hashes)).length > 20) break;
+    if (time(read(await sondage.flush()).filter(isIn(hashes))) > 5e7) break;
   }
   for (const work of [hashes, packs, matches, sorts]) burn(work, 500);
   const samples = read(await sondage.flush());
@@ -175,12 +176,11 @@ test('native code, regular expressions and functions of V8 have their callers', 
   ]) {
     const of = samples.filter(isIn(work));
     const has = of.filter(({ frames }) => frames.some((frame) => leaf.test(frame.name)));
-    const time = (some) => some.reduce((sum, { values }) => sum + values.cpu, 0);
     assert.ok(time(of) > 3e8, `${work.name}: ${time(of) / 1e6} ms`);
     assert.ok(time(has) > time(of) / 2, `${work.name}: ${time(has) / 1e6} of ${time(of) / 1e6} ms`);
   }
   const lost = samples.filter(({ frames }) => frames.some(({ name }) => /lost/.test(name)));
-  assert.ok(lost.length <= samples.length / 100, `${lost.length} of ${samples.length}`);
+  assert.ok(time(lost) <= time(samples) / 100, `${time(lost) / 1e6} of ${time(samples) / 1e6} ms`);
 });
 
 test('JavaScript that was compiled is shown as it was written', async (t) => {
@@ -207,15 +207,18 @@ spin(800);
   write(place, 'app.mjs', outputText.replace('app.js.map', 'app.mjs.map'));
   write(place, 'app.mjs.map', sourceMapText);
   const samples = await profile(t, path.join(place, 'app.mjs'));
-  const frames = samples.flatMap(({ frames }) => frames.filter(({ name }) => name === 'spin'));
-  assert.ok(frames.length > 10, `${frames.length} frames`);
-  for (const frame of frames) {
-    assert.equal(frame.file, path.join(place, 'app.ts'));
-    assert.equal(frame.startLine, 3);
-    assert.ok((frame.line >= 3 && frame.line <= 9) || frame.line === 0, `line ${frame.line}`);
+  let [known, unknown] = [0, 0];
+  for (const { frames, values } of samples) {
+    for (const frame of frames.filter(({ name }) => name === 'spin')) {
+      assert.equal(frame.file, path.join(place, 'app.ts'));
+      assert.equal(frame.startLine, 3);
+      if (frame.line === 0) unknown += values.cpu;
+      else known += values.cpu;
+      assert.ok((frame.line >= 3 && frame.line <= 9) || frame.line === 0, `line ${frame.line}`);
+    }
   }
+  assert.ok(known > 4e8, `${known / 1e6} ms`);
   // One in code without a frame, called by compiled code, may leave that without a line.
-  const unknown = frames.filter(({ line }) => line === 0);
-  assert.ok(unknown.length <= frames.length / 10, `${unknown.length} of ${frames.length}`);
+  assert.ok(unknown <= known / 10, `${unknown / 1e6} ms beside ${known / 1e6}`);
   assert.ok(pathToFileURL(place).href.startsWith('file:'));
 });
