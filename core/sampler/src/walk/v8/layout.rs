@@ -358,3 +358,25 @@ impl Layout {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake;
+
+    #[test]
+    fn fields_of_a_code_object_over_each_other_or_in_another_order_are_refused() {
+        let known = fake::layout();
+        let with = |change: fn(&mut super::Layout)| {
+            let mut layout = known;
+            change(&mut layout);
+            layout.check().is_ok()
+        };
+        assert!(with(|_| {}));
+        assert!(with(|layout| layout.code_flags -= 4), "a gap");
+        assert!(!with(|layout| layout.code_flags += 2), "into the size");
+        assert!(!with(|layout| layout.code_flags += 4), "on the size");
+        assert!(!with(|layout| layout.code_flags += 8), "behind the size");
+        assert!(!with(|layout| layout.code_flags -= 8), "in the start");
+        assert!(!with(|layout| layout.code_deoptimization += 4), "in the positions");
+    }
+}
