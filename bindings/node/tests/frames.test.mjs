@@ -32,15 +32,18 @@ function burn(work, millis) {
 }
 
 /**
- * Adds a pause of random length to work, up to that of the work. Linux looks at timers in its tick:
- * rounds of one length can keep step with it, and are then seen at the same few places.
+ * Works in short rounds with a pause of random length after each, up to that of the round. Linux
+ * looks at timers in its tick: rounds of one length can keep step with it, and are then seen at the
+ * same few places.
  */
 const UNEVENLY = `function unevenly(work) {
-  const begun = performance.now();
-  work();
-  const ended = performance.now();
-  const until = ended + Math.random() * (ended - begun);
-  while (performance.now() < until);
+  for (let round = 0; round < 20; round += 1) {
+    const begun = performance.now();
+    work();
+    const ended = performance.now();
+    const until = ended + Math.random() * (ended - begun);
+    while (performance.now() < until);
+  }
 }`;
 
 test('functions that are inlined have the time that they take', async () => {
@@ -48,25 +51,29 @@ test('functions that are inlined have the time that they take', async () => {
     for (let i = 0; i < ${times}; i += 1) x = (x + i * i) % 1000003;
     return x;`;
   const work = new Function(`
-    function work_1() { ${loop(10_000)} }
-    function work_2() { ${loop(20_000)} }
-    function work_3() { ${loop(30_000)} }
-    function work_4() { ${loop(40_000)} }
+    function work_1() { ${loop(1_000)} }
+    function work_2() { ${loop(2_000)} }
+    function work_3() { ${loop(3_000)} }
+    function work_4() { ${loop(4_000)} }
     function request() { return work_1() + work_2() + work_3() + work_4(); }
     ${UNEVENLY}
     return () => unevenly(request);`)();
   burn(work, 300);
   sondage.start(SETTINGS);
-  burn(work, 3000);
-  const samples = read(await sondage.flush());
-  const found = shares(samples, /^work_\d$/);
-  let error = 0;
-  for (const number of [1, 2, 3, 4]) {
-    error += Math.abs((found.get(`work_${number}`) ?? 0) - number / 10) / 2;
+  const samples = [];
+  let [found, error] = [new Map(), 1];
+  // Of 500 samples the error is some 3 %, and 5 % where others want the processors, too; V8's own
+  // profiler has up to 40 here. What is by chance goes with more samples.
+  for (let round = 0; round < 4 && error > 0.08; round += 1) {
+    burn(work, 3000);
+    samples.push(...read(await sondage.flush()));
+    found = shares(samples, /^work_\d$/);
+    error = 0;
+    for (const number of [1, 2, 3, 4]) {
+      error += Math.abs((found.get(`work_${number}`) ?? 0) - number / 10) / 2;
+    }
   }
-  // At 500 samples the error of sampling is some 3 %, and 5 % where others want the processors,
-  // too; V8's own profiler has up to 40 here.
-  assert.ok(error < 0.15, JSON.stringify([...found]));
+  assert.ok(error <= 0.08, JSON.stringify([...found]));
   const callers = samples.filter(({ frames }) => /^work_\d$/.test(frames[0]?.name));
   assert.ok(callers.every(({ frames }) => frames[1].name === 'request'), 'inlined into request');
 });
@@ -75,15 +82,15 @@ test('functions that are inlined have the time that they take', async () => {
 // loop that Maglev has peeled, V8 itself has lost the lines of calls that were inlined.
 const LINES = `
 function one(x) {
-  for (let i = 0; i < 1_000; i += 1) x = (x + (i & 255)) % 1009; // one
+  for (let i = 0; i < 200; i += 1) x = (x + (i & 255)) % 1009; // one
   return x;
 }
 function two(x) {
-  for (let i = 0; i < 2_000; i += 1) x = (x + (i & 255)) % 1009; // two
+  for (let i = 0; i < 400; i += 1) x = (x + (i & 255)) % 1009; // two
   return x;
 }
 function five(x) {
-  for (let i = 0; i < 5_000; i += 1) x = (x + (i & 255)) % 1009; // five
+  for (let i = 0; i < 1_000; i += 1) x = (x + (i & 255)) % 1009; // five
   return x;
 }
 function request(x) {
@@ -135,8 +142,8 @@ test('lines have the time that they take in code of each compiler', async (t) =>
       const all = [...own.values()].reduce((sum, time) => sum + time, 0);
       for (const [mark, share] of [['one', 0.125], ['two', 0.25], ['five', 0.625]]) {
         const found = (own.get(line(mark)) ?? 0) / all;
-        // By chance 2 %, and 4 % where others want the processors, too.
-        assert.ok(Math.abs(found - share) < 0.15, `${tier} ${mark}: ${found}, of ${all / 1e6} ms`);
+        // By chance 1 to 2 %, and 2 to 3 % where others want the processors, too.
+        assert.ok(Math.abs(found - share) < 0.12, `${tier} ${mark}: ${found}, of ${all / 1e6} ms`);
       }
     });
   }
