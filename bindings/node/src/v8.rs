@@ -329,6 +329,6 @@ pub(crate) fn announce(layout: Layout) {
     let builtins =
         THREAD.with_borrow(|thread| thread.as_ref().map(|thread| thread.facts.builtins.start));
     if let Some(builtins) = builtins {
-        sondage::v8::announce(Announced { layout, builtins });
+        sondage::v8::announce(Announced { layout, builtins, pid: None });
     }
 }

@@ -28,6 +28,8 @@ pub struct Announced {
     pub layout: Layout,
     /// An address in the machine code that V8 brings along: so its file is known.
     pub builtins: u64,
+    /// The process that it is in, if it is not this one.
+    pub pid: Option<u32>,
 }
 
 /// Not behind a lock, which a forked child could find held for good.
@@ -81,7 +83,7 @@ impl CodeSource for Capture {
 /// among it. Nothing where there is no memory for it.
 pub fn look(layout: &Layout, attached: &Attached, registers: Registers) -> Option<Seen> {
     let capture = Capture::take(layout, attached, registers).ok()?;
-    let mut javascript = JavaScript::new(layout.positions_are_unsigned);
+    let mut javascript = JavaScript::new(layout.positions_are_unsigned, None);
     let (mut frames, mut lost) = (Vec::new(), 0);
     for frame in capture.frames() {
         let V8Frame::Code { code, offset } = frame else {

@@ -14,21 +14,34 @@ use std::collections::HashMap;
 pub(crate) struct Symbols(HashMap<String, u64>);
 
 impl Symbols {
-    /// Those whose names `matches` takes.
+    /// Those whose names `matches` takes, without the numbers that compilers put behind them.
     pub(crate) fn of(
         mappings: &Mappings,
         file: &KnownFile,
         matches: &dyn Fn(&str) -> bool,
     ) -> Option<Self> {
         let bias = mappings.of_file(file.index).next()?.bias;
-        let found = symbols_matching(&file.open().ok()?, matches).ok()?;
+        let matches = |name: &str| matches(as_written(name));
+        let found = symbols_matching(&file.open().ok()?, &matches).ok()?;
         let place = |address: u64| address.wrapping_add(bias);
-        Some(Self(found.into_iter().map(|it| (it.name.to_string(), place(it.address))).collect()))
+        let named = |name: &str| as_written(name).to_owned();
+        Some(Self(found.into_iter().map(|it| (named(&it.name), place(it.address))).collect()))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<u64> {
         self.0.get(name).copied()
     }
+}
+
+/// A symbol's name without the number that tells variables of single files apart where a program is
+/// optimised as a whole: `blob.0`, `blob.lto_priv.0`, `blob.llvm.123`.
+fn as_written(name: &str) -> &str {
+    let digits = |tail: &str| !tail.is_empty() && tail.bytes().all(|it| it.is_ascii_digit());
+    let Some((before, _)) = name.rsplit_once('.').filter(|(_, tail)| digits(tail)) else {
+        return name;
+    };
+    let marked = before.strip_suffix(".lto_priv").or_else(|| before.strip_suffix(".llvm"));
+    marked.unwrap_or(before)
 }
 
 /// What runs code of its own in the process.
@@ -93,6 +106,21 @@ impl Attached {
             python: python.and_then(|python| python.of_thread(memory, identity)),
             hotspot: hotspot.map(|hotspot| hotspot.of_thread(memory, number)),
             v8: v8.and_then(|v8| v8.of_thread(memory, identity)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_found_whatever_number_a_compiler_gave_them() {
+        for name in ["blob", "blob.0", "blob.lto_priv.0", "blob.llvm.8231"] {
+            assert_eq!(as_written(name), "blob");
+        }
+        for name in ["blob.cold", "blob.", ".", ""] {
+            assert_eq!(as_written(name), name);
         }
     }
 }

@@ -12,6 +12,9 @@ use std::ops::Range;
 /// Code that V8 brings along is smaller, and the room for what it makes larger.
 const MIN_ROOM: u64 = 16 << 20;
 
+/// Up to V8 12 each page of code begins with a header that cannot be executed: of 8 KiB.
+const MAX_HEADER: u64 = 64 << 10;
+
 /// Bytes of an isolate in which pointers to its room for code are looked for.
 const MAX_ISOLATE: u64 = 64 << 10;
 
@@ -85,7 +88,7 @@ impl V8 {
     }
 
     pub(crate) fn announced(&self) -> Announced {
-        Announced { layout: self.layout, builtins: self.builtins.start }
+        Announced { layout: self.layout, builtins: self.builtins.start, pid: Some(self.pid) }
     }
 
     /// The isolate that a thread runs, if it runs one.
@@ -158,6 +161,7 @@ fn rooms(maps: &str) -> Vec<Room> {
             Some(last) if !has_file && (executable || rights.starts_with("---")) => {
                 last.range.end = end;
             }
+            Some(last) if !has_file && end - start <= MAX_HEADER => last.range.end = end,
             _ if !has_file && (executable || rights.starts_with("---")) => {
                 rooms.push(Room { range: start..end, copied: 0..0 });
             }
@@ -173,12 +177,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_room_for_code_is_found_with_the_copy_of_the_executable_in_it() {
+    fn the_room_for_code_is_found_with_headers_of_pages_and_a_copy_of_the_executable_in_it() {
         let maps = "\
 00400000-00746000 r--p 00000000 fe:00 55 /bin/node
 00746000-03044000 r-xp 00346000 fe:00 55 /bin/node
 7f0000000000-7f0000001000 rwxp 00000000 00:00 0
-7f88fc000000-7f88fd000000 ---p 00000000 00:00 0
+7f88fbf00000-7f88fc000000 rw-p 00000000 00:00 0
+7f88fc000000-7f88fc003000 ---p 00000000 00:00 0
+7f88fc003000-7f88fc03f000 rwxp 00000000 00:00 0
+7f88fc03f000-7f88fc040000 ---p 00000000 00:00 0
+7f88fc040000-7f88fc042000 rw-p 00000000 00:00 0
+7f88fc042000-7f88fc043000 ---p 00000000 00:00 0
+7f88fc043000-7f88fc07f000 rwxp 00000000 00:00 0
+7f88fc07f000-7f88fd000000 ---p 00000000 00:00 0
 7f88fd000000-7f891bdc0000 rwxp 00000000 00:00 0
 7f891bdc0000-7f891bfc5000 r-xp 01627000 fe:00 55 /bin/node
 7f891bfc5000-7f891c000000 rwxp 00000000 00:00 0

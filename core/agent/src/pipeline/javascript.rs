@@ -1,4 +1,4 @@
-//! What the agent thread knows of the V8 in this process, and how stacks with its frames are shown.
+//! What is known of a process' V8, and how stacks with its frames are shown.
 
 use super::frames::SourceFrame;
 use super::managed::{Managed, OwnFile, Shown};
@@ -35,7 +35,7 @@ impl Scripted {
         Self {
             v8,
             internals,
-            javascript: JavaScript::new(v8.layout.positions_are_unsigned),
+            javascript: JavaScript::new(v8.layout.positions_are_unsigned, v8.pid),
             own: OwnFile::default(),
             generation: 0,
             known: HashMap::new(),

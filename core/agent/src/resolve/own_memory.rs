@@ -1,4 +1,4 @@
-//! Memory of this process that may not be there.
+//! Memory of this process, or of another one, that may not be there.
 
 use sondage_sampler::MemoryReader;
 use std::collections::HashMap;
@@ -7,17 +7,14 @@ use std::os::unix::fs::FileExt;
 
 const PAGE: u64 = 4096;
 
-/// The `count` bytes at an address; what is not there any more is an error, and no fault.
-pub(super) fn read_own(start: u64, count: usize) -> Option<Vec<u8>> {
-    read(&open()?, start, count)
-}
-
-/// The same of another process, where there is one.
+/// The `count` bytes at an address of the process `pid`, or of this one; `None` where there is
+/// nothing any more.
 pub(super) fn read_memory(pid: Option<u32>, start: u64, count: usize) -> Option<Vec<u8>> {
-    match pid {
-        None => read_own(start, count),
-        Some(pid) => read(&File::open(format!("/proc/{pid}/mem")).ok()?, start, count),
-    }
+    let memory = match pid {
+        None => open()?,
+        Some(pid) => File::open(format!("/proc/{pid}/mem")).ok()?,
+    };
+    read(&memory, start, count)
 }
 
 fn open() -> Option<File> {

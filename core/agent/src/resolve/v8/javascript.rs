@@ -9,7 +9,7 @@ use sondage_sampler::walk::v8::{Definition, Parts};
 use super::baseline::{MAX_SIZES, SIZES_SYMBOL, Sizes};
 use super::positions::{Position, has_offset, last_offset, position_at};
 use super::script::Script;
-use crate::resolve::own_memory::read_own;
+use crate::resolve::own_memory::read_memory;
 use crate::resolve::{CodeSource, Image, ResolveError, variable};
 #[cfg(feature = "node")]
 use crate::resolve::{ScriptText, SourceMaps};
@@ -63,6 +63,8 @@ struct Function {
 pub struct JavaScript {
     /// See [`Layout::positions_are_unsigned`](sondage_sampler::walk::v8::Layout).
     unsigned: bool,
+    /// The process that V8 is in, if it is not this one.
+    pid: Option<u32>,
     sizes: Option<Sizes>,
     generation: u64,
     functions: HashMap<u32, Function>,
@@ -72,9 +74,9 @@ pub struct JavaScript {
 }
 
 impl JavaScript {
-    /// Of a V8 whose tables of positions are `unsigned`.
-    pub fn new(unsigned: bool) -> Self {
-        Self { unsigned, ..Self::default() }
+    /// Of a V8 whose tables of positions are `unsigned`, in the process `pid` or in this one.
+    pub fn new(unsigned: bool, pid: Option<u32>) -> Self {
+        Self { unsigned, pid, ..Self::default() }
     }
 
     /// Finds by the symbols of V8's file, mapped at `bias`, what frames of Sparkplug's code need to
@@ -83,7 +85,7 @@ impl JavaScript {
         let range = variable(image, SIZES_SYMBOL)?;
         let table = range.and_then(|range| {
             let length = usize::try_from(range.end.saturating_sub(range.start)).ok()?;
-            read_own(range.start.wrapping_add(bias), length.min(MAX_SIZES))
+            read_memory(self.pid, range.start.wrapping_add(bias), length.min(MAX_SIZES))
         });
         self.sizes = table.and_then(Sizes::new);
         Ok(())
@@ -278,7 +280,7 @@ impl JavaScript {
         };
         let definition = Definition::parse(source.code(number)?)?;
         let Definition::Script { name, source, .. } = definition else { return None };
-        Some(vacant.insert(Script::find(&text(name), source)))
+        Some(vacant.insert(Script::find(&text(name), source, self.pid)))
     }
 }
 

@@ -8,7 +8,7 @@ use sondage_sampler::walk::v8::{Source, source_hash};
 
 use super::lines::LineIndex;
 use crate::resolve;
-use crate::resolve::own_memory::read_own;
+use crate::resolve::own_memory::read_memory;
 use crate::resolve::percent::percent_decoded;
 
 /// A source that is larger has no lines.
@@ -27,18 +27,22 @@ pub(super) struct Script {
 
 impl Script {
     /// The script of that name with the lines of that source, which is looked for where the name
-    /// says, and where V8 has it.
-    pub(super) fn find(name: &str, source: Source) -> Self {
+    /// says, and where V8 has it: in the process `pid`, or in this one.
+    pub(super) fn find(name: &str, source: Source, pid: Option<u32>) -> Self {
         let path = path_of(name);
         let lines = |text: String| {
             is_of(&text, source, path.as_deref()).then(|| Rc::new(LineIndex::new(&text)))
         };
-        let in_file = path.as_deref().and_then(read_file).and_then(lines);
+        let in_file = path.as_deref().and_then(|path| {
+            // Its root is another in a container, and gone when it has ended.
+            let in_root = pid.and_then(|pid| read_file(&format!("/proc/{pid}/root{path}")));
+            in_root.and_then(lines).or_else(|| read_file(path).and_then(lines))
+        });
         let file = path.as_ref().map_or(name, |path| path);
         Self {
             file: Arc::from(file),
             url: in_file.is_some().then(|| Arc::from(name)),
-            lines: in_file.or_else(|| outside(source).and_then(lines)),
+            lines: in_file.or_else(|| outside(source, pid).and_then(lines)),
         }
     }
 
@@ -75,11 +79,11 @@ fn read_file(path: &str) -> Option<String> {
 }
 
 /// The characters that V8 has outside of its heap, such as those of its embedder's own scripts.
-fn outside(source: Source) -> Option<String> {
+fn outside(source: Source, pid: Option<u32>) -> Option<String> {
     let start = source.outside?;
     let count = u64::from(source.count);
     let bytes = count.checked_mul(u64::from(source.width)).filter(|bytes| *bytes <= MAX_BYTES)?;
-    let bytes = read_own(start, usize::try_from(bytes).ok()?)?;
+    let bytes = read_memory(pid, start, usize::try_from(bytes).ok()?)?;
     Some(match source.width {
         1 => bytes.into_iter().map(char::from).collect(),
         _ => {
@@ -124,7 +128,7 @@ mod tests {
         let text = "let a\r\nlet ä = '😀'\u{2028}b\rc\n";
         std::fs::write(&path, format!("\u{feff}{text}")).unwrap();
         let name = format!("file://{}?v=1", path.display().to_string().replace(' ', "%20"));
-        let script = Script::find(&name, source(text));
+        let script = Script::find(&name, source(text), None);
         assert_eq!(&*script.file, path.to_str().unwrap());
         let line_of = |part: &str| {
             let before = &text[..text.find(part).unwrap()];
@@ -132,11 +136,11 @@ mod tests {
         };
         assert_eq!((line_of("let a"), line_of("ä"), line_of("b"), line_of("c")), (0, 1, 2, 3));
         assert_eq!(script.position(u32::MAX), None);
-        let other = Script::find(&name, source(&text.replace('c', "d")));
+        let other = Script::find(&name, source(&text.replace('c', "d")), None);
         assert_eq!(other.position(0), None, "another source of the same length");
         assert_eq!((other.url(), script.url().map(|url| &**url)), (None, Some(name.as_str())));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(Script::find(&name, source(text)).position(0), None);
+        assert_eq!(Script::find(&name, source(text), None).position(0), None);
     }
 
     #[test]
@@ -146,7 +150,7 @@ mod tests {
         for name in ["node:fs", "evalmachine.<anonymous>", "", "file://host/x", "file:///%ff"] {
             assert_eq!(path_of(name), None, "{name}");
         }
-        assert_eq!(&*Script::find("node:fs", Source::default()).file, "node:fs");
+        assert_eq!(&*Script::find("node:fs", Source::default(), None).file, "node:fs");
         assert!(read_file("/dev/zero").is_none() && read_file("/").is_none());
     }
 
@@ -157,8 +161,8 @@ mod tests {
         let hash = source_hash(12, |at| units.get(at as usize).copied()).unwrap();
         let outside = Some(text.as_ptr() as u64);
         let source = Source { count: 12, width: 1, outside, hash };
-        assert_eq!(Script::find("node:x", source).position(7), Some((1, 1)));
+        assert_eq!(Script::find("node:x", source, None).position(7), Some((1, 1)));
         let gone = Source { outside: Some(4096), ..source };
-        assert_eq!(Script::find("node:x", gone).position(7), None);
+        assert_eq!(Script::find("node:x", gone, None).position(7), None);
     }
 }

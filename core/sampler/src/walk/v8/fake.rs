@@ -101,7 +101,7 @@ impl Fake {
     }
 
     /// The map of a type: one for each, all in one page.
-    fn map(&mut self, kind: u16) -> u64 {
+    pub(super) fn map(&mut self, kind: u16) -> u64 {
         let map = 0x10_0000 + u64::from(kind) * 16;
         self.put(map + 8, u64::from(kind) << 32);
         map

@@ -151,6 +151,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         if frame.context & 1 == 0 || self.bytecode_of(&frame, stack).is_some() {
             return false;
         }
+        self.learn_maps_of(&frame);
         for word in 0..FRAMELESS_WORDS {
             let slot = registers.sp.wrapping_add(word.wrapping_mul(8));
             if slot >= frame.fp {
@@ -179,6 +180,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         stack: &mut S,
         put: &mut impl FnMut(u64),
     ) -> bool {
+        self.learn_maps_of(&frame);
         let Some(code) = self.heap.code_at(self.isolate, place.pc) else { return false };
         if code.kind == Kind::Other || self.is_of(&code, &frame, stack) {
             return false;
@@ -372,6 +374,17 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         match self.identify().function(shared) {
             Some(code) => V8Frame::Code { code, offset: None }.to_word(),
             None => self.lost(),
+        }
+    }
+
+    /// Learns from a frame of JavaScript where maps lie that never move: without them no code is
+    /// found.
+    #[inline(always)]
+    fn learn_maps_of(&mut self, frame: &Frame) {
+        if self.isolate.map_page.load(Ordering::Relaxed) == 0
+            && let Some(shared) = self.shared_of(frame)
+        {
+            self.learn_maps(shared);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Steps over frames of V8 on a hand-made stack.
 
 use super::definition::Definition;
-use super::fake::{Fake, layout, pointer, small};
+use super::fake::{self, Fake, layout, pointer, small};
 use super::isolate::{Facts, Isolate};
 use super::layout::Layout;
 use super::step::Running;
@@ -65,6 +65,31 @@ impl World {
         self.frame(fp, BUILTINS + 0x500, pointer(0x30_0000), function);
         self.fake.put(fp - 32, bytecode);
         self.fake.put(fp - 40, small(offset + 63));
+    }
+
+    /// Sparkplug's code of `outer`, and its frame; returns where the code begins.
+    fn baseline(&mut self, fp: u64) -> u64 {
+        let start = CODE + 0x1000;
+        let (fake, layout) = (&mut self.fake, &self.layout);
+        let code = fake.object(fake::CODE, &[0; 12]);
+        let at = |offset: u16| code + u64::from(offset);
+        fake.put(at(layout.code_instruction_start), start);
+        fake.put(at(layout.code_instruction_size), 0x100);
+        fake.put(at(layout.code_flags) & !7, u64::from(layout.code_kind_baseline) << 32);
+        fake.put(at(layout.code_deoptimization), pointer(self.bytecode));
+        let first = self.bytecode + u64::from(layout.bytecode_data);
+        (first..first + 40).step_by(8).for_each(|at| fake.put(at, 0));
+        let offsets = fake.bytes(&[1, 2, 3]);
+        fake.put(at(layout.code_positions), pointer(offsets));
+        let stream = start - u64::from(layout.stream_header);
+        let map = fake.map(fake::STREAM);
+        (stream..start + 0x100).step_by(8).for_each(|at| fake.put(at, 0));
+        fake.put(stream, pointer(map));
+        fake.put(stream + u64::from(layout.stream_code), pointer(code));
+        let (function, bytecode) = (pointer(self.function), pointer(self.bytecode));
+        self.frame(fp, BUILTINS + 0x500, pointer(0x30_0000), function);
+        self.fake.put(fp - 32, bytecode);
+        start
     }
 
     fn step(&self, known: &Interner, registers: &mut Registers, top: Option<[u64; 3]>) -> Stepped {
@@ -183,6 +208,22 @@ fn so_it_is_where_what_runs_it_has_a_frame_of_its_own_and_kept_the_register() {
     assert_eq!(offset_at(BUILTINS + 0x4000, 6), 20, "another operation");
     assert_eq!(offset_at(BUILTINS + 0x3fff, 7), 20, "before what runs it");
     assert_eq!(offset_at(BUILTINS + 0x6000, 7), 20, "behind what runs it");
+}
+
+#[test]
+fn what_v8_runs_without_a_frame_for_compiled_code_is_left_even_if_no_code_was_met_before() {
+    let mut world = World::new();
+    let start = world.baseline(STACK);
+    let known = Interner::new(world.tables.start());
+    let mut registers = at(BUILTINS + 0x40, STACK);
+    world.fake.put(registers.sp, start + 0x40);
+    let leaf = world.step(&known, &mut registers, Some([0; 3]));
+    assert_eq!((leaf.words, registers.pc), (Vec::from([BUILTINS + 0x40]), start + 0x40));
+    let caller = world.step(&known, &mut registers, None);
+    match V8Frame::from_word(caller.words[0]) {
+        Some(V8Frame::Code { offset: Some(0x3f), .. }) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
