@@ -12,7 +12,7 @@ use sondage::context::ProcessContext;
 use sondage::profile::{LossCause, Profile, ValueType};
 use sondage::resolve::{Budget, Files, Symbols};
 use sondage_ebpf::{Error, Host, HostOptions, Losses, Record, RecordKind};
-use sondage_sampler::{Labels, RawSample};
+use sondage_sampler::{End, Labels, RawSample};
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +39,7 @@ pub struct MachineOptions {
 /// What has happened since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineStats {
-    /// Samples of running threads.
+    /// Samples of running threads, but for those of processes that are left out.
     pub samples: u64,
     /// Of those, stacks that reach their root. Those of processes that were not known yet count when
     /// they have been walked.
@@ -193,8 +193,6 @@ impl Machine {
     fn take_sample(&mut self, record: &Record<'_>) {
         let Some((sample, _)) = RawSample::read(record.words) else { return };
         let thread = name_of(&record.comm);
-        self.stats.samples += 1;
-        self.stats.complete += u64::from(sample.end == sondage_sampler::End::Root);
         let process = self.processes.entry(record.pid).or_insert_with(|| {
             let word = OwnWord::of(record.pid);
             let labels = match word.samples_itself() {
@@ -205,6 +203,10 @@ impl Machine {
             let known = (record.pid, thread.as_str());
             Process::learn(known, (word, labels), columns, &mut self.files, &mut self.programs)
         });
+        if !process.is_left_out() {
+            self.stats.samples += 1;
+            self.stats.complete += u64::from(sample.end == End::Root);
+        }
         let set = self.label_sets.take(record.tid, record.time);
         let labels = Labels { set, ..sample.labels };
         if let Some(unwalked) = Unwalked::of(record, labels, &thread)

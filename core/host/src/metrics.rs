@@ -16,7 +16,7 @@ pub(crate) fn text(machine: &MachineStats, exports: &[ExportStats]) -> String {
     };
     let losses = machine.losses;
     let size = |count: usize| count as u64;
-    metric("samples_total", "counter", "Samples of running threads.", machine.samples);
+    metric("samples_total", "counter", "Samples of processes that are profiled.", machine.samples);
     metric("complete_samples_total", "counter", "Of those, with whole stacks.", machine.complete);
     metric("ring_full_total", "counter", "Samples lost to a full ring.", losses.ring_full);
     let help = "Samples lost to a list of mappings that changed meanwhile.";

@@ -41,6 +41,7 @@ pub(crate) struct Process {
     /// `None` for a process whose profile nobody wants.
     labels: Option<Vec<(String, String)>>,
     word: OwnWord,
+    /// Empty while it is left out.
     mappings: Mappings,
     runtimes: Runtimes,
     stacks: OutsideProcess,
@@ -76,12 +77,13 @@ impl Process {
     ) -> Self {
         let now = Instant::now();
         let mut mappings = Mappings::of(pid);
-        let ended = mappings.refresh(files).is_err();
-        let looked = monotonic();
-        let runtimes = match labels {
-            Some(_) => Runtimes::find(pid, &mappings, &word, programs),
-            None => Runtimes::default(),
+        // The files of one that is left out are nobody's.
+        let ended = match labels {
+            Some(_) => mappings.refresh(files).is_err(),
+            None => std::fs::metadata(format!("/proc/{pid}")).is_err(),
         };
+        let looked = monotonic();
+        let runtimes = Runtimes::find(pid, &mappings, &word, programs);
         Self {
             pid,
             name: name.to_owned(),
@@ -116,7 +118,8 @@ impl Process {
         host.set_process(self.pid, &mappings)
     }
 
-    /// Its mappings, with the tables that there are. What is missing is built.
+    /// Its mappings, with the tables that there are. What is missing is built. None are known of one
+    /// that is left out: its stacks are not walked.
     fn list(&self, tables: &mut Tables) -> Vec<Mapping> {
         let modules = self.mappings.iter().take(MAX_MAPPINGS);
         let with_table = |module: &Module| {
@@ -137,7 +140,7 @@ impl Process {
     /// Keeps a sample until its stack can be walked. False where that gains nothing, or too many are
     /// kept.
     pub(crate) fn keep(&mut self, sample: Unwalked) -> bool {
-        let keep = self.labels.is_some() && !self.ended && self.unwalked.len() < MAX_UNWALKED;
+        let keep = !self.is_left_out() && !self.ended && self.unwalked.len() < MAX_UNWALKED;
         if keep {
             self.unwalked.push(sample);
             self.walkable = true;
@@ -199,7 +202,7 @@ impl Process {
         tables: &mut Tables,
     ) {
         self.last_sample = Instant::now();
-        if self.labels.is_none() {
+        if self.is_left_out() {
             return;
         }
         self.samples += 1;
@@ -212,7 +215,7 @@ impl Process {
 
     /// Adds waiting time.
     pub(crate) fn add_waited(&mut self, sample: &OutsideSample<'_>, waited: Duration) {
-        if self.labels.is_some() {
+        if !self.is_left_out() {
             self.samples += 1;
             self.stacks.add_waited(sample, waited);
         }
@@ -314,13 +317,27 @@ impl Process {
         if !self.samples_itself() {
             self.labels = describe(self.pid, &self.name, self.word.context());
         }
-        if before.is_none() && self.labels.is_some() {
-            self.refresh(files);
-            self.find_runtimes(programs);
-        } else if self.labels.is_some() {
-            let Self { pid, mappings, word, .. } = self;
-            self.changed |= self.runtimes.find_context(*pid, mappings, word, programs);
+        match (before.is_some(), self.labels.is_some()) {
+            (false, true) => {
+                self.refresh(files);
+                self.find_runtimes(programs);
+            }
+            (true, true) => {
+                let Self { pid, mappings, word, .. } = self;
+                self.changed |= self.runtimes.find_context(*pid, mappings, word, programs);
+            }
+            (true, false) => {
+                self.mappings = Mappings::of(self.pid);
+                self.runtimes = Runtimes::default();
+                self.changed = true;
+            }
+            (false, false) => {}
         }
+    }
+
+    /// Whether nobody wants its profile.
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.labels.is_none()
     }
 
     /// Whether it is left out because a Sondage of its own samples it.

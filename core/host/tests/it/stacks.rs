@@ -3,6 +3,7 @@
 use sondage::profile::{LocationId, Profile};
 use sondage_host::{Machine, MachineOptions};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Many samples in little time.
@@ -16,7 +17,19 @@ pub(crate) fn options() -> MachineOptions {
 
 /// Watches every process, each with its number as label.
 pub(crate) fn watch(options: MachineOptions) -> Machine {
-    Machine::start(options, |pid, _, _| Some(vec![("pid".to_owned(), pid.to_string())])).unwrap()
+    Machine::start(options, |pid, _, _| Some(labels(pid))).unwrap()
+}
+
+/// Watches the processes of one program.
+pub(crate) fn watch_only(program: &Path, options: MachineOptions) -> Machine {
+    let program = program.to_owned();
+    let runs_it =
+        move |pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path == program);
+    Machine::start(options, move |pid, _, _| runs_it(pid).then(|| labels(pid))).unwrap()
+}
+
+fn labels(pid: u32) -> Vec<(String, String)> {
+    vec![("pid".to_owned(), pid.to_string())]
 }
 
 pub(crate) fn work_for(machine: &mut Machine, time: Duration) {
