@@ -81,7 +81,7 @@ pictures: ## The guides' pictures and the incident that they show, anew: 1 minut
 TABLES = sample-cost memory accuracy label-change overhead payload survive backends wire storage
 ENGINES = none sondage pprof pprof-framehop pyroscope
 
-.PHONY: bench bench-build bench-ebpf bench-node bench-python bench-unwind $(TABLES:%=bench-%)
+.PHONY: bench bench-build bench-ebpf bench-node bench-outside bench-python bench-unwind $(TABLES:%=bench-%)
 
 bench: $(TABLES:%=bench-%) bench-unwind ## Every table
 
@@ -105,6 +105,9 @@ bench-node: ## Sondage for Node.js beside Datadog's, Pyroscope's and V8's own pr
 
 bench-ebpf: ## The host agent beside 50, 200 and 1,000 processes: 10 minutes, as root
 	bench/ebpf/run
+
+bench-outside: ## `sondage record -p` of C, Python, Node.js and Java: 6 minutes
+	bench/outside/run
 
 bench-jvm: ## Sondage for the JVM beside async-profiler, pyroscope-java and JFR: two hours
 	bench/jvm/run shares virtual cost start $(if $(ROUNDS),rounds=$(ROUNDS))

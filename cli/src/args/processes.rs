@@ -17,7 +17,7 @@ use super::values::{MAX_HZ, label, no_comma, seconds, setting, target};
 /// and what was recorded is written; a second Ctrl-C quits.
 ///
 /// With --pid nothing is loaded into the process: a thread that has used the CPU time of a sample is
-/// stopped for the time of a walk, some 50 µs, until Ctrl-C, --duration, or the end of the process.
+/// stopped for the time of a walk, 50 to 200 µs, until Ctrl-C, --duration, or the end of the process.
 /// The process must belong to the same user, unless root asks.
 #[derive(Debug, Parser)]
 pub(crate) struct Record {
@@ -60,7 +60,7 @@ pub(crate) struct Record {
 
 /// Prints one stack of each thread of a running process.
 ///
-/// Each thread is stopped for the time of a walk, some 50 µs; nothing is loaded into the process. It
+/// Each thread is stopped for the time of a walk, 50 to 200 µs; nothing is loaded into the process. It
 /// must belong to the same user, unless root asks. Frames of Python and Java are shown with their
 /// lines.
 #[derive(Debug, Parser)]

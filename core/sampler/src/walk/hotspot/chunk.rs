@@ -5,6 +5,7 @@
 //! entry of the virtual thread on the carrier's stack, with its continuation. That has the stack's
 //! pieces, each an object with its frames as they stood, but for pointers that are relative.
 
+use super::compiled::At;
 use super::step::{CALLER_SP, INSTRUCTION, METHOD, Running};
 use super::word::Tier;
 use crate::memory::MemoryReader;
@@ -218,7 +219,7 @@ impl<M: MemoryReader> Running<'_, M> {
         }
         if blob.is_method() {
             let pc = self.code.original_pc(&blob, pc, values);
-            self.put_methods(&blob, Some(pc), put);
+            self.put_methods(&blob, At::Return(pc), put);
         }
         let next = values.wrapping_add(u64::from(blob.frame_words).wrapping_mul(8));
         // Of the last one, what it would return to is not there.

@@ -22,6 +22,27 @@ pub(super) struct Scope {
     pub(super) inlined: bool,
 }
 
+/// Where a frame is in its code.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum At {
+    /// Nothing of the method has run.
+    Beginning,
+    /// What it called returns to this address.
+    Return(u64),
+    /// The instruction at this address was interrupted.
+    Interrupted(u64),
+}
+
+/// One method at an address, as it is described.
+struct Description {
+    /// Where the method is described that this one was put into; 0 for none.
+    caller: u32,
+    /// Of the method, counted from 1.
+    number: u32,
+    /// One more than the instruction, so that 0 is before the first.
+    place: u32,
+}
+
 /// Where the tables of compiled code are.
 struct Tables {
     pcs: u64,
@@ -57,26 +78,27 @@ impl<M: MemoryReader> Code<'_, M> {
         }
     }
 
-    /// Hands out the methods that run at an address of compiled code, leaf first, and says how many.
-    /// `pc` is that of a return address, or one more than that of the instruction that runs: the
-    /// table has where instructions end.
+    /// Hands out the methods that run in compiled code, leaf first. The table has where instructions
+    /// end: return addresses, and more than the address of an instruction.
     pub(super) fn scopes(
         &mut self,
         blob: &Blob,
-        pc: u64,
+        at: At,
         mut put: impl FnMut(&mut Self, Scope),
     ) -> Option<()> {
         let tables = self.tables(blob)?;
-        let offset = self.scope_at(&tables, pc.checked_sub(blob.code)?)?;
-        let mut offset = offset;
+        let mut offset = match at {
+            At::Beginning => return None,
+            At::Return(pc) => {
+                let index = self.index_of(&tables, pc.checked_sub(blob.code)?)?;
+                self.described_at(&tables, index)?
+            }
+            At::Interrupted(pc) => self.interrupted_at(&tables, pc.checked_sub(blob.code)?)?,
+        };
         for _ in 0..MAX_DEPTH {
-            let mut at = tables.scopes.wrapping_add(u64::from(offset));
-            let caller = self.unsigned5(&mut at)?;
-            let number = self.unsigned5(&mut at)?;
-            let place = self.unsigned5(&mut at)?;
+            let Description { caller, number, place } = self.description(&tables, offset)?;
             let slot = u64::from(number.checked_sub(1)?).wrapping_mul(8);
             let method = self.memory.word(tables.metadata.wrapping_add(slot))?;
-            // One more than the instruction, so that 0 is before the first.
             let place = place.checked_sub(1).and_then(|place| u16::try_from(place).ok());
             put(self, Scope { method, place, inlined: caller != 0 });
             // A caller is described before what was put into it.
@@ -88,30 +110,57 @@ impl<M: MemoryReader> Code<'_, M> {
         Some(())
     }
 
-    /// Where the methods are described of the first address that is not below `offset`.
-    fn scope_at(&mut self, tables: &Tables, offset: u64) -> Option<u32> {
+    /// What is described at `offset`: a method, and who called it.
+    fn description(&mut self, tables: &Tables, offset: u32) -> Option<Description> {
+        let mut at = tables.scopes.wrapping_add(u64::from(offset));
+        let (caller, number) = (self.unsigned5(&mut at)?, self.unsigned5(&mut at)?);
+        Some(Description { caller, number, place: self.unsigned5(&mut at)? })
+    }
+
+    /// Where the methods are described of an instruction that was interrupted. Of C1's code calls and
+    /// checks for safepoints are known: behind the last one of a loop may come what is at no
+    /// instruction of bytecode, or nothing at all. Then it is where the last one was, unless that is in
+    /// a method that was put into this one.
+    fn interrupted_at(&mut self, tables: &Tables, offset: u64) -> Option<u32> {
+        let index = self.index_of(tables, offset.checked_add(1)?)?;
+        let next = self.described_at(tables, index);
+        let of_next = next.and_then(|next| self.description(tables, next));
+        if of_next.is_some_and(|it| it.caller != 0 || it.place != 0) {
+            return next;
+        }
+        let last = index.checked_sub(1).and_then(|index| self.described_at(tables, index));
+        let of_last = last.and_then(|last| self.description(tables, last));
+        if of_last.is_some_and(|it| it.caller == 0 && it.place != 0) { last } else { next }
+    }
+
+    /// Where in the table the first address is that is not below `offset`. It ends with one that is
+    /// above all, and described nowhere.
+    fn index_of(&mut self, tables: &Tables, offset: u64) -> Option<u64> {
         let count = tables.pcs_end.checked_sub(tables.pcs)? / PC_BYTES;
         if count > MAX_PCS {
             return None;
         }
-        let mut entry = |index: u64| {
-            let word = self.memory.word(tables.pcs.wrapping_add(index.wrapping_mul(PC_BYTES)))?;
-            Some((i64::from(word as u32 as i32), (word >> 32) as u32))
-        };
         let offset = i64::try_from(offset).ok()?;
         let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low.midpoint(high);
-            if entry(middle)?.0 < offset {
+            if i64::from(self.entry(tables, middle)? as u32 as i32) < offset {
                 low = middle.wrapping_add(1);
             } else {
                 high = middle;
             }
         }
-        if low == count {
-            return None;
-        }
-        entry(low).map(|(_, scope)| scope).filter(|scope| *scope != 0)
+        (low < count).then_some(low)
+    }
+
+    /// Where the methods are described of an entry of the table.
+    fn described_at(&mut self, tables: &Tables, index: u64) -> Option<u32> {
+        let scope = (self.entry(tables, index)? >> 32) as u32;
+        (scope != 0).then_some(scope)
+    }
+
+    fn entry(&mut self, tables: &Tables, index: u64) -> Option<u64> {
+        self.memory.word(tables.pcs.wrapping_add(index.wrapping_mul(PC_BYTES)))
     }
 
     /// Where a frame returns to whose return address was replaced because its code was found to be

@@ -3,8 +3,8 @@
 use super::code_cache::Code;
 use super::fake::Age;
 use super::fake_world::{
-    COMPLETE, ENTRY, EPILOGUE, HANDLER, NATIVE, NewBlob, ORIGINAL, STACK, Stepped, World, at,
-    unsigned5,
+    COMPLETE, ENTRY, EPILOGUE, HANDLER, NATIVE, NOWHERE, NewBlob, ORIGINAL, STACK, Stepped, World,
+    at, unsigned5,
 };
 use super::layout::{CodeCache, Layout};
 use crate::memory::MemoryReader;
@@ -58,7 +58,34 @@ fn a_return_address_is_looked_up_exactly_and_an_interrupted_one_behind_it() {
     assert_eq!(leaf(0x3f, true), "app/Shop.sum@0 C2");
     assert_eq!(leaf(0x40, true), "app/Shop.add@150 Inlined");
     assert_eq!(leaf(0x50, true), "app/Shop.pay@40 C2");
-    assert_eq!(leaf(0x60, true), "app/Shop.pay@? C2", "behind the last one only the method is");
+    assert_eq!(leaf(0x60, true), "app/Shop.pay@40 C2", "behind the last one");
+}
+
+#[test]
+fn what_has_no_instruction_of_its_own_is_where_the_method_was_before_unless_another_was_put_there()
+{
+    for age in AGES {
+        let mut world = World::new(age);
+        let [pay, sum] = ["pay", "sum"].map(|name| world.method("app/Shop", name));
+        let nowhere = [(pay, NOWHERE)];
+        let code = world.compiled(
+            pay,
+            3,
+            &[
+                (0x40, &[(sum, 7), (pay, 3)]),
+                (0x50, &nowhere),
+                (0x60, &[(pay, 9)]),
+                (0x70, &nowhere),
+            ],
+        );
+        let mut leaf = |offset, interrupted| {
+            step(&mut world, code.code + offset, interrupted).frames.remove(0)
+        };
+        assert_eq!(leaf(0x48, true), "app/Shop.pay@? C1", "{age:?}: it may be either");
+        assert_eq!(leaf(0x58, true), "app/Shop.pay@9 C1", "{age:?}");
+        assert_eq!(leaf(0x68, true), "app/Shop.pay@9 C1", "{age:?}");
+        assert_eq!(leaf(0x70, false), "app/Shop.pay@? C1", "{age:?}: what is returned to is known");
+    }
 }
 
 #[test]

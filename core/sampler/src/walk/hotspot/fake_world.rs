@@ -65,6 +65,9 @@ pub(super) struct NewBlob {
     pub(super) code: u64,
 }
 
+/// No instruction of bytecode.
+pub(super) const NOWHERE: u16 = u16::MAX;
+
 /// The methods that run where an instruction ends, leaf first, each with its bytecode instruction.
 pub(super) type Entry<'a> = (u64, &'a [(u64, u16)]);
 
@@ -295,7 +298,7 @@ impl World {
             for (method, place) in methods.iter().rev() {
                 metadata.push(*method);
                 let scope = scopes.len() as u32;
-                let numbers = [caller, metadata.len() as u32, u32::from(*place) + 1];
+                let numbers = [caller, metadata.len() as u32, u32::from(place.wrapping_add(1))];
                 numbers.into_iter().for_each(|it| scopes.extend(unsigned5(it, excluded)));
                 caller = scope;
             }

@@ -7,7 +7,7 @@
 
 use super::chunk::Continuations;
 use super::code_cache::{Blob, Code, Kind};
-use super::compiled::Scope;
+use super::compiled::{At, Scope};
 use super::labels::ThreadLocals;
 use super::layout::Facts;
 use super::method::Method;
@@ -239,7 +239,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
     ) -> Result<(), End> {
         let Registers { pc, sp, .. } = *registers;
         let pc = self.code.original_pc(blob, pc, sp);
-        self.put_methods(blob, Some(pc), put);
+        self.put_methods(blob, At::Return(pc), put);
         leave(registers, blob, Standing::Whole, stack)
     }
 
@@ -254,11 +254,11 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         let pc = registers.pc;
         let standing = match self.is_complete(blob, pc) {
             true => {
-                self.put_methods(blob, Some(pc.wrapping_add(1)), put);
+                self.put_methods(blob, At::Interrupted(pc), put);
                 self.leaving(pc)
             }
             false => {
-                self.put_methods(blob, None, put);
+                self.put_methods(blob, At::Beginning, put);
                 self.entering(blob, pc).ok_or(End::Corrupt)?
             }
         };
@@ -270,12 +270,12 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         if let Some(blob) = self.code.blob(pc)
             && blob.is_method()
         {
-            self.put_methods(&blob, Some(pc), put);
+            self.put_methods(&blob, At::Return(pc), put);
         }
     }
 
-    /// Hands out what runs at an address of compiled code; `None` stands for its beginning.
-    pub(super) fn put_methods(&mut self, blob: &Blob, pc: Option<u64>, put: &mut impl FnMut(u64)) {
+    /// Hands out what runs in compiled code.
+    pub(super) fn put_methods(&mut self, blob: &Blob, at: At, put: &mut impl FnMut(u64)) {
         let level = self
             .code
             .memory
@@ -288,10 +288,8 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         let known = self.known;
         let mut lost = 0u32;
         let mut any = false;
-        if let Some(pc) = pc
-            && blob.kind == Kind::Compiled
-        {
-            self.code.scopes(blob, pc, |code, Scope { method, place, inlined }| {
+        if blob.kind == Kind::Compiled {
+            self.code.scopes(blob, at, |code, Scope { method, place, inlined }| {
                 any = true;
                 let number = code.method(method).and_then(|it| code.number(known, &it));
                 let tier = if inlined { Tier::Inlined } else { tier };
@@ -307,7 +305,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         self.lost = self.lost.saturating_add(lost);
         if !any {
             let method = self.code.word(blob.address, self.code.layout.compiled_method);
-            let place = if pc.is_none() { Some(0) } else { None };
+            let place = if matches!(at, At::Beginning) { Some(0) } else { None };
             put(self.word(method.unwrap_or(0), place, tier));
         }
     }
