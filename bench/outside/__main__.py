@@ -52,6 +52,7 @@ def record(command, seconds, hz):
 def row(name, source, command, seconds, hz):
     samples, stopped = record(command, seconds, hz)
     cpu, with_line, shares = 0, 0, {"heavy": 0, "light": 0}
+    lines = {function: lines_of(source, function) for function in shares}
     for sample in samples:
         if sample.names == ["[unsampled]"]:
             continue
@@ -61,7 +62,7 @@ def row(name, source, command, seconds, hz):
             function = frame.name.rpartition(".")[2]
             if function in shares:
                 shares[function] += taken
-                with_line += taken * (frame.line in lines_of(source, function))
+                with_line += taken * (frame.line in lines[function])
                 break
     found = sum(shares.values())
     percent = lambda part, all: f"{100 * part / all:.1f} %"

@@ -135,6 +135,7 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         stack: &mut S,
         put: &mut impl FnMut(u64),
     ) -> bool {
+        self.learn_maps_of(&top.frame);
         match top.place.builtin {
             true => self.leave_builtin(top, stack, put),
             false => self.leave_unfinished(top, stack, put),
@@ -151,7 +152,6 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         if frame.context & 1 == 0 || self.bytecode_of(&frame, stack).is_some() {
             return false;
         }
-        self.learn_maps_of(&frame);
         for word in 0..FRAMELESS_WORDS {
             let slot = registers.sp.wrapping_add(word.wrapping_mul(8));
             if slot >= frame.fp {
@@ -180,7 +180,6 @@ impl<'p, M: MemoryReader> Running<'p, M> {
         stack: &mut S,
         put: &mut impl FnMut(u64),
     ) -> bool {
-        self.learn_maps_of(&frame);
         let Some(code) = self.heap.code_at(self.isolate, place.pc) else { return false };
         if code.kind == Kind::Other || self.is_of(&code, &frame, stack) {
             return false;
